@@ -1,0 +1,215 @@
+"""Every error that crosses a floor, as one tree.
+
+    MetricsError                 reason, said in the words of metav1.Status
+    |- BadRequest                400  the caller's selector, path or parameter
+    |  `- InvalidSelector             grammar of a label selector
+    |- Unauthorized              401  no believable identity
+    |- Forbidden                 403  identity without the right
+    |- NotFound                  404  no such object or path
+    |  `- MetricNotFound              no such metric, or no value for that object
+    |- MethodNotAllowed          405
+    |- NotAcceptable             406
+    |- RequestTooLarge           413
+    |- Internal                  500  an answer that must not be served
+    |- AuthorizerFailed          500  the permission could not be decided: refused
+    |- Unavailable               503  a backend is down or not ready yet
+    |  `- UpstreamError               Prometheus failed; detail is for the log only
+    `- UpstreamTimeout           504
+
+    ConfigError                  a rule file or flag that cannot be used; carries Faults
+    TemplateError                a `<< >>` template that does not parse or render
+    QuantityError                text that is no resource.Quantity, or a number that cannot be one
+
+No class carries an HTTP code: `api/status` holds the only table from reason to code. Messages
+of MetricsError reach callers (`kubectl describe hpa` shows them), so they never hold a secret or
+a backend's own text; that goes into `detail`, which is logged.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+class MetricsError(Exception):
+    """An answer other than 2xx.
+
+    Args:
+        message: what the caller reads.
+        detail: what only the log reads; empty when there is nothing more to say.
+    """
+
+    reason = "InternalError"
+
+    def __init__(self, message: str, *, detail: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.detail = detail
+
+
+class BadRequest(MetricsError):
+    reason = "BadRequest"
+
+
+class InvalidSelector(BadRequest):
+    pass
+
+
+class Unauthorized(MetricsError):
+    reason = "Unauthorized"
+
+    def __init__(self, message: str = "Unauthorized", *, detail: str = "") -> None:
+        super().__init__(message, detail=detail)
+
+
+class Forbidden(MetricsError):
+    """Carries what metav1.Status.details names: group, kind and name of the refused object."""
+
+    reason = "Forbidden"
+
+    def __init__(
+        self, message: str, *, name: str = "", group: str = "", kind: str = "", detail: str = ""
+    ) -> None:
+        super().__init__(message, detail=detail)
+        self.name = name
+        self.group = group
+        self.kind = kind
+
+
+class NotFound(MetricsError):
+    """Carries metav1.Status.details where Kubernetes fills them (`nodes "x" not found`)."""
+
+    reason = "NotFound"
+
+    def __init__(
+        self,
+        message: str = "the server could not find the requested resource",
+        *,
+        name: str = "",
+        group: str = "",
+        kind: str = "",
+        detail: str = "",
+    ) -> None:
+        super().__init__(message, detail=detail)
+        self.name = name
+        self.group = group
+        self.kind = kind
+
+
+class MetricNotFound(NotFound):
+    """No such metric, or none for that object; begins as the predecessor's message does.
+
+    Args:
+        metric: metric name as asked for.
+        resource: `resource` or `resource.group` as asked for; empty for external metrics.
+        name: object name for a single-object read.
+        why: short reason and advice, appended after a colon.
+    """
+
+    def __init__(self, metric: str, resource: str, *, name: str = "", why: str = "") -> None:
+        target = f"{resource} {name}" if name else resource
+        text = f"the server could not find the metric {metric} for {target}"
+        super().__init__(f"{text}: {why}" if why else text)
+        self.metric = metric
+        self.resource = resource
+
+
+class MethodNotAllowed(MetricsError):
+    reason = "MethodNotAllowed"
+
+    def __init__(
+        self,
+        message: str = "the server does not allow this method on the requested resource",
+        *,
+        group: str = "",
+        kind: str = "",
+    ) -> None:
+        super().__init__(message)
+        self.group = group
+        self.kind = kind
+
+
+class NotAcceptable(MetricsError):
+    reason = "NotAcceptable"
+
+
+class RequestTooLarge(MetricsError):
+    reason = "RequestEntityTooLarge"
+
+
+class Internal(MetricsError):
+    reason = "InternalError"
+
+
+class AuthorizerFailed(MetricsError):
+    reason = "InternalError"
+
+
+class Unavailable(MetricsError):
+    reason = "ServiceUnavailable"
+
+
+class UpstreamError(Unavailable):
+    """Prometheus did not give a usable answer.
+
+    Args:
+        message: short, for the caller.
+        kind: one of `unreachable`, `http`, `api`, `protocol`, `too_large`, `warnings`, `overload`.
+        status: HTTP status of the backend, 0 when there was none.
+        detail: the backend's own words, for the log.
+    """
+
+    def __init__(self, message: str, *, kind: str, status: int = 0, detail: str = "") -> None:
+        super().__init__(message, detail=detail)
+        self.kind = kind
+        self.status = status
+
+
+class UpstreamTimeout(MetricsError):
+    reason = "Timeout"
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing wrong with a file or flag.
+
+    Attributes:
+        message: what is wrong and what to do.
+        path: where inside the document, such as `rules[2].resources.overrides.pod`.
+        line: 1-based line in the file; 0 when unknown.
+    """
+
+    message: str
+    path: str = ""
+    line: int = 0
+
+    def render(self, source: str) -> str:
+        """One line for a person: `file:line: path: message`."""
+        place = f"{source}:{self.line}" if self.line else source
+        return ": ".join(part for part in (place, self.path, self.message) if part)
+
+
+class ConfigError(Exception):
+    """A document that cannot be used, with every fault found in it."""
+
+    def __init__(self, source: str, faults: tuple[Fault, ...]) -> None:
+        super().__init__("\n".join(fault.render(source) for fault in faults))
+        self.source = source
+        self.faults = faults
+
+
+class TemplateError(Exception):
+    """A template that does not parse or render.
+
+    Args:
+        message: what is wrong.
+        offset: 0-based character offset into the template text, -1 when unknown.
+    """
+
+    def __init__(self, message: str, *, offset: int = -1) -> None:
+        super().__init__(message)
+        self.message = message
+        self.offset = offset
+
+
+class QuantityError(ValueError):
+    """Text that is no Quantity, or a number that cannot be written as one (NaN, Inf)."""
