@@ -1,0 +1,211 @@
+"""custom.metrics.k8s.io: from a metric and a resource to a Question, and from samples to items.
+
+Follows the predecessor's `pkg/custom-provider` and the library's `pkg/registry/custom_metrics`.
+A cluster-scoped resource ignores the namespace of the path (the HPA always sends one); a namespaced
+resource without one is not found. An unknown name is an error, never an empty answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from metrics_apiserver.core import errors, objects, quantity, selector, values
+from metrics_apiserver.core.model import NAMESPACES, GroupResource, MappedResource, Sample
+from metrics_apiserver.core.question import Question
+from metrics_apiserver.core.registry import MetricSource, Snapshot
+from metrics_apiserver.core.selector import Selector
+
+
+@dataclass(frozen=True, slots=True)
+class CustomRequest:
+    """One read, as the path and its parameters name it.
+
+    Attributes:
+        resource: as written in the path, not yet mapped.
+        namespace: empty for root-scoped paths.
+        name: object name, or `*` for all that the selector matches.
+        object_selector: `labelSelector`, used only with `*`.
+        metric_selector: `metricLabelSelector`.
+    """
+
+    resource: GroupResource
+    namespace: str
+    name: str
+    metric: str
+    object_selector: Selector
+    metric_selector: Selector
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A request resolved against one Snapshot.
+
+    Attributes:
+        namespace: the namespace that counts; empty for cluster-scoped resources.
+    """
+
+    request: CustomRequest
+    source: MetricSource
+    mapped: MappedResource
+    namespace: str
+    question: Question
+
+
+def resolve(snapshot: Snapshot, request: CustomRequest) -> Target:
+    """Finds the rule that gives the metric.
+
+    Raises:
+        errors.MetricNotFound: unknown resource or metric, or a namespaced resource without one.
+    """
+    shown = str(request.resource)
+    name = "" if request.name == "*" else request.name
+    mapped = snapshot.mapper.resource_for(request.resource)
+    if mapped is None:
+        raise errors.MetricNotFound(
+            request.metric, shown, name=name, why="the cluster has no such resource"
+        )
+    source = snapshot.custom.get((mapped.group_resource, request.metric))
+    if source is None:
+        raise errors.MetricNotFound(
+            request.metric,
+            shown,
+            name=name,
+            why="no rule gives this metric for that resource; "
+            "`kubectl get --raw /apis/custom.metrics.k8s.io/v1beta2` lists those there are",
+        )
+    if mapped.namespaced and not request.namespace:
+        raise errors.MetricNotFound(
+            request.metric, shown, name=name, why="the resource is namespaced: name a namespace"
+        )
+    namespace = request.namespace if mapped.namespaced else ""
+    return Target(
+        request=request,
+        source=source,
+        mapped=mapped,
+        namespace=namespace,
+        question=_question(source, mapped, request.metric_selector),
+    )
+
+
+def _question(source: MetricSource, mapped: MappedResource, metric_selector: Selector) -> Question:
+    try:
+        resource_label = source.converter.label_for(mapped.group_resource)
+        namespace_label = source.converter.label_for(NAMESPACES) if mapped.namespaced else ""
+    except LookupError as error:
+        raise errors.Internal(
+            f"unable to build the query of {source.rule.path}: no label is mapped to "
+            f"{mapped.group_resource} and its namespace",
+            detail=str(error),
+        ) from error
+    return Question(
+        template=source.rule.template,
+        series=source.series_name,
+        resource_label=resource_label,
+        namespace_label=namespace_label,
+        selector=metric_selector,
+    )
+
+
+def group_samples(samples: Iterable[Sample], label: str) -> dict[str, list[Sample]]:
+    """Samples by the value of one label; those without it are left out."""
+    grouped: dict[str, list[Sample]] = {}
+    for sample in samples:
+        name = sample.labels.get(label)
+        if name:
+            grouped.setdefault(name, []).append(sample)
+    return grouped
+
+
+def assemble(
+    target: Target,
+    names: Sequence[str],
+    samples: Mapping[str, Sequence[Sample]],
+    tally: values.Tally,
+) -> list[tuple[str, str, str]]:
+    """(object name, timestamp, quantity) of every name that has a servable value, in their order.
+
+    Raises:
+        errors.Internal: a policy of the rule is `error` and applies.
+        errors.MetricNotFound: a single named object has no servable value.
+    """
+    rule = target.source.rule
+    items: list[tuple[str, str, str]] = []
+    for name in names:
+        found = samples.get(name)
+        if not found:
+            continue
+        value = values.reduce(
+            found,
+            on_nan=rule.on_nan,
+            on_duplicate=rule.on_duplicate,
+            what=f"{target.request.metric} of {target.mapped.plural} {name}",
+            tally=tally,
+        )
+        if value is not None:
+            stamp = objects.format_time(min(sample.timestamp for sample in found))
+            items.append((name, stamp, quantity.from_float(value)))
+    if not items and target.request.name != "*":
+        raise errors.MetricNotFound(
+            target.request.metric,
+            str(target.request.resource),
+            name=target.request.name,
+            why=_why_absent(tally, has_series=bool(samples)),
+        )
+    return items
+
+
+def _why_absent(tally: values.Tally, *, has_series: bool) -> str:
+    if tally.infinite:
+        return "its value is infinite"
+    if tally.nan:
+        return "its value is NaN (onNaN: drop)"
+    if has_series:
+        return "the query's result carries no label with the object's name"
+    return "Prometheus has no series for it"
+
+
+def build_list(
+    version: str, target: Target, items: Sequence[tuple[str, str, str]]
+) -> objects.MetricValueList:
+    """The MetricValueList of `version` (`v1beta1` or `v1beta2`)."""
+    metric = target.request.metric
+    shown = selector.to_label_selector(target.request.metric_selector)
+    mapped = target.mapped
+    kind, namespace, api_version = mapped.kind, target.namespace, mapped.api_version
+
+    def reference(name: str) -> objects.ObjectReference:
+        if namespace:
+            return {"kind": kind, "namespace": namespace, "name": name, "apiVersion": api_version}
+        return {"kind": kind, "name": name, "apiVersion": api_version}
+
+    body: list[Any]
+    if version == "v1beta1":
+        body = [
+            {
+                "describedObject": reference(name),
+                "metricName": metric,
+                "timestamp": stamp,
+                "value": value,
+                "selector": shown,
+            }
+            for name, stamp, value in items
+        ]
+    else:
+        identifier = {"name": metric, "selector": shown}
+        body = [
+            {
+                "describedObject": reference(name),
+                "metric": identifier,
+                "timestamp": stamp,
+                "value": value,
+            }
+            for name, stamp, value in items
+        ]
+    return {
+        "kind": "MetricValueList",
+        "apiVersion": f"custom.metrics.k8s.io/{version}",
+        "metadata": {},
+        "items": body,
+    }

@@ -1,0 +1,109 @@
+"""external.metrics.k8s.io: from a metric name to a query, and from samples to items.
+
+Follows the predecessor's `pkg/external-provider`. Names are found without regard to case, the
+exact one first: client-go lower-cases the path segment. NaN is left out unless the rule says
+otherwise: the HPA sums the items, so an invented 0 would be obeyed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from metrics_apiserver.core import errors, objects, quantity, question, values
+from metrics_apiserver.core.model import NAMESPACES, QueryResult, Sample
+from metrics_apiserver.core.registry import MetricSource, Snapshot
+from metrics_apiserver.core.selector import Selector
+
+
+@dataclass(frozen=True, slots=True)
+class ExternalTarget:
+    """A request resolved against one Snapshot, with the query that answers it."""
+
+    metric: str
+    source: MetricSource
+    query: str
+
+
+def resolve(snapshot: Snapshot, metric: str, namespace: str, selector: Selector) -> ExternalTarget:
+    """Finds the rule and renders its query.
+
+    Raises:
+        errors.MetricNotFound: no rule gives the metric.
+        errors.BadRequest: the selector has an operator that PromQL cannot express.
+        errors.Internal: the rule cannot be rendered for this request.
+    """
+    name = metric if metric in snapshot.external else snapshot.external_folded.get(metric.lower())
+    if name is None:
+        # The predecessor names `namespaces` for the default namespace only; so clients see it.
+        where = "namespaces" if namespace == "default" else f"namespace {namespace}"
+        raise errors.MetricNotFound(
+            metric,
+            where,
+            why="no external rule gives it; "
+            "`kubectl get --raw /apis/external.metrics.k8s.io/v1beta1` lists those there are",
+        )
+    source = snapshot.external[name]
+    namespace_label = ""
+    if source.rule.namespaced and namespace:
+        try:
+            namespace_label = source.converter.label_for(NAMESPACES)
+        except LookupError as error:
+            raise errors.Internal(
+                f"unable to build the query of {source.rule.path}: no label is mapped to the "
+                "namespace; map one in resources or set resources.namespaced: false",
+                detail=str(error),
+            ) from error
+    asked = question.Question(
+        template=source.rule.template,
+        series=source.series_name,
+        resource_label="",
+        namespace_label=namespace_label,
+        selector=selector,
+    )
+    try:
+        query = question.render_exact(asked, namespace, ())
+    except errors.TemplateError as error:
+        raise errors.Internal(
+            f"unable to build the query of {source.rule.path}", detail=str(error)
+        ) from error
+    return ExternalTarget(metric=name, source=source, query=query)
+
+
+def assemble(
+    target: ExternalTarget, result: QueryResult, tally: values.Tally
+) -> list[objects.ExternalMetricValue]:
+    """One item for each sample, sorted by labels so that equal answers are equal bytes."""
+    items: list[objects.ExternalMetricValue] = []
+    for sample in result.samples:
+        value = _value(target, sample, tally)
+        if value is None:
+            continue
+        items.append(
+            {
+                "metricName": target.metric,
+                "metricLabels": sample.labels if result.kind == "vector" else None,
+                "timestamp": objects.format_time(sample.timestamp),
+                "value": quantity.from_float(value),
+            }
+        )
+    items.sort(key=lambda item: sorted((item["metricLabels"] or {}).items()))
+    return items
+
+
+def _value(target: ExternalTarget, sample: Sample, tally: values.Tally) -> float | None:
+    return values.reduce(
+        (sample,),
+        on_nan=target.source.rule.on_nan,
+        on_duplicate="max",
+        what=target.metric,
+        tally=tally,
+    )
+
+
+def build_list(items: list[objects.ExternalMetricValue]) -> objects.ExternalMetricValueList:
+    return {
+        "kind": "ExternalMetricValueList",
+        "apiVersion": "external.metrics.k8s.io/v1beta1",
+        "metadata": {},
+        "items": items,
+    }

@@ -1,0 +1,102 @@
+"""From samples to the one value of an object: NaN, infinity, duplicates.
+
+The policy is product behaviour, not arithmetic: NaN is 0 unless the rule says otherwise, an
+infinite value is never served, several series for one object follow the rule's `onDuplicate`.
+What was left out is counted in a Tally and handed back; nothing is logged here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from metrics_apiserver.core import errors
+from metrics_apiserver.core.model import Sample
+
+OnNaN = Literal["zero", "drop", "error"]
+OnDuplicate = Literal["max", "min", "avg", "sum", "error"]
+
+# Beyond this magnitude a milli-quantity no longer fits an int64 and is clamped.
+SATURATION = 9_223_372_036_854_775.807
+
+
+@dataclass(slots=True)
+class Tally:
+    """What an answer left out or changed, by number of objects."""
+
+    nan: int = 0
+    infinite: int = 0
+    duplicate: int = 0
+    saturated: int = 0
+
+
+def _without_nan(samples: Sequence[Sample], on_nan: OnNaN, what: str, tally: Tally) -> list[float]:
+    values: list[float] = []
+    for sample in samples:
+        value = sample.value
+        if math.isnan(value):
+            tally.nan += 1
+            if on_nan == "error":
+                raise errors.Internal(f"unable to serve {what}: its value is NaN (onNaN: error)")
+            if on_nan == "drop":
+                continue
+            value = 0.0
+        values.append(value)
+    return values
+
+
+def _combine(values: Sequence[float], on_duplicate: OnDuplicate, what: str) -> float:
+    match on_duplicate:
+        case "max":
+            return max(values)
+        case "min":
+            return min(values)
+        case "sum":
+            return math.fsum(values)
+        case "avg":
+            return math.fsum(values) / len(values)
+        case "error":
+            raise errors.Internal(
+                f"unable to serve {what}: {len(values)} series where one is expected "
+                "(onDuplicate: error); aggregate in metricsQuery"
+            )
+
+
+def reduce(
+    samples: Sequence[Sample],
+    *,
+    on_nan: OnNaN,
+    on_duplicate: OnDuplicate,
+    what: str,
+    tally: Tally,
+) -> float | None:
+    """The one value of an object, finite, or None when there is none that may be served.
+
+    Args:
+        samples: at least one sample of the object.
+        on_nan: the rule's policy.
+        on_duplicate: the rule's policy.
+        what: metric and object for an error message.
+        tally: counted into.
+
+    Raises:
+        errors.Internal: a policy of the rule is `error`.
+    """
+    values = _without_nan(samples, on_nan, what, tally)
+    if not values:
+        return None
+    if len(values) > 1:
+        tally.duplicate += 1
+    # An infinite member makes every combination meaningless, so it is looked for first.
+    if any(map(math.isinf, values)):
+        tally.infinite += 1
+        return None
+    value = values[0] if len(values) == 1 else _combine(values, on_duplicate, what)
+    if math.isinf(value):
+        tally.infinite += 1
+        return None
+    if abs(value) > SATURATION:
+        tally.saturated += 1
+    return value

@@ -1,0 +1,75 @@
+"""Fetches custom metrics: the Snapshot once, the names, the samples, then the items."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from metrics_apiserver.core import custom, errors, values
+from metrics_apiserver.core.custom import CustomRequest, Target
+from metrics_apiserver.core.registry import Snapshot
+from metrics_apiserver.provider.evaluate import Evaluator
+from metrics_apiserver.provider.listing import ObjectLister
+
+
+@dataclass(frozen=True, slots=True)
+class CustomAnswer:
+    """Items of one read: (object name, timestamp, quantity)."""
+
+    target: Target
+    items: Sequence[tuple[str, str, str]]
+
+
+class CustomProvider:
+    """Answers reads of custom.metrics.k8s.io.
+
+    Args:
+        snapshot: the current one, None before the cluster's resources are known.
+        objects: names of objects.
+        evaluator: samples.
+        tally: takes what each answer left out, with the rule's path.
+    """
+
+    def __init__(
+        self,
+        snapshot: Callable[[], Snapshot | None],
+        objects: ObjectLister,
+        evaluator: Evaluator,
+        tally: Callable[[str, values.Tally], None] = lambda _rule, _tally: None,
+    ) -> None:
+        self._snapshot = snapshot
+        self._objects = objects
+        self._evaluator = evaluator
+        self._tally = tally
+
+    async def read(self, request: CustomRequest) -> CustomAnswer:
+        """One object's value, or those of all objects that the selector picks.
+
+        Raises:
+            errors.MetricNotFound: no such metric, no object picked, or no value for a named one.
+            errors.MetricsError: the question could not be answered.
+        """
+        snapshot = self._snapshot()
+        if snapshot is None:
+            raise errors.Unavailable("the cluster's resources are not known yet: try again")
+        target = custom.resolve(snapshot, request)
+        names = await self._names(target)
+        samples = await self._evaluator.samples(target.question, target.namespace, names)
+        tally = values.Tally()
+        try:
+            items = custom.assemble(target, names, samples, tally)
+        finally:
+            self._tally(target.source.rule.path, tally)
+        return CustomAnswer(target, items)
+
+    async def _names(self, target: Target) -> Sequence[str]:
+        request = target.request
+        if request.name != "*":
+            return (request.name,)
+        names = await self._objects.names(target.mapped, target.namespace, request.object_selector)
+        if not names:
+            # No query without names: `pod=""` would match every series that lacks the label.
+            raise errors.MetricNotFound(
+                request.metric, str(request.resource), why="the selector matches no object"
+            )
+        return names

@@ -1,0 +1,44 @@
+"""Fetches external metrics: the Snapshot once, one query, then the items."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from metrics_apiserver.core import errors, external, objects, values
+from metrics_apiserver.core.registry import Snapshot
+from metrics_apiserver.core.selector import Selector
+from metrics_apiserver.provider.evaluate import Evaluator
+
+
+class ExternalProvider:
+    """Answers reads of external.metrics.k8s.io; arguments as CustomProvider's."""
+
+    def __init__(
+        self,
+        snapshot: Callable[[], Snapshot | None],
+        evaluator: Evaluator,
+        tally: Callable[[str, values.Tally], None] = lambda _rule, _tally: None,
+    ) -> None:
+        self._snapshot = snapshot
+        self._evaluator = evaluator
+        self._tally = tally
+
+    async def read(
+        self, metric: str, namespace: str, selector: Selector
+    ) -> list[objects.ExternalMetricValue]:
+        """All series of the metric that the selector picks.
+
+        Raises:
+            errors.MetricNotFound: no rule gives the metric.
+            errors.MetricsError: the question could not be answered.
+        """
+        snapshot = self._snapshot()
+        if snapshot is None:
+            raise errors.Unavailable("the cluster's resources are not known yet: try again")
+        target = external.resolve(snapshot, metric, namespace, selector)
+        result = await self._evaluator.query(target.query)
+        tally = values.Tally()
+        try:
+            return external.assemble(target, result, tally)
+        finally:
+            self._tally(target.source.rule.path, tally)

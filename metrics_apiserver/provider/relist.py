@@ -1,0 +1,203 @@
+"""Relist: which metrics exist now, rule by rule, and the Snapshot made of them.
+
+Each distinct series query is asked once and fails alone: its last good result stays, so one broken
+rule or a Prometheus that is down empties nothing. A query that suddenly finds nothing is believed
+at the second turn only (a Prometheus that has just restarted answers with an empty database). One
+turn is `relist_once`; `run` only decides when the next is due: at the interval, soon after a
+failure, and at once when the rules or the cluster's resources change.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from metrics_apiserver.core import errors, registry
+from metrics_apiserver.core.config import RuleFile
+from metrics_apiserver.core.model import Series
+from metrics_apiserver.core.registry import Snapshot
+from metrics_apiserver.core.restmapper import RESTMapper
+
+log = logging.getLogger(__name__)
+
+FIRST_RETRY_SECONDS = 0.5
+MAX_RETRY_SECONDS = 2.0
+
+
+class SeriesSource(Protocol):
+    """What relist needs of the Prometheus client."""
+
+    async def series(self, selector: str, *, start: float, end: float | None) -> set[Series]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class RelistSettings:
+    """Seconds between relists, and how far back a series may have been seen last."""
+
+    interval_seconds: float = 600.0
+    max_age_seconds: float = 600.0
+
+
+@dataclass(slots=True)
+class QueryState:
+    """What is known of one series query.
+
+    Attributes:
+        series: the last good result; None before the first.
+        error: why the last turn failed; empty when it did not.
+        empty_turns: turns in a row that found nothing while `series` still holds something.
+        succeeded: monotonic time of the last good turn.
+    """
+
+    series: set[Series] | None = None
+    error: str = ""
+    empty_turns: int = 0
+    succeeded: float = 0.0
+
+
+@dataclass(slots=True)
+class RelistReport:
+    """Outcome of one turn, for telemetry and logs."""
+
+    failed: dict[str, str] = field(default_factory=dict)
+    seconds: float = 0.0
+
+
+class Relister:
+    """Owns the Snapshot; everybody else reads `snapshot` once per request.
+
+    Args:
+        source: the Prometheus client.
+        mapper: the cluster's resources, None while unknown.
+        settings: interval and look-back.
+        report: called after each turn.
+        clock: monotonic seconds.
+        wall: seconds since the epoch, for the look-back.
+    """
+
+    def __init__(
+        self,
+        source: SeriesSource,
+        mapper: Callable[[], RESTMapper | None],
+        settings: RelistSettings,
+        *,
+        report: Callable[[RelistReport, Snapshot | None], None] = lambda _report, _snapshot: None,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float],
+    ) -> None:
+        self._source = source
+        self._mapper = mapper
+        self._settings = settings
+        self._report = report
+        self._clock = clock
+        self._wall = wall
+        self._rules = RuleFile(rules=(), external_rules=(), resource_rules=None, warnings=())
+        self._queries: dict[str, QueryState] = {}
+        self._wake = asyncio.Event()
+        self._generation = 0
+        self._seen_problems: frozenset[str] = frozenset()
+        self.snapshot: Snapshot | None = None
+        self.turns = 0
+        self.last_turn = 0.0
+
+    @property
+    def queries(self) -> dict[str, QueryState]:
+        """State by series query, for status pages and telemetry."""
+        return self._queries
+
+    @property
+    def rules(self) -> RuleFile:
+        return self._rules
+
+    def use(self, rules: RuleFile) -> None:
+        """Takes a new rule file; it counts from the end of the next turn."""
+        self._rules = rules
+        self.wake()
+
+    def wake(self) -> None:
+        """Asks for a turn now: the rules or the cluster's resources changed."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Relists for ever."""
+        retry = FIRST_RETRY_SECONDS
+        while True:
+            self._wake.clear()
+            report = await self.relist_once()
+            wait = self._settings.interval_seconds
+            if report.failed or self.snapshot is None:
+                wait = min(wait, retry)
+                retry = min(retry * 2, MAX_RETRY_SECONDS)
+            else:
+                retry = FIRST_RETRY_SECONDS
+            try:
+                async with asyncio.timeout(wait):
+                    await self._wake.wait()
+            except TimeoutError:
+                continue
+
+    async def relist_once(self) -> RelistReport:
+        """One turn: asks every distinct series query, then swaps in a new Snapshot."""
+        started = self._clock()
+        rules = self._rules
+        texts = dict.fromkeys(rule.series_query for rule in (*rules.rules, *rules.external_rules))
+        self._queries = {text: self._queries.get(text, QueryState()) for text in texts}
+        report = RelistReport()
+        start = self._wall() - self._settings.max_age_seconds
+        async with asyncio.TaskGroup() as group:
+            for text, state in self._queries.items():
+                group.create_task(self._relist_query(text, state, start, report))
+        self._swap(rules)
+        self.turns += 1
+        self.last_turn = self._clock()
+        report.seconds = self.last_turn - started
+        self._report(report, self.snapshot)
+        return report
+
+    async def _relist_query(
+        self, text: str, state: QueryState, start: float, report: RelistReport
+    ) -> None:
+        try:
+            found = await self._source.series(text, start=start, end=None)
+        except errors.MetricsError as error:
+            reason = error.detail or error.message
+            if state.error != reason:
+                log.warning(
+                    "relist of a series query failed; its last good result stays",
+                    extra={"series_query": text, "error": reason},
+                )
+            state.error = reason
+            report.failed[text] = reason
+            return
+        if state.error:
+            log.info("relist of a series query works again", extra={"series_query": text})
+        state.error = ""
+        state.succeeded = self._clock()
+        if not found and state.series:
+            state.empty_turns += 1
+            if state.empty_turns < 2:
+                return
+        state.empty_turns = 0
+        state.series = found
+
+    def _swap(self, rules: RuleFile) -> None:
+        mapper = self._mapper()
+        if mapper is None:
+            return
+        known = {
+            text: state.series for text, state in self._queries.items() if state.series is not None
+        }
+        self._generation += 1
+        self.snapshot = registry.build(rules, mapper, known, self._generation)
+        self._log_problems(self.snapshot)
+
+    def _log_problems(self, snapshot: Snapshot) -> None:
+        """Each problem is logged when it appears, not at each turn."""
+        problems = {f"{item.rule_path}: {item.message}": item for item in snapshot.problems}
+        for text in sorted(problems.keys() - self._seen_problems):
+            log.warning("rule problem", extra={"problem": text, "kind": problems[text].kind})
+        self._seen_problems = frozenset(problems)

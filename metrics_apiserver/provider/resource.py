@@ -1,0 +1,144 @@
+"""Fetches node and pod usage: the objects, one query for cpu and one for memory."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+
+from metrics_apiserver.core import errors, objects, resource, values
+from metrics_apiserver.core.model import NODES, PODS, GroupResource, MappedResource
+from metrics_apiserver.core.question import Question
+from metrics_apiserver.core.registry import CompiledResourceRule, CompiledResourceRules, Snapshot
+from metrics_apiserver.core.resource import Frame, MeasuredObject
+from metrics_apiserver.core.selector import Selector
+from metrics_apiserver.provider.evaluate import BySelf, Evaluator
+from metrics_apiserver.provider.listing import ObjectLister
+
+_NOTHING: BySelf = {}
+
+
+class ResourceProvider:
+    """Answers reads of metrics.k8s.io; arguments as CustomProvider's, `wall` in epoch seconds."""
+
+    def __init__(
+        self,
+        snapshot: Callable[[], Snapshot | None],
+        objects: ObjectLister,
+        evaluator: Evaluator,
+        *,
+        wall: Callable[[], float],
+        tally: Callable[[str, values.Tally], None] = lambda _rule, _tally: None,
+    ) -> None:
+        self._snapshot = snapshot
+        self._objects = objects
+        self._evaluator = evaluator
+        self._wall = wall
+        self._tally = tally
+
+    async def nodes(self, selector: Selector, name: str = "") -> list[objects.NodeMetrics]:
+        """Items of all nodes that the selector picks, or of the named one, sorted by name.
+
+        Raises:
+            errors.NotFound: no such node.
+            errors.MetricsError: the question could not be answered.
+        """
+        rules, mapped = self._world(NODES)
+        found = await self._measured(mapped, "", selector, name, f'node "{name}" not found')
+        if not found:
+            return []
+        wanted = {"": [item.name for item in found]}
+        cpu, memory = await self._both(rules, resource.node_question, wanted)
+        frame = Frame(objects.format_duration(rules.window_seconds), self._wall())
+        items = (
+            resource.node_metrics(
+                item, cpu[""].get(item.name, ()), memory[""].get(item.name, ()), frame
+            )
+            for item in found
+        )
+        return [item for item in items if item is not None]
+
+    async def pods(
+        self, namespace: str, selector: Selector, name: str = ""
+    ) -> list[objects.PodMetrics]:
+        """Items of the pods that the selector picks, or of the named one, sorted.
+
+        Args:
+            namespace: empty for all namespaces.
+            selector: on pod labels.
+            name: one pod.
+
+        Raises:
+            errors.NotFound: no such pod.
+            errors.MetricsError: the question could not be answered.
+        """
+        rules, mapped = self._world(PODS)
+        found = await self._measured(mapped, namespace, selector, name, f'pods "{name}" not found')
+        if not found:
+            return []
+        wanted: dict[str, list[str]] = {}
+        for item in found:
+            wanted.setdefault(item.namespace, []).append(item.name)
+        cpu, memory = await self._both(rules, resource.pod_question, wanted)
+        frame = Frame(
+            objects.format_duration(rules.window_seconds),
+            self._wall(),
+            rules.cpu.rule.container_label,
+            rules.memory.rule.container_label,
+        )
+        tally = values.Tally()
+        items = [
+            resource.pod_metrics(
+                item,
+                cpu.get(item.namespace, _NOTHING).get(item.name, ()),
+                memory.get(item.namespace, _NOTHING).get(item.name, ()),
+                frame,
+                tally,
+            )
+            for item in found
+        ]
+        self._tally("resourceRules", tally)
+        return [item for item in items if item is not None]
+
+    @property
+    def configured(self) -> bool:
+        snapshot = self._snapshot()
+        return snapshot is not None and snapshot.resource_rules is not None
+
+    def _world(self, wanted: GroupResource) -> tuple[CompiledResourceRules, MappedResource]:
+        snapshot = self._snapshot()
+        if snapshot is None:
+            raise errors.Unavailable("the cluster's resources are not known yet: try again")
+        if snapshot.resource_rules is None:
+            raise errors.NotFound()
+        mapped = snapshot.mapper.resource_for(wanted)
+        if mapped is None:
+            raise errors.Unavailable(f"the cluster does not list the resource {wanted}")
+        return snapshot.resource_rules, mapped
+
+    async def _measured(
+        self, mapped: MappedResource, namespace: str, selector: Selector, name: str, absent: str
+    ) -> list[MeasuredObject]:
+        rows = await self._objects.objects(mapped, namespace, selector)
+        if name:
+            rows = [row for row in rows if row[1] == name]
+            if not rows:
+                kind = "node" if mapped.plural == "nodes" else "pods"
+                raise errors.NotFound(absent, name=name, kind=kind)
+        return [MeasuredObject(space, item, labels) for space, item, labels in rows]
+
+    async def _both(
+        self,
+        rules: CompiledResourceRules,
+        question: Callable[[CompiledResourceRule], Question],
+        wanted: Mapping[str, Sequence[str]],
+    ) -> tuple[Mapping[str, BySelf], Mapping[str, BySelf]]:
+        """Asks for cpu and memory side by side; the first error is the caller's."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                cpu = group.create_task(self._evaluator.by_namespace(question(rules.cpu), wanted))
+                memory = group.create_task(
+                    self._evaluator.by_namespace(question(rules.memory), wanted)
+                )
+        except* errors.MetricsError as failed:
+            raise failed.exceptions[0] from None
+        return cpu.result(), memory.result()
