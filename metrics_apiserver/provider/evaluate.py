@@ -20,6 +20,7 @@ from metrics_apiserver.caching import SingleFlight, TTLCache
 from metrics_apiserver.core import custom, errors, question
 from metrics_apiserver.core.model import QueryResult, Sample
 from metrics_apiserver.core.question import Question
+from metrics_apiserver.settings import EvaluationSettings
 
 Spawn = Callable[[Coroutine[Any, Any, None], str], None]
 BySelf = Mapping[str, Sequence[Sample]]
@@ -37,14 +38,6 @@ class Backend(Protocol):
     """What evaluation needs of the Prometheus client."""
 
     async def query(self, text: str, *, timeout: float) -> QueryResult: ...
-
-
-@dataclass(frozen=True, slots=True)
-class EvaluationSettings:
-    """Attributes: window during which an answer may be served; budget of one query. Seconds."""
-
-    freshness_seconds: float = 5.0
-    timeout_seconds: float = 10.0
 
 
 @dataclass(frozen=True, slots=True)

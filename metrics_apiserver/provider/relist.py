@@ -21,6 +21,7 @@ from metrics_apiserver.core.config import RuleFile
 from metrics_apiserver.core.model import Series
 from metrics_apiserver.core.registry import Snapshot
 from metrics_apiserver.core.restmapper import RESTMapper
+from metrics_apiserver.settings import RelistSettings
 
 log = logging.getLogger(__name__)
 
@@ -32,14 +33,6 @@ class SeriesSource(Protocol):
     """What relist needs of the Prometheus client."""
 
     async def series(self, selector: str, *, start: float, end: float | None) -> set[Series]: ...
-
-
-@dataclass(frozen=True, slots=True)
-class RelistSettings:
-    """Seconds between relists, and how far back a series may have been seen last."""
-
-    interval_seconds: float = 600.0
-    max_age_seconds: float = 600.0
 
 
 @dataclass(slots=True)
