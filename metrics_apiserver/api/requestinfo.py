@@ -2,7 +2,7 @@
 
 The raw path is split on `/` first and each segment is percent-decoded once, as strict UTF-8. What
 two parsers could read differently is refused with 400 before any authorisation: empty inner
-segments, `.`, `..`, and decoded `/`, `%`, backslash, control characters; absolute URIs, fragments and
+segments, `.`, `..`, decoded `/`, `%`, backslash, control characters; absolute URIs, fragments and
 bytes outside ASCII. Authorisation and handlers read the same RequestInfo, so they cannot
 disagree. Follows endpoints/request/requestinfo.go, with one difference: a malformed query pair is
 400, where Go drops it silently and a dropped labelSelector would select everything.

@@ -10,10 +10,12 @@
     |- MethodNotAllowed          405
     |- NotAcceptable             406
     |- RequestTooLarge           413
+    |- TooManyRequests           429  every slot is taken; the caller may ask again
     |- Internal                  500  an answer that must not be served
     |- AuthorizerFailed          500  the permission could not be decided: refused
     |- Unavailable               503  a backend is down or not ready yet
-    |  `- UpstreamError               Prometheus failed; detail is for the log only
+    |  |- UpstreamError               Prometheus failed; detail is for the log only
+    |  `- KubeError                   kube-apiserver failed; detail is for the log only
     `- UpstreamTimeout           504
 
     ConfigError                  a rule file or flag that cannot be used; carries Faults
@@ -136,6 +138,13 @@ class RequestTooLarge(MetricsError):
     reason = "RequestEntityTooLarge"
 
 
+class TooManyRequests(MetricsError):
+    reason = "TooManyRequests"
+
+    def __init__(self, message: str = "Too many requests, please try again later.") -> None:
+        super().__init__(message)
+
+
 class Internal(MetricsError):
     reason = "InternalError"
 
@@ -162,6 +171,33 @@ class UpstreamError(Unavailable):
         super().__init__(message, detail=detail)
         self.kind = kind
         self.status = status
+
+
+class KubeError(Unavailable):
+    """kube-apiserver did not give a usable answer.
+
+    Args:
+        message: short, for the caller.
+        kind: one of `unreachable`, `tls`, `reset`, `timeout`, `http`, `protocol`, `too_large`,
+            `credentials`.
+        status: HTTP status of the answer, 0 when there was none.
+        retry_after: seconds that the server asks to wait, None when it does not say.
+        detail: the server's own words, for the log.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        kind: str,
+        status: int = 0,
+        retry_after: float | None = None,
+        detail: str = "",
+    ) -> None:
+        super().__init__(message, detail=detail)
+        self.kind = kind
+        self.status = status
+        self.retry_after = retry_after
 
 
 class UpstreamTimeout(MetricsError):
