@@ -1,0 +1,56 @@
+"""Query parameters that every read shares, judged as apiserver's ListOptions judge them.
+
+`limit` and `timeoutSeconds` must be whole numbers and `timeout` a duration, although nothing is
+paged; a field selector may only name what the path already names. Unknown parameters pass.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from metrics_apiserver.core import errors
+
+_INT64 = re.compile(r"[+-]?\d{1,19}")
+_DURATION = re.compile(r"[+-]?(0|((\d+(\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h))+)")
+_FIELD = re.compile(r"([^=!,]*)(==|=|!=)([^,]*)")
+_KNOWN_FIELDS = ("metadata.name", "metadata.namespace")
+
+
+def check(query: Mapping[str, str]) -> None:
+    """Refuses malformed numbers and durations.
+
+    Raises:
+        errors.BadRequest: a parameter does not parse.
+    """
+    for name in ("limit", "timeoutSeconds"):
+        text = query.get(name, "")
+        if text and _INT64.fullmatch(text) is None:
+            raise errors.BadRequest(f"the parameter {name} must be a whole number, not {text!r}")
+    text = query.get("timeout", "")
+    if text and _DURATION.fullmatch(text) is None:
+        raise errors.BadRequest(f"the parameter timeout must be a duration, not {text!r}")
+
+
+def parse_fields(field_selector: str) -> dict[str, str]:
+    """`metadata.name=x,metadata.namespace=y` as a dict; empty text gives an empty one.
+
+    Raises:
+        errors.BadRequest: another field, another operator, or no selector at all.
+    """
+    fields: dict[str, str] = {}
+    for term in filter(None, field_selector.split(",")):
+        match = _FIELD.fullmatch(term)
+        if match is None:
+            raise errors.BadRequest(
+                f"invalid selector: {field_selector!r}; can't understand {term!r}"
+            )
+        key, operator, value = match.groups()
+        if key not in _KNOWN_FIELDS:
+            raise errors.BadRequest(
+                f'"{key}" is not a known field selector: only "metadata.name", "metadata.namespace"'
+            )
+        if operator == "!=":
+            raise errors.BadRequest(f"the field selector {term!r} must use =")
+        fields[key] = value
+    return fields
