@@ -1,0 +1,5 @@
+"""`python -m metrics_apiserver` is the command `metrics-apiserver`."""
+
+from metrics_apiserver.cli import main
+
+raise SystemExit(main())

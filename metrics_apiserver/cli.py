@@ -1,0 +1,97 @@
+"""The command: reads flags, prints, exits. Nothing else in the package prints or exits.
+
+`metrics-apiserver serve` is the default command, so that the predecessor's command lines work as
+they are, its literal first argument `/adapter` included (the charts pass it).
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from metrics_apiserver import __version__, flags, flagtable, flagvalues, logs
+from metrics_apiserver.core import errors
+
+USAGE = """\
+metrics-apiserver serves custom, external and resource metrics from Prometheus to Kubernetes.
+
+Usage:
+  metrics-apiserver [serve] --config=FILE [flags]   run the server
+  metrics-apiserver check FILE...                   judge rule files; exit code 2 on a fault
+  metrics-apiserver version                         print the version
+
+`metrics-apiserver serve --help` lists the flags.
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command and gives its exit code: 0 done, 1 failed, 2 wrong input."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if words and words[0] == "/adapter":
+        words.pop(0)
+    command = "serve"
+    if words and not words[0].startswith("-"):
+        command = words.pop(0)
+    elif words in (["--help"], ["-h"]):
+        print(USAGE, end="")
+        return 0
+    elif words == ["--version"]:
+        command = "version"
+    try:
+        return _run(command, words)
+    except errors.ConfigError as error:
+        print(error, file=sys.stderr)
+        return 2
+
+
+def _run(command: str, words: list[str]) -> int:
+    if command == "serve":
+        return _serve(words)
+    if command == "check":
+        return _check(words)
+    if command == "version":
+        print(f"metrics-apiserver {__version__}")
+        return 0
+    print(f"unknown command {command!r}\n\n{USAGE}", end="", file=sys.stderr)
+    return 2
+
+
+def _serve(words: list[str]) -> int:
+    if "--help" in words or "-h" in words:
+        print(f"{USAGE}\n{flags.render_help(flagtable.TABLE)}")
+        return 0
+    parsed = flags.parse(flagtable.TABLE, words, flagtable.SHORTHANDS)
+    settings = flagvalues.build(parsed)
+    logs.configure(settings.verbosity, settings.log_format)
+    # Imported late: judging flags and rule files needs no server.
+    from metrics_apiserver import app
+
+    return app.run(settings)
+
+
+def _check(words: list[str]) -> int:
+    from metrics_apiserver.core import config
+
+    if not words or any(word.startswith("-") for word in words):
+        print("usage: metrics-apiserver check FILE...", file=sys.stderr)
+        return 2
+    code = 0
+    for word in words:
+        try:
+            text = Path(word).read_bytes()
+            rules = config.parse(text, word)
+        except OSError as error:
+            print(f"{word}: cannot read the rule file: {error.strerror}", file=sys.stderr)
+            code = 2
+        except errors.ConfigError as error:
+            print(error, file=sys.stderr)
+            code = 2
+        else:
+            for warning in rules.warnings:
+                print(f"warning: {warning.render(word)}", file=sys.stderr)
+            parts = [f"{len(rules.rules)} rules", f"{len(rules.external_rules)} external rules"]
+            if rules.resource_rules is not None:
+                parts.append("resource rules")
+            print(f"{word}: good: {', '.join(parts)}")
+    return code

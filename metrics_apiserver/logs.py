@@ -1,0 +1,104 @@
+"""Structured logs on standard error, one line a record, as text or JSON.
+
+Whatever a record carries is escaped, so that a path or an upstream's text can start no second line
+and colour no terminal. A full or broken pipe loses log lines, counted, and never stops serving.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+import sys
+from typing import Any, TextIO
+
+import orjson
+
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+_LEVELS = {"WARNING": "warning", "INFO": "info", "ERROR": "error", "CRITICAL": "error"}
+
+
+def _extras(record: logging.LogRecord) -> dict[str, Any]:
+    return {key: value for key, value in vars(record).items() if key not in _STANDARD}
+
+
+def _stamp(record: logging.LogRecord) -> str:
+    moment = dt.datetime.fromtimestamp(record.created, dt.UTC)
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+
+
+def _escape(text: str) -> str:
+    if text.isprintable():
+        return text
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
+    )
+
+
+def _quoted(value: object) -> str:
+    text = _escape(str(value))
+    if text and not any(char in text for char in ' "='):
+        return text
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+class TextFormatter(logging.Formatter):
+    """`time level logger: message key=value`; a traceback is folded into the same line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        level = _LEVELS.get(record.levelname, "debug")
+        parts = [_stamp(record), level, f"{record.name}:", _escape(record.getMessage())]
+        parts += [f"{key}={_quoted(value)}" for key, value in _extras(record).items()]
+        if record.exc_info:
+            parts.append(f"traceback={_quoted(self.formatException(record.exc_info))}")
+        return " ".join(parts)
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line; control characters are escaped by JSON itself."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        document = {
+            "ts": _stamp(record),
+            "level": _LEVELS.get(record.levelname, "debug"),
+            "logger": record.name,
+            "msg": record.getMessage(),
+            **{key: str(value) for key, value in _extras(record).items()},
+        }
+        if record.exc_info:
+            document["traceback"] = self.formatException(record.exc_info)
+        clean = {key: _surrogates_escaped(value) for key, value in document.items()}
+        return orjson.dumps(clean).decode()
+
+
+def _surrogates_escaped(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+class LossyHandler(logging.StreamHandler[TextIO]):
+    """Writes to a stream; what cannot be written is counted and dropped."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        self.dropped = 0
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802 - stdlib's name
+        self.dropped += 1
+
+
+def configure(verbosity: int, form: str, stream: TextIO | None = None) -> LossyHandler:
+    """Sets up the root logger.
+
+    Args:
+        verbosity: klog's number: below 4 notable events only, from 4 on everything of ours, from 8
+            on also what the libraries say.
+        form: `text` or `json`.
+        stream: standard error by default.
+    """
+    handler = LossyHandler(stream or sys.stderr)
+    handler.setFormatter(JsonFormatter() if form == "json" else TextFormatter())
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.DEBUG if verbosity >= 8 else logging.WARNING)
+    ours = logging.getLogger("metrics_apiserver")
+    ours.setLevel(logging.DEBUG if verbosity >= 4 else logging.INFO)
+    return handler
