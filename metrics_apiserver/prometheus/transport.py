@@ -1,0 +1,251 @@
+"""One question to Prometheus over HTTP: one deadline, bounded bytes, no surprises.
+
+The budget covers everything: waiting for a place, connecting (2 s at most), asking and reading.
+Redirects are answers that failed, because a redirect would carry our credentials away; no proxy is
+taken from the environment; no cookie is kept. A connection that breaks before an answer began is
+tried once more (aiohttp itself does so for GET), a 401 once more if fresh credentials differ, and
+nothing else. `Retry-After` of a 429 or 503 is kept: until then questions fail without being sent.
+Decoded bytes are counted while they are read, so a small gzip answer cannot become a large one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+import aiohttp
+import yarl
+from multidict import CIMultiDict
+
+from metrics_apiserver.core import errors
+from metrics_apiserver.prometheus import body, failures
+from metrics_apiserver.prometheus.credentials import Credentials
+from metrics_apiserver.settings import PrometheusSettings
+
+CONNECT_SECONDS = 2.0
+_DNS_CACHE_SECONDS = 5
+_LONGEST_PAUSE_SECONDS = 30.0
+_LONG_QUERY_CHARACTERS = 2048
+_ERROR_BODY_BYTES = 16 * 1024
+# What Prometheus gets of our time is less by what its answer needs to reach us.
+_ANSWER_SECONDS = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One call of the API.
+
+    Attributes:
+        path: below the URL, such as `/api/v1/query`; already percent-encoded.
+        parameters: form fields in order; names may repeat.
+        timeout: budget in seconds.
+        max_bytes: most decoded bytes of the answer.
+        evaluates: Prometheus takes a `timeout` here.
+        may_post: the API takes POST here.
+    """
+
+    path: str
+    parameters: tuple[tuple[str, str], ...]
+    timeout: float
+    max_bytes: int
+    evaluates: bool = False
+    may_post: bool = True
+
+
+class Transport:
+    """Carries questions to one Prometheus; made before the loop runs, used within one loop.
+
+    Args:
+        settings: URL, limits.
+        credentials: who we are; asked at each question.
+        clock: seconds that never go back.
+    """
+
+    def __init__(
+        self,
+        settings: PrometheusSettings,
+        credentials: Credentials,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._settings = settings
+        self._credentials = credentials
+        self._clock = clock
+        self._base = settings.url.rstrip("/")
+        self._secure = settings.url.lower().startswith("https:")
+        self._headers = CIMultiDict({"Accept": "application/json", "Accept-Encoding": "gzip"})
+        self._headers.extend(settings.header_pairs)
+        self._places = asyncio.Semaphore(settings.max_concurrent)
+        self._waiting = 0
+        self._paused_until = clock()
+        self._session: aiohttp.ClientSession | None = None
+
+    async def ask(self, question: Question, feed: Callable[[bytes], None]) -> None:
+        """Sends one question and feeds the decoded body of its 200 answer.
+
+        Args:
+            question: what to ask.
+            feed: takes the body piece by piece; what it raises ends the call.
+
+        Raises:
+            UpstreamError: no usable answer; its kind says why.
+            UpstreamTimeout: the budget or Prometheus' own time is spent.
+        """
+        deadline = self._clock() + question.timeout
+        try:
+            async with asyncio.timeout(question.timeout), self._place():
+                await self._ask_again_if_refused(question, deadline, feed)
+        except TimeoutError as error:
+            why = f"no answer from Prometheus within {question.timeout:g} s"
+            raise failures.timeout(why) from error
+
+    async def close(self) -> None:
+        """Closes all connections; the transport may not be used afterwards."""
+        if self._session is not None:
+            await self._session.close()
+
+    @asynccontextmanager
+    async def _place(self) -> AsyncIterator[None]:
+        if self._places.locked() and self._waiting >= self._settings.max_waiting:
+            raise failures.upstream("too many queries are waiting for Prometheus", kind="overload")
+        self._waiting += 1
+        try:
+            await self._places.acquire()
+        finally:
+            self._waiting -= 1
+        try:
+            yield
+        finally:
+            self._places.release()
+
+    async def _ask_again_if_refused(
+        self, question: Question, deadline: float, feed: Callable[[bytes], None]
+    ) -> None:
+        authorization = await self._authorization(renew=False)
+        refused = await self._ask_once(question, deadline, authorization, feed)
+        if refused is None:
+            return
+        if getattr(refused, "status", 0) == 401:
+            fresh = await self._authorization(renew=True)
+            if fresh != authorization:
+                refused = await self._ask_once(question, deadline, fresh, feed)
+        if refused is not None:
+            raise refused
+
+    async def _ask_once(
+        self,
+        question: Question,
+        deadline: float,
+        authorization: str,
+        feed: Callable[[bytes], None],
+    ) -> failures.Failure | None:
+        """Feeds the body, or returns what an answer other than 200 means."""
+        try:
+            async with await self._send(question, deadline, authorization) as response:
+                if response.status == 200:
+                    await body.read(response, question.max_bytes, feed)
+                    return None
+                self._heed_retry_after(response)
+                text = bytearray()
+                try:
+                    await body.read(response, _ERROR_BODY_BYTES, text.extend)
+                except errors.UpstreamError:
+                    text.clear()  # too long or garbled: the status alone says enough
+                return failures.from_response(response.status, bytes(text))
+        except aiohttp.ClientError as error:
+            raise failures.from_exception(error) from error
+
+    async def _send(
+        self, question: Question, deadline: float, authorization: str
+    ) -> aiohttp.ClientResponse:
+        pause = self._paused_until - self._clock()
+        if pause > 0:
+            why = f"Prometheus asked for a pause, {pause:.0f} s are left"
+            raise failures.upstream(why, kind="overload", status=429)
+        parameters = question.parameters
+        if question.evaluates:
+            parameters = (*parameters, ("timeout", _evaluation_time(deadline - self._clock())))
+        form = urlencode(parameters)
+        method = self._method(question, form)
+        headers = self._headers.copy()
+        if authorization:
+            # A header given by flag wins, as in the predecessor.
+            headers.setdefault("Authorization", authorization)
+        url = f"{self._base}{question.path}"
+        if method == "POST":
+            headers["Content-Type"] = "application/x-www-form-urlencoded"
+        elif form:
+            url = f"{url}?{form}"
+        for attempt in (1, 2):
+            try:
+                return await self._client().request(
+                    method,
+                    yarl.URL(url, encoded=True),
+                    data=form.encode() if method == "POST" else None,
+                    headers=headers,
+                    allow_redirects=False,
+                    ssl=self._context() if self._secure else True,
+                )
+            except aiohttp.ClientConnectorError:
+                raise
+            except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
+                # Every question is a read, so POST may be repeated like GET.
+                if attempt == 2 or method == "GET":
+                    raise
+        raise AssertionError("unreachable")
+
+    def _method(self, question: Question, form: str) -> str:
+        if not question.may_post or self._settings.verb == "GET":
+            return "GET"
+        if self._settings.verb == "POST" or len(form) > _LONG_QUERY_CHARACTERS:
+            return "POST"
+        return "GET"
+
+    async def _authorization(self, *, renew: bool) -> str:
+        try:
+            return await self._credentials.authorization(renew)
+        except (OSError, ValueError, errors.MetricsError) as error:
+            raise _no_credentials(error) from error
+
+    def _context(self) -> ssl.SSLContext:
+        try:
+            return self._credentials.ssl_context()
+        except (OSError, ValueError, errors.MetricsError) as error:
+            raise _no_credentials(error) from error
+
+    def _heed_retry_after(self, response: aiohttp.ClientResponse) -> None:
+        seconds = response.headers.get("Retry-After", "")
+        if response.status in {429, 503} and seconds.isascii() and seconds.isdigit():
+            pause = min(float(seconds), _LONGEST_PAUSE_SECONDS)
+            self._paused_until = max(self._paused_until, self._clock() + pause)
+
+    def _client(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(
+                    limit=0,  # places are counted here, so that waiting for one is seen
+                    ttl_dns_cache=_DNS_CACHE_SECONDS,
+                    keepalive_timeout=30,
+                ),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                headers={"User-Agent": "metrics-apiserver"},
+                timeout=aiohttp.ClientTimeout(total=None, connect=CONNECT_SECONDS),
+                auto_decompress=False,
+                trust_env=False,
+            )
+        return self._session
+
+
+def _evaluation_time(rest: float) -> str:
+    """The `timeout` parameter for a rest in seconds: positive, a Prometheus duration."""
+    seconds = rest - _ANSWER_SECONDS if rest > 2 * _ANSWER_SECONDS else rest / 2
+    return f"{max(1, int(seconds * 1000))}ms"
+
+
+def _no_credentials(error: Exception) -> errors.UpstreamError:
+    why = "the credentials for Prometheus cannot be read"
+    return failures.upstream(why, kind="unreachable", detail=str(error))
