@@ -1,0 +1,132 @@
+"""What goes over the wire to kube-apiserver and back, and what can be wrong with it.
+
+Shared by the client and by those who read its answers. Bodies are bounded while they are read;
+texts of errors hold neither headers nor bodies, only what a metav1.Status says of itself.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import aiohttp
+import orjson
+
+from metrics_apiserver.core import errors
+
+JSON = "application/json"
+MAX_RETRY_AFTER_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request.
+
+    Attributes:
+        path: absolute, below the server's own path; segments are plain names.
+        body: JSON bytes.
+    """
+
+    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
+    path: str
+    query: Mapping[str, str] = field(default_factory=dict)
+    body: bytes | None = field(default=None, repr=False)
+    accept: str = JSON
+    content_type: str = JSON
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """A complete answer of any status."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = field(repr=False)
+
+
+async def read(response: aiohttp.ClientResponse, max_bytes: int) -> bytes:
+    """The whole body.
+
+    Raises:
+        errors.KubeError: it is larger than `max_bytes`.
+    """
+    if (response.content_length or 0) > max_bytes:
+        raise failure("too_large", f"the answer has {response.content_length} bytes")
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in response.content.iter_any():
+        size += len(chunk)
+        if size > max_bytes:
+            raise failure("too_large", f"the answer has more than {max_bytes} bytes")
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def decode(body: bytes) -> dict[str, Any]:
+    """A JSON object.
+
+    Raises:
+        errors.KubeError: it is something else.
+    """
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise failure("protocol", f"the answer is not JSON: {error.msg}") from None
+    if not isinstance(document, dict):
+        raise failure("protocol", "the answer is not a JSON object")
+    return document
+
+
+def status_error(what: str, response: Response) -> errors.KubeError:
+    """The error for an answer that is not 2xx.
+
+    Args:
+        what: the request, for the message, such as `GET /apis`.
+        response: any answer; a metav1.Status body gives the detail.
+    """
+    try:
+        text = str(decode(response.body).get("message", ""))
+    except errors.KubeError:
+        text = "no Status in the body"
+    return errors.KubeError(
+        f"kube-apiserver answered {what} with {response.status}",
+        kind="http",
+        status=response.status,
+        retry_after=_retry_after(response.headers),
+        detail=text[:500],
+    )
+
+
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    text = headers.get("Retry-After", "")
+    return min(float(text), MAX_RETRY_AFTER_SECONDS) if text.isdecimal() else None
+
+
+def failure(kind: str, detail: str) -> errors.KubeError:
+    """An error without an HTTP status; `kind` is one of those of `errors.KubeError`."""
+    messages = {
+        "timeout": "kube-apiserver did not answer in time",
+        "unreachable": "kube-apiserver cannot be reached",
+        "tls": "the TLS connection to kube-apiserver failed",
+        "reset": "kube-apiserver closed the connection",
+    }
+    message = messages.get(kind, "kube-apiserver gave an answer that cannot be used")
+    return errors.KubeError(message, kind=kind, detail=detail)
+
+
+def translate(error: Exception) -> errors.KubeError:
+    """Our error for one of aiohttp or the system; the text of a header never gets in."""
+    name = type(error).__name__
+    match error:
+        case TimeoutError():
+            return failure("timeout", name)
+        case aiohttp.ClientSSLError() | ssl.SSLError():
+            return failure("tls", f"{name}: {error}")
+        case aiohttp.ClientConnectorError():
+            return failure("unreachable", f"{name}: {error}")
+        case aiohttp.ServerDisconnectedError() | aiohttp.ClientPayloadError() | OSError():
+            return failure("reset", name)
+        case _:
+            return failure("protocol", name)
