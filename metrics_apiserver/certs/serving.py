@@ -1,0 +1,210 @@
+"""The listening TLS context: our pair and the authorities asked for, swapped without a restart.
+
+OpenSSL's context cannot be changed safely while it serves: a mismatched pair loaded into it kills
+every new handshake, and authorities can only be added. So each change builds a new context from
+bytes that were checked as a whole, and the listening context's SNI callback hands every new
+handshake the current one. What does not check out is logged once and the old stays. Session
+tickets are off, because a resumed session would outlive a withdrawn authority; the minimum version
+sits on the listening context, where alone it counts. A client certificate is optional here and
+verified for real by `chain`, once for each bundle.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from cryptography.hazmat.primitives import serialization
+
+from metrics_apiserver.certs import chain, ciphers, files, pair
+
+_logger = logging.getLogger(__name__)
+
+_OPTIONS = (
+    ssl.OP_NO_TICKET
+    | ssl.OP_NO_COMPRESSION
+    | ssl.OP_NO_RENEGOTIATION
+    | ssl.OP_CIPHER_SERVER_PREFERENCE
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What the flags say of TLS, and what a new certificate must be good for.
+
+    Attributes:
+        min_version, cipher_suites: by Go's names; no suites means the AEAD ones.
+        required_hosts: a certificate that lacks one of these names is not taken over.
+    """
+
+    min_version: str = "VersionTLS12"
+    cipher_suites: tuple[str, ...] = ()
+    required_hosts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Material:
+    certificate: bytes
+    key: bytes = field(repr=False)
+    client_ca: bytes = b""
+
+
+class ServingContext:
+    """Owns the context to listen with; `reload_once` is one turn of `run`.
+
+    Args:
+        where: the pair's files.
+        policy: fixed for the life of the process.
+        client_ca: the PEM bundles of all authorities whose clients we know, joined; may be empty.
+        wall_clock: epoch seconds.
+
+    Attributes:
+        listening: pass this one to the socket; it never changes.
+        last_reload_successful: False while what is on disk, or the authorities, are unusable.
+        reloads: how often something new was taken over.
+
+    Raises:
+        ConfigError: the policy names what does not exist.
+        pair.PairRefused: no usable pair to start with; an expired one is usable.
+        OSError, ValueError: a file cannot be read.
+    """
+
+    def __init__(
+        self,
+        where: files.PairFiles,
+        policy: Policy,
+        client_ca: Callable[[], bytes],
+        wall_clock: Callable[[], float],
+    ) -> None:
+        self._where = where
+        self._policy = policy
+        self._min_version = ciphers.minimum_version(policy.min_version)
+        self._suites = ciphers.openssl_list(policy.cipher_suites)
+        self._client_ca = client_ca
+        self._wall_clock = wall_clock
+        self._failures: dict[str, str] = {}
+        self.reloads = 0
+        self._signature = self._sign()
+        self._material = _Material(files.read(where.certificate), files.read(where.key))
+        self._pair = pair.inspect(self._material.certificate, self._material.key)
+        if not self._pair.is_valid_at(wall_clock()):
+            _logger.warning("the serving certificate %s is not valid now", where.certificate)
+        self._current = self.listening = self._build(self._material)
+        # The parameter order is that of the ssl module.
+        self.listening.sni_callback = self._hand_over
+        self._attempt("client authorities", self._reload_authorities)
+
+    @property
+    def not_after(self) -> float:
+        """Epoch seconds at which the certificate that is served now expires."""
+        return self._pair.not_after
+
+    @property
+    def last_reload_successful(self) -> bool:
+        return not self._failures
+
+    async def run(self, interval_seconds: float = 0.5) -> None:
+        """Looks for new files and authorities for ever."""
+        while True:
+            await asyncio.sleep(interval_seconds)
+            self.reload_once()
+
+    def reload_once(self) -> bool:
+        """Takes over new authorities and a new pair, each on its own; True if either came.
+
+        A withdrawn authority must go even while the pair on disk is half written.
+        """
+        authorities = self._attempt("client authorities", self._reload_authorities)
+        serving_pair = self._attempt("serving pair", self._reload_pair)
+        return authorities or serving_pair
+
+    def _attempt(self, part: str, turn: Callable[[], bool]) -> bool:
+        try:
+            changed = turn()
+        except (OSError, ValueError, pair.PairRefused) as error:
+            failure = f"{type(error).__name__}: {error}"
+            if self._failures.get(part) != failure:
+                _logger.warning("kept the old %s: %s", part, failure)
+            self._failures[part] = failure
+            return False
+        if self._failures.pop(part, None) is not None:
+            _logger.info("the %s can be used again", part)
+        if changed:
+            self.reloads += 1
+            _logger.info("took over new %s", part)
+        return changed
+
+    def _reload_authorities(self) -> bool:
+        client_ca = self._client_ca()
+        if client_ca == self._material.client_ca:
+            return False
+        self._swap(replace(self._material, client_ca=client_ca))
+        return True
+
+    def _reload_pair(self) -> bool:
+        signature = self._sign()
+        if signature == self._signature and "serving pair" not in self._failures:
+            return False
+        certificate, key = files.read(self._where.certificate), files.read(self._where.key)
+        changed = (certificate, key) != (self._material.certificate, self._material.key)
+        if changed:
+            found = pair.inspect(certificate, key)
+            self._check(found)
+            self._swap(replace(self._material, certificate=certificate, key=key))
+            self._pair = found
+        self._signature = signature
+        return changed
+
+    def _check(self, found: pair.ServingPair) -> None:
+        now = self._wall_clock()
+        if not found.is_valid_at(now) and self._pair.is_valid_at(now):
+            raise pair.PairRefused("the new certificate is not valid now")
+        lacking = found.lacking(self._policy.required_hosts)
+        if lacking:
+            raise pair.PairRefused(f"the new certificate does not name {', '.join(lacking)}")
+
+    def _sign(self) -> tuple[tuple[int, int, int], ...]:
+        found = (path.stat() for path in (self._where.certificate, self._where.key))
+        return tuple((status.st_mtime_ns, status.st_size, status.st_ino) for status in found)
+
+    def _swap(self, material: _Material) -> None:
+        context = self._build(material)
+        self._material = material
+        self._current = context
+        # Copied into each connection before the callback runs, so it must be on this one.
+        self.listening.verify_mode = context.verify_mode
+
+    def _hand_over(
+        self, ssl_object: ssl.SSLObject, _server_name: str | None, _context: ssl.SSLContext
+    ) -> None:
+        ssl_object.context = self._current
+
+    def _build(self, material: _Material) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = self._min_version
+        context.set_ciphers(self._suites)
+        context.options |= _OPTIONS
+        context.num_tickets = 0
+        context.set_alpn_protocols(["http/1.1"])
+        _load_pair(context, material)
+        if material.client_ca:
+            authorities = chain.parse_bundle(material.client_ca)
+            der = (ca.public_bytes(serialization.Encoding.DER) for ca in authorities)
+            context.load_verify_locations(cadata=b"".join(der))
+            context.verify_mode = ssl.CERT_OPTIONAL
+            # As in Go, every certificate of a bundle is an anchor.
+            context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+        return context
+
+
+def _load_pair(context: ssl.SSLContext, material: _Material) -> None:
+    """Loads exactly the bytes that were checked; OpenSSL reads files only, so one in memory."""
+    descriptor = os.memfd_create("serving-pair", os.MFD_CLOEXEC)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(material.key + b"\n" + material.certificate)
+        file.flush()
+        context.load_cert_chain(f"/proc/self/fd/{descriptor}")
