@@ -1,0 +1,86 @@
+import pytest
+
+from metrics_apiserver.core import association, naming
+from metrics_apiserver.core.association import Harvest
+from metrics_apiserver.core.model import NODES, PODS, GroupResource, Series
+from metrics_apiserver.core.naming import MetricNamer
+
+
+def namer(matches: str = "", template: str = "") -> MetricNamer:
+    pattern = naming.compile_regex(matches) if matches else None
+    return MetricNamer((), pattern, template or naming.default_template(pattern))
+
+
+def series(name: str, *labels: str) -> Series:
+    return Series(name, frozenset(labels))
+
+
+def associate(labels: frozenset[str]) -> list[GroupResource]:
+    known = {"node": NODES, "pod": PODS}
+    return [known[label] for label in sorted(labels & known.keys())]
+
+
+def harvest(rule: MetricNamer, *items: Series) -> Harvest:
+    found = association.harvest(rule, items, associate)
+    assert association.harvest(rule, items[::-1], associate) == found
+    return found
+
+
+def test_each_resource_of_a_series_gets_the_metric() -> None:
+    found = harvest(
+        namer("^gpu_(.*)"),
+        series("gpu_power", "pod", "node"),
+        series("gpu_power", "node", "x"),
+        series("gpu_memory", "pod"),
+        series("cpu", "pod"),
+    )
+    assert found.sources == {
+        (NODES, "power"): "gpu_power",
+        (PODS, "power"): "gpu_power",
+        (PODS, "memory"): "gpu_memory",
+    }
+    assert found.accepted == 3
+    assert not found.unassociated.number
+    assert not found.collided
+
+
+def test_series_without_a_resource_are_counted() -> None:
+    found = harvest(
+        namer(), series("z", "job"), series("a", "job"), series("m"), series("p", "pod")
+    )
+    assert found.sources == {(PODS, "p"): "p"}
+    assert (found.unassociated.number, found.unassociated.example) == (3, "a")
+    assert found.accepted == 4
+
+
+def test_of_two_series_for_one_metric_the_last_by_name_stays() -> None:
+    found = harvest(
+        namer(template="one"),
+        series("b", "pod"),
+        series("c", "pod", "node"),
+        series("a", "pod"),
+        series("a", "pod", "x"),
+    )
+    assert found.sources == {(PODS, "one"): "c", (NODES, "one"): "c"}
+    assert found.collided == {(PODS, "one")}
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "50%"])
+def test_names_that_no_path_can_carry(name: str) -> None:
+    assert not association.is_reachable(name)
+    pattern = naming.compile_regex("^up$")
+    rule = MetricNamer((), pattern, name)
+    found = harvest(rule, series("up", "pod"))
+    assert found.sources == {}
+    assert (found.unnameable.number, found.unnameable.example) == (1, "up")
+
+
+@pytest.mark.parametrize("name", ["a", "a.b", "job:rate5m", "é", "...", "a b", "metrics"])
+def test_reachable_names(name: str) -> None:
+    assert association.is_reachable(name)
+
+
+def test_external_metrics_belong_to_no_resource() -> None:
+    found = association.harvest(namer(), [series("q", "queue"), series("q")], lambda _: (None,))
+    assert found.sources == {(None, "q"): "q"}
+    assert found.accepted == 2
