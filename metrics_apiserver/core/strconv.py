@@ -10,6 +10,7 @@ printable follows the Unicode tables of the running Python, and both spellings r
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Final
 
 _SHORT_ESCAPES: Final = {
@@ -31,6 +32,7 @@ _ESCAPE: Final = re.compile(
     r"|u(?P<rune4>[0-9a-fA-F]{4})"
     r"|U(?P<rune8>[0-9a-fA-F]{8}))"
 )
+_INVALID: Final = "invalid syntax"
 _MAX_INT64: Final = (1 << 63) - 1
 
 
@@ -62,60 +64,74 @@ def _stray_bytes(surrogate: str) -> bytes:
 
 
 def unquote(literal: str) -> str:
-    """Reads a Go literal in double quotes, back quotes or, for one character, single quotes.
+    r"""Reads a Go string literal in double or back quotes.
+
+    Bytes that are not UTF-8 (`"\xff"`) come back as `surrogateescape` hides them.
 
     Raises:
-        ValueError: the text is no such literal, as Go's `invalid syntax`.
+        ValueError: the text is no such literal, in Go's words.
     """
     mark, body = literal[:1], literal[1:-1]
-    if len(literal) < 2 or mark != literal[-1] or mark not in ('"', "`", "'"):
-        raise ValueError("invalid syntax")
-    if mark == "`":
-        if "`" in body:
-            raise ValueError("invalid syntax")
-        return body.replace("\r", "")
-    text = _unescape(body, mark)
-    if mark == "'" and len(text) != 1:
-        raise ValueError("invalid syntax")
-    return text
+    if len(literal) < 2 or literal[-1] != mark or mark not in ('"', "`"):
+        raise ValueError(_INVALID)
+    if mark == '"':
+        return b"".join(_units(body, mark)).decode(errors="surrogateescape")
+    if "`" in body:
+        raise ValueError(_INVALID)
+    return body.replace("\r", "")
 
 
-def _unescape(body: str, mark: str) -> str:
-    parts: list[bytes] = []
+def unquote_char(literal: str) -> int:
+    """Reads a Go character constant in single quotes into its code.
+
+    Raises:
+        ValueError: the text is no such constant, in Go's words.
+    """
+    body = literal[1:-1]
+    if len(literal) < 3 or literal[0] != "'" or literal[-1] != "'":
+        raise ValueError(_INVALID)
+    match = _ESCAPE.match(body)
+    if match is None and body[0] not in "'\\":
+        code, end = ord(body[0]), 1
+    elif match is not None:
+        code, end = _escaped(match, "'")[0], match.end()
+    else:
+        raise ValueError(_INVALID)
+    if end != len(body):
+        raise ValueError(f"malformed character constant: {literal}")
+    return code
+
+
+def _units(body: str, mark: str) -> Iterator[bytes]:
     position = 0
     while position < len(body):
-        char = body[position]
-        if char == "\\":
-            match = _ESCAPE.match(body, position)
-            if match is None:
-                raise ValueError("invalid syntax")
-            parts.append(_escaped(match, mark))
+        match = _ESCAPE.match(body, position)
+        if match is not None:
+            code, is_byte = _escaped(match, mark)
+            yield bytes([code]) if is_byte else chr(code).encode()
             position = match.end()
-        elif char in (mark, "\n"):
-            raise ValueError("invalid syntax")
+        elif (char := body[position]) in (mark, "\\", "\n"):
+            raise ValueError(_INVALID)
         else:
-            parts.append(char.encode(errors="surrogatepass"))
+            yield char.encode(errors="surrogateescape")
             position += 1
-    if mark == "'" and len(parts) != 1:
-        raise ValueError("invalid syntax")
-    return b"".join(parts).decode(errors="surrogateescape")
 
 
-def _escaped(match: re.Match[str], mark: str) -> bytes:
-    kind, text = match.lastgroup, match[match.lastgroup or 0]
-    if kind == "short":
-        if text in "'\"" and text != mark:
-            raise ValueError("invalid syntax")
-        return _SHORT_ESCAPES.get(text, text).encode()
-    code = int(text, 8 if kind == "octal" else 16)
-    if kind in ("octal", "byte"):
+def _escaped(match: re.Match[str], mark: str) -> tuple[int, bool]:
+    """The number that an escape stands for, and whether it is a byte rather than a character."""
+    if (short := match["short"]) is not None:
+        if short in "'\"" and short != mark:
+            raise ValueError(_INVALID)
+        return ord(_SHORT_ESCAPES.get(short, short)), False
+    if match["octal"] or match["byte"]:
+        code = int(match["octal"], 8) if match["octal"] else int(match["byte"], 16)
         if code > 0xFF:
-            raise ValueError("invalid syntax")
-        # In a character constant the number is the character, in a string it is a byte.
-        return chr(code).encode() if mark == "'" else bytes([code])
+            raise ValueError(_INVALID)
+        return code, True
+    code = int(match["rune4"] or match["rune8"], 16)
     if code > 0x10FFFF or 0xD800 <= code <= 0xDFFF:
-        raise ValueError("invalid syntax")
-    return chr(code).encode()
+        raise ValueError(_INVALID)
+    return code, False
 
 
 def parse_int(text: str) -> int | None:
