@@ -9,15 +9,28 @@ is a fault that names the nearest known one.
 from __future__ import annotations
 
 import difflib
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from metrics_apiserver.core import errors
+from metrics_apiserver.core import errors, strconv
 
-_DURATION = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)")
-_UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+# Go writes micro with U+00B5 or with the Greek letter U+03BC.
+_DURATION = re.compile("([0-9]+(?:[.][0-9]*)?|[.][0-9]+)(ns|us|\u00b5s|\u03bcs|ms|s|m|h)")
+_UNITS = {
+    "ns": 1e-9,
+    "us": 1e-6,
+    "\u00b5s": 1e-6,
+    "\u03bcs": 1e-6,
+    "ms": 1e-3,
+    "s": 1.0,
+    "m": 60.0,
+    "h": 3600.0,
+}
+_MAX_DURATION = 2**63 / 1e9  # Go counts nanoseconds in an int64
+_FLOAT = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +85,7 @@ def parse_duration(text: str) -> float:
             break
         total += float(match[1]) * _UNITS[match[2]]
         position = match.end()
-    if not rest or position != len(rest):
+    if not rest or position != len(rest) or total >= _MAX_DURATION:
         raise ValueError(f"{text!r} is no duration: write it like 30s, 1m30s or 500ms")
     return sign * total
 
@@ -86,13 +99,14 @@ def _parse_bool(text: str) -> bool:
 
 
 def _parse_int(text: str) -> int:
-    if re.fullmatch(r"[+-]?\d+", text) is None:
+    number = strconv.parse_int(text)
+    if number is None:
         raise ValueError(f"{text!r} is no whole number")
-    return int(text)
+    return number
 
 
 def _parse_float(text: str) -> float:
-    if re.fullmatch(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", text) is None:
+    if _FLOAT.fullmatch(text) is None or math.isinf(float(text)):
         raise ValueError(f"{text!r} is no number")
     return float(text)
 
