@@ -4,8 +4,8 @@ The handshake only proves that the caller holds the leaf's key, and OpenSSL cann
 several bundles signed it, so each bundle verifies the whole chain again, at a given instant, with
 Go's rules: client authentication usage along the chain, certificate authorities that say so, no
 SHA-1. Subject alternative names and key identifiers are not asked for, because the certificates
-that kubeadm, k3s and EKS make for the front proxy have only a common name. Ed25519 is refused:
-the verifier does not know it.
+that kubeadm, k3s and EKS make for the front proxy have only a common name. Authorities with
+Ed25519 keys, which Go would take, are refused: the verifier does not know them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import datetime as dt
 import hashlib
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
@@ -76,7 +76,7 @@ class ClientCertificate:
 
 
 class _SSLObject(Protocol):
-    def getpeercert(self, binary_form: bool = ...) -> Any: ...
+    def getpeercert(self, binary_form: Literal[True]) -> bytes | None: ...
 
 
 def peer_chain(ssl_object: _SSLObject | None) -> PeerChain | None:
@@ -123,7 +123,7 @@ def verify(chain: PeerChain, ca_pem: bytes, now: float) -> ClientCertificate:
         )
         verified = verifier.verify(leaf, others).chain
         return _describe(leaf, verified)
-    except (verification.VerificationError, ValueError, TypeError, OverflowError) as error:
+    except (verification.VerificationError, ValueError, OverflowError, OSError) as error:
         raise CertificateRefused(f"{type(error).__name__}: {error}") from error
 
 

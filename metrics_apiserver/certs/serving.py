@@ -1,12 +1,12 @@
-"""The listening TLS context: our pair and the authorities asked for, swapped without a restart.
+"""The TLS context of new connections: our pair and the authorities that clients may come from.
 
 OpenSSL's context cannot be changed safely while it serves: a mismatched pair loaded into it kills
-every new handshake, and authorities can only be added. So each change builds a new context from
-bytes that were checked as a whole, and the listening context's SNI callback hands every new
-handshake the current one. What does not check out is logged once and the old stays. Session
-tickets are off, because a resumed session would outlive a withdrawn authority; the minimum version
-sits on the listening context, where alone it counts. A client certificate is optional here and
-verified for real by `chain`, once for each bundle.
+every new handshake, authorities can only be added, and of a context swapped in by the SNI callback
+neither minimum version, verify mode nor verify flags count. So each change builds a new context
+from bytes that were checked as a whole, and every accepted connection takes the current one. A
+new context also has no sessions: none, by ticket or by identifier, outlives a withdrawn authority.
+What does not check out is logged once and the old stays. A client certificate is optional here
+and verified for real by `chain`, once for each bundle.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class ServingContext:
         wall_clock: epoch seconds.
 
     Attributes:
-        listening: pass this one to the socket; it never changes.
+        context: for the next connection; ask for each one.
         last_reload_successful: False while what is on disk, or the authorities, are unusable.
         reloads: how often something new was taken over.
 
@@ -93,9 +93,7 @@ class ServingContext:
         self._pair = pair.inspect(self._material.certificate, self._material.key)
         if not self._pair.is_valid_at(wall_clock()):
             _logger.warning("the serving certificate %s is not valid now", where.certificate)
-        self._current = self.listening = self._build(self._material)
-        # The parameter order is that of the ssl module.
-        self.listening.sni_callback = self._hand_over
+        self.context = self._build(self._material)
         self._attempt("client authorities", self._reload_authorities)
 
     @property
@@ -172,16 +170,8 @@ class ServingContext:
         return tuple((status.st_mtime_ns, status.st_size, status.st_ino) for status in found)
 
     def _swap(self, material: _Material) -> None:
-        context = self._build(material)
+        self.context = self._build(material)
         self._material = material
-        self._current = context
-        # Copied into each connection before the callback runs, so it must be on this one.
-        self.listening.verify_mode = context.verify_mode
-
-    def _hand_over(
-        self, ssl_object: ssl.SSLObject, _server_name: str | None, _context: ssl.SSLContext
-    ) -> None:
-        ssl_object.context = self._current
 
     def _build(self, material: _Material) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import datetime as dt
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+
+from metrics_apiserver.certs import chain, issue, pair
+from metrics_apiserver.certs.issue import Subject, Usage
+from tests.fakes import pki
+
+DAY = dt.timedelta(days=1)
+AUTHORITY = issue.new_authority("ours", 10 * DAY, pki.NOW)
+
+
+def test_a_leaf_for_clients_is_believed() -> None:
+    subject = Subject("bob", ("a", "b"))
+    made = issue.new_leaf(AUTHORITY, subject, [Usage.CLIENT], pki.NOW + DAY, pki.NOW)
+    leaf = x509.load_pem_x509_certificates(made.certificate)[0]
+    shown = chain.PeerChain.of((leaf.public_bytes(serialization.Encoding.DER),))
+    found = chain.verify(shown, AUTHORITY.certificate, pki.NOW.timestamp())
+    assert (found.common_name, found.organizations) == ("bob", ("a", "b"))
+
+
+def test_a_leaf_for_servers_names_its_hosts() -> None:
+    hosts = ("s." + "n" * 63 + ".svc", "s.n.svc", "10.0.0.1", "::1")
+    made = issue.new_leaf(
+        AUTHORITY, Subject(hosts[0], hosts=hosts), [Usage.SERVER], pki.NOW + DAY, pki.NOW
+    )
+    assert pair.inspect(made.certificate, made.key).hosts == hosts
+    assert made.certificate.endswith(AUTHORITY.certificate)
+
+
+def test_a_leaf_never_outlives_its_authority() -> None:
+    made = issue.new_leaf(
+        AUTHORITY, Subject("x", hosts=("x",)), [Usage.SERVER], pki.NOW + 99 * DAY, pki.NOW
+    )
+    until = (pki.NOW + 10 * DAY).timestamp()
+    assert pair.inspect(made.certificate, made.key).not_after == until
+
+
+def test_validity_begins_an_hour_ago() -> None:
+    authority = x509.load_pem_x509_certificate(AUTHORITY.certificate)
+    assert authority.not_valid_before_utc == pki.NOW - dt.timedelta(hours=1)
+
+
+def test_the_key_never_shows() -> None:
+    assert "PRIVATE" not in repr(AUTHORITY)
+
+
+def test_self_made_pair_names_loopback_and_the_hosts() -> None:
+    made = issue.self_made_serving_pair(["a.svc"], pki.NOW)
+    found = pair.inspect(made.certificate, made.key)
+    assert found.hosts == ("a.svc", "localhost", "127.0.0.1", "::1")
+    assert "localhost" in repr(
+        x509.load_pem_x509_certificate(
+            issue.self_made_serving_pair([], pki.NOW).certificate
+        ).subject
+    )
+
+
+def test_an_authority_must_be_a_pair_of_ours() -> None:
+    rsa, _ = pki.kubeadm_front_proxy()
+    foreign = issue.Pair(rsa.pem, rsa.key_pem)
+    with pytest.raises(ValueError, match="elliptic"):
+        issue.new_leaf(foreign, Subject("x"), [Usage.CLIENT], pki.NOW + DAY, pki.NOW)
+    with pytest.raises(ValueError, match="PEM"):
+        issue.new_leaf(issue.Pair(b"", b""), Subject("x"), [Usage.CLIENT], pki.NOW, pki.NOW)
