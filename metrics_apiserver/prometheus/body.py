@@ -39,9 +39,11 @@ async def read(
     sent = decoded = 0
     async for chunk in response.content.iter_any():
         sent += len(chunk)
+        if sent > max_bytes:
+            raise _too_large(max_bytes)
         for piece in decoder.feed(chunk) if decoder else (chunk,):
             decoded += len(piece)
-            if max(sent, decoded) > max_bytes:
+            if decoded > max_bytes:
                 raise _too_large(max_bytes)
             feed(piece)
             if decoded > PIECE_BYTES:

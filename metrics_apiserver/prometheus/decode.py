@@ -70,8 +70,8 @@ class QueryReader:
         if kind == "scalar" and not self._splitter.taken:
             return QueryResult("scalar", [_sample({"metric": {}, "value": result})], self.warnings)
         if kind != "vector":
-            word = kind if kind in {"matrix", "string"} else "something else"
-            raise failures.protocol(f"the query gives a {word} where a vector is needed")
+            what = f"a {kind}" if kind in ("matrix", "string") else "something else"
+            raise failures.protocol(f"the query gives {what} where a vector is needed")
         self._add(_remaining(self._splitter, result))
         return QueryResult("vector", self._samples, self.warnings)
 

@@ -1,0 +1,284 @@
+"""Files count from the next use on; a broken one leaves the last good state; no secret is told."""
+
+from __future__ import annotations
+
+import base64
+import logging
+import os
+import ssl
+from pathlib import Path
+
+import pytest
+import trustme
+
+from metrics_apiserver.core.errors import ConfigError
+from metrics_apiserver.prometheus import credentials
+from metrics_apiserver.prometheus.credentials import Credentials, Watched
+from metrics_apiserver.settings import PrometheusSettings
+
+URL = "https://prometheus.example"
+
+
+def replace(path: Path, text: str) -> None:
+    """As a mounted Secret changes: another file under the same name."""
+    new = path.with_name(path.name + ".new")
+    new.write_text(text)
+    new.replace(path)
+
+
+class TestWatched:
+    def test_files_are_read_once_while_they_stay(self, tmp_path: Path) -> None:
+        path = tmp_path / "f"
+        path.write_text("1")
+        reads = []
+
+        def load() -> str:
+            reads.append(path.read_text())
+            return reads[-1]
+
+        watched = Watched((str(path),), load)
+        assert [watched.current() for _ in range(3)] == ["1"] * 3
+        assert reads == ["1"]
+        assert watched.current(renew=True) == "1"
+        assert reads == ["1", "1"]
+
+    def test_a_change_counts_at_the_next_use(self, tmp_path: Path) -> None:
+        path = tmp_path / "f"
+        path.write_text("1")
+        watched = Watched((str(path),), path.read_text)
+        assert watched.current() == "1"
+        replace(path, "2")
+        assert watched.current() == "2"
+
+    def test_a_change_behind_a_link_counts(self, tmp_path: Path) -> None:
+        for name in ("old", "new"):
+            (tmp_path / name).mkdir()
+            (tmp_path / name / "token").write_text(name)
+        link, path = tmp_path / "..data", tmp_path / "token"
+        link.symlink_to("old")
+        path.symlink_to("..data/token")
+        watched = Watched((str(path),), path.read_text)
+        assert watched.current() == "old"
+        (tmp_path / "tmp").symlink_to("new")
+        (tmp_path / "tmp").replace(link)
+        assert watched.current() == "new"
+
+    def test_a_missing_file_leaves_the_last_good_value_and_is_told_once(
+        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        path = tmp_path / "f"
+        path.write_text("1")
+        watched = Watched((str(path),), path.read_text)
+        watched.current()
+        path.unlink()
+        with caplog.at_level(logging.WARNING):
+            assert [watched.current() for _ in range(3)] == ["1"] * 3
+        assert len(caplog.records) == 1
+        path.write_text("2")
+        assert watched.current() == "2"
+
+    def test_a_bad_file_is_not_loaded_again_until_it_changes(self, tmp_path: Path) -> None:
+        path = tmp_path / "f"
+        path.write_text("1")
+        loads = []
+
+        def load() -> int:
+            loads.append(path.read_text())
+            return int(loads[-1])
+
+        watched = Watched((str(path),), load)
+        watched.current()
+        replace(path, "x")
+        assert [watched.current() for _ in range(3)] == [1, 1, 1]
+        assert loads == ["1", "x"]
+        replace(path, "2")
+        assert watched.current() == 2
+
+    def test_a_value_that_was_never_good_is_an_error_each_time(self, tmp_path: Path) -> None:
+        path = tmp_path / "f"
+        watched = Watched((str(path),), lambda: int(path.read_text()))
+        with pytest.raises(FileNotFoundError):
+            watched.current()
+        path.write_text("x")
+        for _ in range(2):
+            with pytest.raises(ValueError, match="invalid literal"):
+                watched.current()
+        replace(path, "3")
+        assert watched.current() == 3
+
+
+class TestAuthorization:
+    async def test_none(self) -> None:
+        assert await credentials.from_settings(PrometheusSettings(URL)).authorization(False) == ""
+
+    async def test_token_file(self, tmp_path: Path) -> None:
+        path = tmp_path / "token"
+        path.write_text("one\n")
+        found = credentials.from_settings(PrometheusSettings(URL, token_file=str(path)))
+        assert await found.authorization(False) == "Bearer one"
+        replace(path, "two")
+        assert await found.authorization(False) == "Bearer two"
+
+    async def test_renewal_reads_a_file_whose_stamp_is_the_same(self, tmp_path: Path) -> None:
+        path = tmp_path / "token"
+        path.write_text("one")
+        before = path.stat()
+        found = credentials.from_settings(PrometheusSettings(URL, token_file=str(path)))
+        path.write_text("two")
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+        assert await found.authorization(False) == "Bearer one"
+        assert await found.authorization(True) == "Bearer two"
+
+    async def test_basic(self, tmp_path: Path) -> None:
+        (tmp_path / "user").write_text("me\n")
+        (tmp_path / "password").write_text("p:ä ss\n")
+        settings = PrometheusSettings(
+            URL,
+            username_file=str(tmp_path / "user"),
+            password_file=str(tmp_path / "password"),
+        )
+        found = credentials.from_settings(settings)
+        scheme, _, pair = (await found.authorization(False)).partition(" ")
+        assert (scheme, base64.b64decode(pair).decode()) == ("Basic", "me:p:ä ss")
+        replace(tmp_path / "password", "other")
+        _, _, pair = (await found.authorization(False)).partition(" ")
+        assert base64.b64decode(pair) == b"me:other"
+
+    @pytest.mark.parametrize(
+        "content",
+        [b"", b" \n", b"s3cret\r\nX-Injected: 1", b"s3cret\x00", b"s3cret\xff", b"s3cret" * 20_000],
+    )
+    def test_a_file_that_is_no_secret_is_refused_and_not_shown(
+        self, tmp_path: Path, content: bytes
+    ) -> None:
+        path = tmp_path / "token"
+        path.write_bytes(content)
+        with pytest.raises(ConfigError) as refused:
+            credentials.from_settings(PrometheusSettings(URL, token_file=str(path)))
+        assert str(path) in str(refused.value)
+        assert "s3cret" not in str(refused.value)
+
+    def test_a_user_name_with_a_colon_is_refused(self, tmp_path: Path) -> None:
+        (tmp_path / "user").write_text("a:b")
+        (tmp_path / "password").write_text("c")
+        with pytest.raises(ConfigError, match="colon"):
+            credentials.from_settings(
+                PrometheusSettings(
+                    URL,
+                    username_file=str(tmp_path / "user"),
+                    password_file=str(tmp_path / "password"),
+                )
+            )
+
+
+class TestContext:
+    def settings(self, directory: Path, **more: bool) -> PrometheusSettings:
+        return PrometheusSettings(
+            URL,
+            ca_file=str(directory / "ca.crt") if not more else "",
+            client_cert_file=str(directory / "tls.crt"),
+            client_key_file=str(directory / "tls.key"),
+            **more,  # type: ignore[arg-type] # only insecure_skip_verify
+        )
+
+    def write(self, directory: Path, ca: trustme.CA) -> None:
+        ca.cert_pem.write_to_path(directory / "ca.crt")
+        leaf = ca.issue_cert("client")
+        replace(directory / "tls.crt", leaf.cert_chain_pems[0].bytes().decode())
+        replace(directory / "tls.key", leaf.private_key_pem.bytes().decode())
+
+    def test_one_context_until_a_file_changes(self, tmp_path: Path, ca: trustme.CA) -> None:
+        self.write(tmp_path, ca)
+        found = credentials.from_settings(self.settings(tmp_path))
+        first = found.ssl_context()
+        assert found.ssl_context() is first
+        assert first.verify_mode is ssl.CERT_REQUIRED
+        assert first.check_hostname
+        assert first.minimum_version >= ssl.TLSVersion.TLSv1_2
+        assert len(first.get_ca_certs()) == 1
+        assert not first.verify_flags & ssl.VERIFY_X509_STRICT
+        self.write(tmp_path, trustme.CA())
+        assert found.ssl_context() is not first
+
+    def test_a_half_written_pair_leaves_the_last_good_context(
+        self, tmp_path: Path, ca: trustme.CA
+    ) -> None:
+        self.write(tmp_path, ca)
+        found = credentials.from_settings(self.settings(tmp_path))
+        first = found.ssl_context()
+        leaf = ca.issue_cert("client")
+        replace(tmp_path / "tls.crt", leaf.cert_chain_pems[0].bytes().decode())
+        assert found.ssl_context() is first
+        replace(tmp_path / "tls.key", leaf.private_key_pem.bytes().decode())
+        assert found.ssl_context() is not first
+
+    def test_without_verification(self, tmp_path: Path, ca: trustme.CA) -> None:
+        self.write(tmp_path, ca)
+        found = credentials.from_settings(self.settings(tmp_path, insecure_skip_verify=True))
+        assert found.ssl_context().verify_mode is ssl.CERT_NONE
+
+    def test_system_authorities_by_default(self) -> None:
+        context = credentials.from_settings(PrometheusSettings(URL)).ssl_context()
+        assert context.verify_mode is ssl.CERT_REQUIRED
+
+    def test_every_unusable_file_is_named(self, tmp_path: Path) -> None:
+        (tmp_path / "ca.crt").write_text("no certificate")
+        settings = PrometheusSettings(
+            URL, ca_file=str(tmp_path / "ca.crt"), token_file=str(tmp_path / "none")
+        )
+        with pytest.raises(ConfigError) as refused:
+            credentials.from_settings(settings)
+        assert len(refused.value.faults) == 2
+        assert "ca.crt" in str(refused.value)
+        assert "none" in str(refused.value)
+
+    def test_an_encrypted_key_does_not_ask_the_terminal(
+        self, tmp_path: Path, ca: trustme.CA
+    ) -> None:
+        self.write(tmp_path, ca)
+        (tmp_path / "tls.key").write_text(
+            "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMAAA\n-----END ENCRYPTED PRIVATE KEY-----\n"
+        )
+        with pytest.raises(ConfigError):
+            credentials.from_settings(self.settings(tmp_path))
+
+
+class TestKubeconfig:
+    """Files stand over what a kubeconfig says, side by side."""
+
+    def kubeconfig(self) -> Credentials:
+        context = ssl.create_default_context()
+
+        async def authorization(renew: bool) -> str:
+            return "Bearer kube"
+
+        return Credentials(authorization, lambda: context)
+
+    async def test_alone(self) -> None:
+        kube = self.kubeconfig()
+        found = credentials.from_settings(PrometheusSettings(URL), kube)
+        assert await found.authorization(False) == "Bearer kube"
+        assert found.ssl_context() is kube.ssl_context()
+
+    async def test_a_token_file_replaces_its_token_only(self, tmp_path: Path) -> None:
+        (tmp_path / "token").write_text("mine")
+        kube = self.kubeconfig()
+        settings = PrometheusSettings(URL, token_file=str(tmp_path / "token"))
+        found = credentials.from_settings(settings, kube)
+        assert await found.authorization(False) == "Bearer mine"
+        assert found.ssl_context() is kube.ssl_context()
+
+    async def test_a_ca_file_replaces_its_tls_side_only(
+        self, tmp_path: Path, ca: trustme.CA
+    ) -> None:
+        ca.cert_pem.write_to_path(tmp_path / "ca.crt")
+        kube = self.kubeconfig()
+        settings = PrometheusSettings(URL, ca_file=str(tmp_path / "ca.crt"))
+        found = credentials.from_settings(settings, kube)
+        assert await found.authorization(False) == "Bearer kube"
+        assert len(found.ssl_context().get_ca_certs()) == 1
+
+    async def test_skipping_verification_replaces_its_tls_side(self) -> None:
+        settings = PrometheusSettings(URL, insecure_skip_verify=True)
+        found = credentials.from_settings(settings, self.kubeconfig())
+        assert found.ssl_context().verify_mode is ssl.CERT_NONE
