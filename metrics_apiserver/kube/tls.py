@@ -30,13 +30,13 @@ Pair = tuple[bytes, bytes]
 
 
 @contextmanager
-def _private_file(content: bytes) -> Iterator[str]:
+def private_file(content: bytes, *, in_memory: bool = hasattr(os, "memfd_create")) -> Iterator[str]:
     """A name for bytes that OpenSSL wants as a file; nothing of it is left on a disk.
 
     Linux gets an anonymous memory file, which also works on a read-only root; elsewhere it is a
     temporary file, mode 0600, removed at once.
     """
-    if hasattr(os, "memfd_create"):
+    if in_memory:
         descriptor = os.memfd_create("client-pair", os.MFD_CLOEXEC)
         try:
             os.write(descriptor, content)
@@ -79,7 +79,7 @@ def build_context(ca: bytes | None, pair: Pair | None, *, verify: bool = True) -
         except (ssl.SSLError, ValueError) as error:
             raise ValueError("the certificate authority is not a PEM certificate") from error
     if pair is not None:
-        with _private_file(b"\n".join(pair)) as name:
+        with private_file(b"\n".join(pair)) as name:
             try:
                 # A password that cannot fit: OpenSSL would ask the terminal for one otherwise.
                 context.load_cert_chain(name, password=lambda: b"")
