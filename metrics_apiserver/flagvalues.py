@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from metrics_apiserver.certs import ciphers
 from metrics_apiserver.core import errors
 from metrics_apiserver.core.errors import ConfigError, Fault
 from metrics_apiserver.flags import Parsed
@@ -22,7 +24,15 @@ from metrics_apiserver.settings import (
     ServingSettings,
 )
 
+Made = TypeVar("Made")
+
 _IGNORED = frozenset(flag.name for flag in TABLE if flag.ignored)
+# PrometheusSettings names its attributes where it finds a fault; people know the flags.
+_FLAG_OF_ATTRIBUTE = {
+    "timeout_seconds": "--prometheus-timeout",
+    "max_body_bytes": "--prometheus-max-response-bytes",
+    "max_concurrent": "--prometheus-max-concurrent-queries",
+}
 
 
 def build(parsed: Parsed) -> ServeSettings:
@@ -37,6 +47,8 @@ def build(parsed: Parsed) -> ServeSettings:
         Fault(f"unexpected argument {word!r}", path="arguments") for word in parsed.positional
     ]
     prometheus = _collect(faults, lambda: _prometheus(values))
+    _collect(faults, lambda: ciphers.minimum_version(values["tls-min-version"]))
+    _collect(faults, lambda: ciphers.openssl_list(values["tls-cipher-suites"]))
     if faults or prometheus is None:
         raise ConfigError("command line", tuple(faults))
     relist = values["metrics-relist-interval"]
@@ -82,13 +94,15 @@ def _standalone_defaults(parsed: Parsed) -> dict[str, Any]:
     return {name: value for name, value in defaults.items() if name not in parsed.given}
 
 
-def _collect(
-    faults: list[Fault], make: Callable[[], PrometheusSettings]
-) -> PrometheusSettings | None:
+def _collect(faults: list[Fault], make: Callable[[], Made]) -> Made | None:
+    """What `make` gives, or None with its faults added to the others."""
     try:
         return make()
     except errors.ConfigError as error:
-        faults += error.faults
+        faults += [
+            replace(fault, path=_FLAG_OF_ATTRIBUTE.get(fault.path, fault.path))
+            for fault in error.faults
+        ]
         return None
 
 
