@@ -24,7 +24,7 @@ FORBIDDEN = {
     "a path of one machine": re.compile(r"(?<![\w./-])/wor[k]/"),
     "a folder that is not here": re.compile(r"(?<![\w./-])share[d]/"),
     "the making, not the made": re.compile(
-        r"(?i)\b(this|another|previous|next|earlier|later) sessio[n]\b|\bsub-?agen[t]s?\b"
+        r"(?i)\b(this|another|previous|next|earlier|later) [s]essions?\b|\bsub-?agen[t]s?\b"
     ),
 }
 UNREAD_SUFFIXES = frozenset({".sum", ".lock", ".png", ".ico", ".pyc", ".whl", ".gz"})
