@@ -1,0 +1,95 @@
+"""The world that all end-to-end tests share, and what is shown of it when a test failed.
+
+One control plane and one server process for the session; a module starts the server with its own
+rules. The conformance cases run last: their counters have risen long enough by then.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Generator, Iterator
+from types import FrameType
+
+import pytest
+
+from tests.e2e.harness import binaries, workload
+from tests.e2e.harness.prometheus import Prometheus
+from tests.e2e.harness.workload import Loads
+from tests.e2e.harness.world import World, load_objects, namespace
+from tests.fakes.cluster_exporter import Exporter, Fixture
+from tests.fakes.cluster_kubelet import Kubelet
+
+CONFORMANCE = binaries.ROOT / "tests/conformance"
+RULES = (binaries.ROOT / "tests/e2e/rules.yaml").read_text()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.name == "test_conformance.py")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    shown = item.funcargs.get("world") if isinstance(item, pytest.Function) else None
+    if report.failed and isinstance(shown, World):
+        report.sections.append(("logs of the world", shown.processes.tails()))
+    return report
+
+
+def _end(signum: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.fixture(scope="session")
+def world() -> Iterator[World]:
+    """The running control plane with everything that is shipped, and the objects of the cases."""
+    before = signal.signal(signal.SIGTERM, _end)  # SIGTERM must end the children too
+    world = World(binaries.ROOT / ".cache/e2e")
+    try:
+        world.start()
+        world.apply(load_objects(CONFORMANCE / "objects.json"))
+        yield world
+    finally:
+        world.close()
+        signal.signal(signal.SIGTERM, before)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def fixture_series(world: World) -> Iterator[tuple[Fixture, Prometheus]]:
+    """The series of the conformance cases, scraped from the beginning of the session on."""
+    fixture = Fixture(CONFORMANCE / "series.prom")
+    with Exporter(fixture.render) as exporter:
+        yield fixture, world.prometheus("prometheus-cases", [exporter.target])
+
+
+@pytest.fixture(scope="session")
+def kubelet(world: World) -> Iterator[Kubelet]:
+    world.apply([namespace(workload.NAMESPACE), *workload.objects()])
+    kubelet = Kubelet(world.cluster, workload.NAMESPACE, workload.NODE)
+    kubelet.start()
+    try:
+        yield kubelet
+    finally:
+        kubelet.close()
+
+
+@pytest.fixture(scope="session")
+def loads(kubelet: Kubelet) -> Loads:
+    return Loads(kubelet)
+
+
+@pytest.fixture(scope="session")
+def prometheus(world: World, loads: Loads) -> Iterator[Prometheus]:
+    """Scrapes the workloads."""
+    with Exporter(loads.render) as exporter:
+        yield world.prometheus("prometheus", [exporter.target])
+
+
+@pytest.fixture(scope="module")
+def served(world: World, prometheus: Prometheus) -> Iterator[World]:
+    """The world with the server running over the rules of the end-to-end tests."""
+    world.serve(RULES, prometheus)
+    yield world
+    world.server.stop()
