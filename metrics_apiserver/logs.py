@@ -1,19 +1,25 @@
 """Structured logs on standard error, one line a record, as text or JSON.
 
 Whatever a record carries is escaped, so that a path or an upstream's text can start no second line
-and colour no terminal. A full or broken pipe loses log lines, counted, and never stops serving.
+and colour no terminal. A full or broken pipe loses log lines, counted, and never stops serving:
+a file descriptor is written to only as far as it takes bytes at once.
 """
 
 from __future__ import annotations
 
 import datetime as dt
+import json
 import logging
+import os
+import select
 import sys
 from typing import Any, TextIO
 
 import orjson
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+# What a pipe that is ready for writing takes without blocking (Linux's PIPE_BUF).
+_CHUNK = 4096
 _LEVELS = {"WARNING": "warning", "INFO": "info", "ERROR": "error", "CRITICAL": "error"}
 
 
@@ -67,18 +73,54 @@ class JsonFormatter(logging.Formatter):
         if record.exc_info:
             document["traceback"] = self.formatException(record.exc_info)
         clean = {key: _surrogates_escaped(value) for key, value in document.items()}
-        return orjson.dumps(clean).decode()
+        return _escape_json(orjson.dumps(clean).decode())
 
 
 def _surrogates_escaped(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
-class LossyHandler(logging.StreamHandler[TextIO]):
+def _escape_json(text: str) -> str:
+    """JSON lets C1 controls and line separators through, which terminals and readers obey."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else json.dumps(char)[1:-1] for char in text)
+
+
+class _Descriptor:
+    """A file descriptor as a stream that never blocks: bytes that it does not take are refused."""
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+        self._poll = select.poll()
+        self._poll.register(number, select.POLLOUT)
+        self._torn = False
+
+    def write(self, text: str) -> None:
+        """Writes a whole line.
+
+        Raises:
+            OSError: it cannot be written, or not wholly, now.
+        """
+        data = text.encode("utf-8", "backslashreplace")
+        if self._torn:
+            data = b"\n" + data
+        for start in range(0, len(data), _CHUNK):
+            if not self._poll.poll(0):
+                raise BlockingIOError("the log's reader does not keep up")
+            os.write(self._number, data[start : start + _CHUNK])
+            self._torn = True
+        self._torn = False
+
+
+class LossyHandler(logging.StreamHandler[Any]):
     """Writes to a stream; what cannot be written is counted and dropped."""
 
     def __init__(self, stream: TextIO) -> None:
-        super().__init__(stream)
+        try:
+            super().__init__(_Descriptor(stream.fileno()))
+        except (AttributeError, OSError, ValueError):
+            super().__init__(stream)  # held in memory: takes everything
         self.dropped = 0
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802 - stdlib's name
