@@ -54,14 +54,21 @@ def _combine(values: Sequence[float], on_duplicate: OnDuplicate, what: str) -> f
         case "min":
             return min(values)
         case "sum":
-            return math.fsum(values)
+            return _sum(values)
         case "avg":
-            return math.fsum(values) / len(values)
+            return _sum(values) / len(values)
         case "error":
             raise errors.Internal(
                 f"unable to serve {what}: {len(values)} series where one is expected "
                 "(onDuplicate: error); aggregate in metricsQuery"
             )
+
+
+def _sum(values: Sequence[float]) -> float:
+    try:
+        return math.fsum(values)
+    except OverflowError:
+        return math.inf  # refused by the caller, as an infinite sample is
 
 
 def reduce(
