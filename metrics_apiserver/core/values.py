@@ -8,15 +8,13 @@ What was left out is counted in a Tally and handed back; nothing is logged here.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final
 
 from metrics_apiserver.core import errors
 from metrics_apiserver.core.model import Sample
-
-OnNaN = Literal["zero", "drop", "error"]
-OnDuplicate = Literal["max", "min", "avg", "sum", "error"]
+from metrics_apiserver.core.rules import OnDuplicate, OnNaN
 
 # Beyond this magnitude a milli-quantity no longer fits an int64 and is clamped.
 SATURATION = 9_223_372_036_854_775.807
@@ -47,28 +45,33 @@ def _without_nan(samples: Sequence[Sample], on_nan: OnNaN, what: str, tally: Tal
     return values
 
 
-def _combine(values: Sequence[float], on_duplicate: OnDuplicate, what: str) -> float:
-    match on_duplicate:
-        case "max":
-            return max(values)
-        case "min":
-            return min(values)
-        case "sum":
-            return _sum(values)
-        case "avg":
-            return _sum(values) / len(values)
-        case "error":
-            raise errors.Internal(
-                f"unable to serve {what}: {len(values)} series where one is expected "
-                "(onDuplicate: error); aggregate in metricsQuery"
-            )
-
-
 def _sum(values: Sequence[float]) -> float:
     try:
         return math.fsum(values)
     except OverflowError:
         return math.inf  # refused by the caller, as an infinite sample is
+
+
+def _mean(values: Sequence[float]) -> float:
+    return _sum(values) / len(values)
+
+
+_COMBINATIONS: Final[Mapping[OnDuplicate, Callable[[Sequence[float]], float]]] = {
+    "max": max,
+    "min": min,
+    "sum": _sum,
+    "avg": _mean,
+}
+
+
+def _combine(values: Sequence[float], on_duplicate: OnDuplicate, what: str) -> float:
+    combination = _COMBINATIONS.get(on_duplicate)
+    if combination is None:
+        raise errors.Internal(
+            f"unable to serve {what}: {len(values)} series where one is expected "
+            "(onDuplicate: error); aggregate in metricsQuery"
+        )
+    return combination(values)
 
 
 def reduce(

@@ -7,7 +7,8 @@ import pytest
 
 from metrics_apiserver.core import errors, values
 from metrics_apiserver.core.model import Sample
-from metrics_apiserver.core.values import OnDuplicate, OnNaN, Tally
+from metrics_apiserver.core.rules import OnDuplicate, OnNaN
+from metrics_apiserver.core.values import Tally
 
 NAN, INF = math.nan, math.inf
 
