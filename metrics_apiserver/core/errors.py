@@ -199,6 +199,17 @@ class KubeError(Unavailable):
         self.status = status
         self.retry_after = retry_after
 
+    @property
+    def repeatable(self) -> bool:
+        """Whether the same question may be answered in a moment."""
+        return self.kind in ("unreachable", "reset", "timeout") or self.status in (
+            429,
+            500,
+            502,
+            503,
+            504,
+        )
+
 
 class UpstreamTimeout(MetricsError):
     reason = "Timeout"

@@ -18,8 +18,9 @@ from metrics_apiserver.core.model import MappedResource
 from metrics_apiserver.core.selector import Selector
 from metrics_apiserver.kube.backoff import Backoff
 from metrics_apiserver.kube.client import KubeClient
+from metrics_apiserver.kube.collection import Collection
 from metrics_apiserver.kube.store import Labels, ObjectStore
-from metrics_apiserver.kube.watch import FINAL_STATUSES, Collection, Reflector
+from metrics_apiserver.kube.watch import FINAL_STATUSES, Reflector
 
 PODS = MappedResource(
     group="", version="v1", plural="pods", singular="pod", kind="Pod", namespaced=True

@@ -22,7 +22,7 @@ MAX_ANSWER_NAMES = 500_000
 
 
 class ObjectStore:
-    """The content of one collection; a `watch.Sink`.
+    """The content of one collection; a `collection.Sink`.
 
     Namespaces of cluster-scoped kinds are the empty string.
     """

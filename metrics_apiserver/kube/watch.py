@@ -15,63 +15,25 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import aclosing
-from dataclasses import dataclass, field
-from typing import Any, Protocol
-
-import orjson
+from typing import Any
 
 from metrics_apiserver.core import errors
-from metrics_apiserver.kube import wire
+from metrics_apiserver.kube import collection
 from metrics_apiserver.kube.backoff import Backoff
 from metrics_apiserver.kube.client import KubeClient
+from metrics_apiserver.kube.collection import Collection, Sink
 
 logger = logging.getLogger(__name__)
 
 PAGE_SIZE = 500
 PAGE_TIMEOUT_SECONDS = 60.0
 PAGE_TRIES = 3
-WATCH_SECONDS = 50.0
-WATCH_GRACE_SECONDS = 8.0
 SHORT_WATCH_SECONDS = 1.0
 POLL_SECONDS = 10.0
 FINAL_STATUSES = frozenset({401, 403, 404, 405, 406})
 """Answers that another try in a moment will not change."""
-
-_REPEATABLE_STATUSES = frozenset({429, 500, 502, 503, 504})
-_REPEATABLE_KINDS = frozenset({"reset", "timeout", "unreachable"})
-
-
-class Sink(Protocol):
-    """What takes the content of a collection; the store of names, or the one ConfigMap."""
-
-    def begin(self) -> None:
-        """A LIST starts: collect aside."""
-
-    def add(self, item: dict[str, Any]) -> None:
-        """One object of the LIST."""
-
-    def commit(self) -> None:
-        """The LIST is complete: show it in place of what was there."""
-
-    def apply(self, event: str, item: dict[str, Any]) -> None:
-        """One change: ADDED, MODIFIED or DELETED."""
-
-
-@dataclass(frozen=True, slots=True)
-class Collection:
-    """What is listed and watched.
-
-    Attributes:
-        path: of the collection.
-        query: parameters of both, such as a fieldSelector.
-    """
-
-    path: str
-    list_accept: str = wire.JSON
-    watch_accept: str = wire.JSON
-    query: Mapping[str, str] = field(default_factory=dict)
 
 
 class Reflector:
@@ -87,19 +49,17 @@ class Reflector:
     def __init__(
         self,
         client: KubeClient,
-        collection: Collection,
+        target: Collection,
         sink: Sink,
         *,
         backoff: Backoff | None = None,
         clock: Callable[[], float] = time.monotonic,
-        watch_seconds: float = WATCH_SECONDS,
     ) -> None:
         self._client = client
-        self._collection = collection
+        self._collection = target
         self._sink = sink
         self._backoff = backoff or Backoff()
         self._clock = clock
-        self._watch_seconds = watch_seconds
         self._version = ""
         self._logged = ""
         self._settled = asyncio.Event()
@@ -146,16 +106,13 @@ class Reflector:
         token = ""
         while True:
             page = await self._page(token)
-            metadata, items = page.get("metadata"), page.get("items") or []
-            if not isinstance(metadata, dict) or not isinstance(items, list):
-                raise wire.failure("protocol", f"{self._collection.path} is not a list")
+            items, version, token = collection.read_page(self._collection.path, page)
             for item in items:
                 self._sink.add(item)
-            token = metadata.get("continue") or ""
             if not token:
                 break
         self._sink.commit()
-        self._version = str(metadata.get("resourceVersion") or "")
+        self._version = version
         self.lists += 1
         self._alive()
         self.synced = True
@@ -176,26 +133,27 @@ class Reflector:
                     timeout=PAGE_TIMEOUT_SECONDS,
                 )
             except errors.KubeError as error:
-                if last or not token or not _is_repeatable(error):
+                if last or not token or not error.repeatable:
                     raise
                 await asyncio.sleep(error.retry_after or backoff.next())
         raise AssertionError("the last try returns or raises")
 
     async def _watch(self) -> float:
         started = self._clock()
-        seconds = int(self._watch_seconds * (0.8 + 0.2 * random.random()))  # noqa: S311 - spread
+        share = 0.8 + 0.2 * random.random()  # noqa: S311 - spreads the watches, guards nothing
+        seconds = max(1, int(self._collection.watch_seconds * share))
         query = {
             **self._collection.query,
             "watch": "true",
             "resourceVersion": self._version,
             "allowWatchBookmarks": "true",
-            "timeoutSeconds": str(max(1, seconds)),
+            "timeoutSeconds": str(seconds),
         }
         stream = self._client.watch(
             self._collection.path,
             query=query,
             accept=self._collection.watch_accept,
-            timeout=seconds + WATCH_GRACE_SECONDS,
+            timeout=seconds + self._collection.grace_seconds,
         )
         async with aclosing(stream) as batches:
             async for lines in batches:
@@ -206,6 +164,8 @@ class Reflector:
                 if self._clock() - started >= SHORT_WATCH_SECONDS:
                     self._backoff.reset()
                     self._logged = ""
+        if self._collection.relist_each_turn:
+            self._version = ""
         if self._clock() - started < SHORT_WATCH_SECONDS:
             return self._backoff.next()
         self._backoff.reset()
@@ -215,29 +175,18 @@ class Reflector:
         """One watch event.
 
         Raises:
-            errors.KubeError: the server ended the watch with an error, or sent what we cannot
-                trust; then `_version` is empty, so that a LIST follows.
+            errors.KubeError: the server ended the watch with an error, or sent what cannot be
+                trusted; then `_version` is empty, so that a LIST follows.
         """
         try:
-            event = orjson.loads(line)
-            kind, item = event["type"], event["object"]
-            if kind == "ERROR":
-                raise _error_event(item)
-            version = item["metadata"]["resourceVersion"]
-            if kind in ("ADDED", "MODIFIED", "DELETED"):
-                if not _is_older(version, self._version):
-                    self._sink.apply(kind, item)
-                    self._version = version
-            elif kind == "BOOKMARK":
-                self._version = version
-            else:
-                raise wire.failure("protocol", f"unknown watch event in {self._collection.path}")
-        except (orjson.JSONDecodeError, LookupError, TypeError, AttributeError) as error:
-            self._version = ""
-            detail = f"bad watch event in {self._collection.path}: {type(error).__name__}"
-            raise wire.failure("protocol", detail) from None
+            event = collection.read_event(line)
+            if event.kind == "BOOKMARK":
+                self._version = event.version
+            elif not _is_older(event.version, self._version):
+                self._sink.apply(event.kind, event.item)
+                self._version = event.version
         except errors.KubeError as error:
-            if not _is_repeatable(error):
+            if not error.repeatable:
                 self._version = ""
             raise
 
@@ -263,22 +212,6 @@ class Reflector:
         return delay
 
 
-def _is_repeatable(error: errors.KubeError) -> bool:
-    return error.kind in _REPEATABLE_KINDS or error.status in _REPEATABLE_STATUSES
-
-
 def _is_older(version: str, seen: str) -> bool:
     """Whether an event was overtaken. Versions that are not numbers cannot be compared."""
     return version.isdecimal() and seen.isdecimal() and int(version) < int(seen)
-
-
-def _error_event(status: dict[str, Any]) -> errors.KubeError:
-    code = status.get("code")
-    seconds = (status.get("details") or {}).get("retryAfterSeconds")
-    return errors.KubeError(
-        "kube-apiserver ended a watch",
-        kind="http",
-        status=code if isinstance(code, int) else 500,
-        retry_after=float(seconds) if isinstance(seconds, int) else None,
-        detail=str(status.get("message", ""))[:500],
-    )
