@@ -1,0 +1,233 @@
+"""What each question sends, what comes of warnings, and what is told to whoever counts."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+
+import pytest
+
+from metrics_apiserver.core import errors
+from metrics_apiserver.core.model import Sample, Series
+from metrics_apiserver.prometheus import credentials
+from metrics_apiserver.prometheus.client import PrometheusClient
+from metrics_apiserver.settings import PrometheusSettings
+from tests.fakes import upstream
+from tests.fakes.upstream import Mood, Upstream
+
+
+class Observed:
+    """Keeps what the client tells."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, str]] = []
+        self.seconds: list[float] = []
+
+    def __call__(self, endpoint: str, outcome: str, seconds: float) -> None:
+        self.calls.append((endpoint, outcome))
+        self.seconds.append(seconds)
+
+
+@pytest.fixture
+async def backend() -> AsyncIterator[Upstream]:
+    async with Upstream(mood=upstream.success([])) as server:
+        yield server
+
+
+@pytest.fixture
+def observed() -> Observed:
+    return Observed()
+
+
+@asynccontextmanager
+async def client_to(
+    backend: Upstream, observed: Observed, **settings: object
+) -> AsyncIterator[PrometheusClient]:
+    made = PrometheusSettings(backend.url, **settings)  # type: ignore[arg-type] # any, by name
+    client = PrometheusClient(made, credentials.from_settings(made), observe=observed)
+    try:
+        yield client
+    finally:
+        await client.close()
+
+
+async def test_query(backend: Upstream, observed: Observed) -> None:
+    backend.mood = upstream.vector(({"pod": "a"}, "1.5"), ({"pod": "b"}, "2"))
+    async with client_to(backend, observed) as client:
+        result = await client.query('up{pod=~"a|b"}')
+    assert result.samples == [
+        Sample({"pod": "a"}, 1.5, 1700000000.5),
+        Sample({"pod": "b"}, 2.0, 1700000000.5),
+    ]
+    (request,) = backend.requests
+    assert request.path == "/api/v1/query"
+    assert request.form.keys() == {"query", "timeout"}, "`time` is left to Prometheus"
+    assert request.form["query"] == ['up{pod=~"a|b"}']
+    assert observed.calls == [("query", "ok")]
+    assert 0 < observed.seconds[0] < 5
+
+
+async def test_series(backend: Upstream, observed: Observed) -> None:
+    backend.mood = upstream.success([{"__name__": "m", "pod": "a"}])
+    async with client_to(backend, observed) as client:
+        found = await client.series('{pod!=""}', start=1700000000, end=1700000060.25)
+        await client.series("m", start=1)
+    assert found == {Series("m", frozenset({"pod"}))}
+    assert backend.requests[0].path == "/api/v1/series"
+    assert backend.requests[0].form == {
+        "match[]": ['{pod!=""}'],
+        "start": ["1700000000.000"],
+        "end": ["1700000060.250"],
+    }
+    assert backend.requests[1].form == {"match[]": ["m"], "start": ["1.000"]}
+    assert observed.calls == [("series", "ok")] * 2
+
+
+async def test_label_values(backend: Upstream, observed: Observed) -> None:
+    backend.mood = upstream.success(["a", "b"])
+    async with client_to(backend, observed, verb="POST") as client:
+        assert await client.label_values("__name__", ['{a!=""}', "b"], start=5) == ["a", "b"]
+        assert await client.label_values("a/b ?", [], start=5) == ["a", "b"]
+    first, second = backend.requests
+    assert (first.method, first.path) == ("GET", "/api/v1/label/__name__/values")
+    assert first.form == {"match[]": ['{a!=""}', "b"], "start": ["5.000"]}
+    assert second.path == "/api/v1/label/a%2Fb%20%3F/values"
+    assert observed.calls == [("label_values", "ok")] * 2
+
+
+async def test_label_names(backend: Upstream, observed: Observed) -> None:
+    backend.mood = upstream.success(["__name__", "pod"])
+    async with client_to(backend, observed) as client:
+        assert await client.label_names(["m"], start=5) == ["__name__", "pod"]
+    assert backend.requests[0].path == "/api/v1/labels"
+    assert backend.requests[0].form == {"match[]": ["m"], "start": ["5.000"]}
+    assert observed.calls == [("label_names", "ok")]
+
+
+async def test_a_long_selector_is_posted(backend: Upstream, observed: Observed) -> None:
+    selector = "{pod=~" + '"' + "x" * 3000 + '"}'
+    async with client_to(backend, observed) as client:
+        await client.series(selector, start=5)
+    assert backend.requests[0].method == "POST"
+    assert backend.requests[0].form["match[]"] == [selector]
+
+
+Call = Callable[[PrometheusClient], Awaitable[object]]
+CALLS: dict[str, Call] = {
+    "query": lambda client: client.query("x", timeout=0.5),
+    "series": lambda client: client.series("x", start=0, timeout=0.5),
+    "label_values": lambda client: client.label_values("x", [], start=0, timeout=0.5),
+    "label_names": lambda client: client.label_names([], start=0, timeout=0.5),
+}
+
+
+@pytest.mark.parametrize("endpoint", CALLS)
+@pytest.mark.parametrize(
+    ("mood", "outcome"),
+    [
+        pytest.param(upstream.reset(), "unreachable", id="reset"),
+        pytest.param(upstream.html(), "http", id="html"),
+        pytest.param(upstream.error(400, "bad_data", "x"), "api", id="refused"),
+        pytest.param(upstream.error(200, "bad_data", "x"), "api", id="refused under 200"),
+        pytest.param(upstream.error(503, "timeout", "x"), "timeout", id="gave up"),
+        pytest.param(upstream.answer(b"garbage"), "protocol", id="garbage"),
+        pytest.param(upstream.success(None), "protocol", id="no data"),
+        pytest.param(upstream.hang(), "timeout", id="hang"),
+    ],
+)
+async def test_failures(
+    backend: Upstream, observed: Observed, endpoint: str, mood: Mood, outcome: str
+) -> None:
+    backend.mood = mood
+    async with client_to(backend, observed) as client:
+        with pytest.raises((errors.UpstreamError, errors.UpstreamTimeout)) as failed:
+            await CALLS[endpoint](client)
+    assert observed.calls == [(endpoint, outcome)]
+    assert failed.value.message.startswith("unable to fetch metrics: ")
+    if isinstance(failed.value, errors.UpstreamError):
+        assert failed.value.kind == outcome
+
+
+async def test_cancellation_is_told_and_passed_on(backend: Upstream, observed: Observed) -> None:
+    backend.mood = upstream.hang()
+    async with client_to(backend, observed) as client, asyncio.TaskGroup() as group:
+        asking = group.create_task(client.query("x"))
+        await asyncio.sleep(0.05)
+        asking.cancel()
+    assert asking.cancelled()
+    assert observed.calls == [("query", "cancelled")]
+
+
+@pytest.mark.parametrize(
+    ("limits", "endpoint", "outcome"),
+    [
+        ({"max_body_bytes": 1000}, "query", "too_large"),
+        ({"max_body_bytes": 1000}, "label_values", "too_large"),
+        ({"max_body_bytes": 1000}, "label_names", "too_large"),
+        ({"max_body_bytes": 1000}, "series", "ok"),
+        ({"max_series_body_bytes": 1000}, "series", "too_large"),
+    ],
+)
+async def test_limits(
+    backend: Upstream, observed: Observed, limits: dict[str, int], endpoint: str, outcome: str
+) -> None:
+    backend.mood = upstream.success([{"__name__": "m", "pad": "x" * 2000}])
+    async with client_to(backend, observed, **limits) as client:
+        with suppress(errors.UpstreamError):
+            await CALLS[endpoint](client)
+    assert observed.calls == [(endpoint, outcome)]
+
+
+NOTHING: dict[str, object] = {
+    "query": {"resultType": "vector", "result": []},
+    "series": [],
+    "label_values": [],
+    "label_names": [],
+}
+
+
+class TestWarnings:
+    @pytest.mark.parametrize("endpoint", CALLS)
+    async def test_they_are_served_and_told(
+        self,
+        backend: Upstream,
+        observed: Observed,
+        endpoint: str,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        backend.mood = upstream.success(NOTHING[endpoint], warnings=["store b is away"])
+        with caplog.at_level(logging.WARNING):
+            async with client_to(backend, observed) as client:
+                await CALLS[endpoint](client)
+        assert observed.calls == [(endpoint, "partial")]
+        told = [record.getMessage() for record in caplog.records]
+        # The result of a query carries its warnings; lists have no place for them.
+        assert len(told) == (0 if endpoint == "query" else 1)
+        assert all("store b is away" in text for text in told)
+
+    async def test_the_result_carries_them(self, backend: Upstream, observed: Observed) -> None:
+        backend.mood = upstream.vector(({}, "1"), warnings=["w1", "w2"])
+        async with client_to(backend, observed) as client:
+            assert (await client.query("x")).warnings == ("w1", "w2")
+
+    @pytest.mark.parametrize("endpoint", CALLS)
+    async def test_they_may_be_failures(
+        self, backend: Upstream, observed: Observed, endpoint: str
+    ) -> None:
+        backend.mood = upstream.success(NOTHING[endpoint], warnings=["store b is away"])
+        async with client_to(backend, observed, fail_on_warnings=True) as client:
+            with pytest.raises(errors.UpstreamError) as refused:
+                await CALLS[endpoint](client)
+        assert refused.value.kind == "warnings"
+        assert refused.value.detail == "store b is away"
+        assert "store b" not in refused.value.message
+        assert observed.calls == [(endpoint, "warnings")]
+
+
+async def test_nobody_needs_to_count(backend: Upstream) -> None:
+    settings = PrometheusSettings(backend.url)
+    client = PrometheusClient(settings, credentials.from_settings(settings))
+    assert await client.label_names([], start=0) == []
+    await client.close()
