@@ -47,7 +47,7 @@ async def discover(client: KubeClient) -> RESTMapper:
     named = await _get(client, "/apis")
     if _is_aggregated(core) and _is_aggregated(named):
         return RESTMapper(_aggregated([*_items(core), *_items(named)]))
-    return RESTMapper([resource async for resource in _Legacy(client).read(named)])
+    return RESTMapper([resource async for resource in _legacy(client, named)])
 
 
 class MapperSource:
@@ -160,47 +160,44 @@ def _aggregated(groups: Iterable[dict[str, Any]]) -> Iterator[MappedResource]:
                     yield mapped
 
 
-class _Legacy:
-    """Group-by-group discovery; a group that fails is left out, as client-go does."""
-
-    def __init__(self, client: KubeClient) -> None:
-        self._client = client
-        self._calls = 0
-
-    async def read(self, named: dict[str, Any]) -> AsyncIterator[MappedResource]:
-        async for resource in self._group("", ["v1"]):
-            yield resource
-        for item in _items(named, "groups"):
-            group = _text(item, "name")
-            if group and group not in OWN_GROUPS:
-                async for resource in self._group(group, _versions(item)):
-                    yield resource
-
-    async def _group(self, group: str, versions: list[str]) -> AsyncIterator[MappedResource]:
+async def _legacy(client: KubeClient, named: dict[str, Any]) -> AsyncIterator[MappedResource]:
+    """Group by group; a group version that fails is left out, as client-go does."""
+    groups = {"": ["v1"]}
+    for item in _items(named, "groups"):
+        groups.setdefault(_text(item, "name"), _versions(item))
+    if sum(map(len, groups.values())) > MAX_LEGACY_VERSIONS:
+        raise wire.failure("protocol", "discovery names more than 1000 group versions")
+    for group, versions in groups.items():
+        if group in OWN_GROUPS:
+            continue
         seen: set[str] = set()
         for version in versions:
-            self._calls += 1
-            if self._calls > MAX_LEGACY_VERSIONS:
-                raise wire.failure("protocol", "discovery names more than 1000 group versions")
-            try:
-                path = f"/apis/{group}/{version}" if group else f"/api/{version}"
-                document = await self._client.get_json(path, timeout=30)
-            except errors.KubeError as error:
-                if not group or error.kind != "http":
-                    raise
-                logger.warning("discovery of %s/%s failed: %s", group, version, error.message)
-                continue
-            for resource in _items(document, "resources"):
-                mapped = _map(
-                    (group, version),
-                    _text(resource, "name"),
-                    _text(resource, "singularName"),
-                    _text(resource, "kind"),
-                    namespaced=resource.get("namespaced") is True,
-                )
-                if mapped is not None and mapped.plural not in seen:
+            for mapped in await _legacy_version(client, group, version):
+                if mapped.plural not in seen:
                     seen.add(mapped.plural)
                     yield mapped
+
+
+async def _legacy_version(client: KubeClient, group: str, version: str) -> list[MappedResource]:
+    try:
+        path = f"/apis/{group}/{version}" if group else f"/api/{version}"
+        document = await client.get_json(path, timeout=30)
+    except errors.KubeError as error:
+        if not group or error.kind != "http":
+            raise
+        logger.warning("discovery of %s/%s failed: %s", group, version, error.message)
+        return []
+    found = (
+        _map(
+            (group, version),
+            _text(resource, "name"),
+            _text(resource, "singularName"),
+            _text(resource, "kind"),
+            namespaced=resource.get("namespaced") is True,
+        )
+        for resource in _items(document, "resources")
+    )
+    return [mapped for mapped in found if mapped is not None]
 
 
 def _versions(group: dict[str, Any]) -> list[str]:

@@ -21,12 +21,27 @@ from metrics_apiserver.kube import wire
 from metrics_apiserver.kube.backoff import Backoff
 from metrics_apiserver.kube.client import KubeClient
 
-TIMEOUT_SECONDS = 10.0
-TRIES = 5
 MAX_ANSWER_BYTES = 1 << 20
 _TOKEN_API = "authentication.k8s.io/v1"  # noqa: S105 - an API group, not a secret
 _ACCESS_API = "authorization.k8s.io/v1"
 _RETRIED_STATUSES = frozenset({429, 500, 504})
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How often and how long a review is tried.
+
+    Attributes:
+        timeout_seconds: for all tries and the waits between them.
+        first_wait_seconds: grows by half with each try.
+    """
+
+    tries: int = 5
+    timeout_seconds: float = 10.0
+    first_wait_seconds: float = 0.5
+
+
+DEFAULT_PACE = Pace()
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +111,9 @@ class AccessDecision:
 class TokenReviewer:
     """Asks kube-apiserver whose a bearer token is."""
 
-    def __init__(self, client: KubeClient) -> None:
+    def __init__(self, client: KubeClient, pace: Pace = DEFAULT_PACE) -> None:
         self._client = client
+        self._pace = pace
 
     async def review(self, token: str, audiences: Sequence[str] = ()) -> UserInfo | None:
         """The token's user; None when it is not valid.
@@ -116,7 +132,8 @@ class TokenReviewer:
             body = orjson.dumps(_document("TokenReview", _TOKEN_API, spec))
         except TypeError:
             return None  # not valid Unicode: no token that a cluster ever issued
-        answer = await _post(self._client, f"/apis/{_TOKEN_API}/tokenreviews", body)
+        path = f"/apis/{_TOKEN_API}/tokenreviews"
+        answer = await _post(self._client, path, body, self._pace)
         status = _status(answer, "TokenReview", _TOKEN_API)
         authenticated = status.get("authenticated", False)
         if not isinstance(authenticated, bool):
@@ -131,8 +148,9 @@ class TokenReviewer:
 class AccessReviewer:
     """Asks kube-apiserver whether a user may do something."""
 
-    def __init__(self, client: KubeClient) -> None:
+    def __init__(self, client: KubeClient, pace: Pace = DEFAULT_PACE) -> None:
         self._client = client
+        self._pace = pace
 
     async def review(
         self, user: UserInfo, attributes: ResourceAttributes | NonResourceAttributes
@@ -151,7 +169,8 @@ class AccessReviewer:
             spec["uid"] = user.uid
         try:
             body = orjson.dumps(_document("SubjectAccessReview", _ACCESS_API, spec))
-            answer = await _post(self._client, f"/apis/{_ACCESS_API}/subjectaccessreviews", body)
+            path = f"/apis/{_ACCESS_API}/subjectaccessreviews"
+            answer = await _post(self._client, path, body, self._pace)
             return _decision(answer)
         except TypeError:
             raise errors.AuthorizerFailed("the request is not valid Unicode") from None
@@ -165,30 +184,31 @@ def _document(kind: str, api_version: str, spec: dict[str, Any]) -> dict[str, An
     return {"kind": kind, "apiVersion": api_version, "metadata": {}, "spec": spec}
 
 
-async def _post(client: KubeClient, path: str, body: bytes) -> dict[str, Any]:
-    """The answer to a review, after a few tries within ten seconds in all.
+async def _post(client: KubeClient, path: str, body: bytes, pace: Pace) -> dict[str, Any]:
+    """The answer to a review.
 
     Raises:
-        errors.KubeError: there is none.
+        errors.KubeError: there is none, after as many tries as `pace` allows.
     """
-    backoff = Backoff(first=0.5, last=TIMEOUT_SECONDS, factor=1.5)
+    backoff = Backoff(first=pace.first_wait_seconds, last=pace.timeout_seconds, factor=1.5)
     try:
-        async with asyncio.timeout(TIMEOUT_SECONDS):
-            for _ in range(TRIES - 1):
+        async with asyncio.timeout(pace.timeout_seconds):
+            for _ in range(pace.tries - 1):
                 try:
-                    return await _try(client, path, body)
+                    return await _try(client, path, body, pace)
                 except errors.KubeError as error:
                     if not _is_retried(error):
                         raise
                     await asyncio.sleep(max(backoff.next(), error.retry_after or 0.0))
-            return await _try(client, path, body)
+            return await _try(client, path, body, pace)
     except TimeoutError:
         raise wire.failure("timeout", f"POST {path}") from None
 
 
-async def _try(client: KubeClient, path: str, body: bytes) -> dict[str, Any]:
+async def _try(client: KubeClient, path: str, body: bytes, pace: Pace) -> dict[str, Any]:
     call = wire.Call("POST", path, body=body)
-    response = await client.request(call, timeout=TIMEOUT_SECONDS, max_bytes=MAX_ANSWER_BYTES)
+    timeout = pace.timeout_seconds
+    response = await client.request(call, timeout=timeout, max_bytes=MAX_ANSWER_BYTES)
     if response.status in (200, 201):
         return wire.decode(response.body)
     error = wire.status_error(f"POST {path}", response)
@@ -246,7 +266,7 @@ def _user(user: object) -> UserInfo:
     if not isinstance(user, dict):
         raise _unusable("no user")
     name, uid = user.get("username"), user.get("uid", "")
-    groups, extra = user.get("groups") or [], user.get("extra") or {}
+    groups, extra = user.get("groups", []), user.get("extra", {})
     if not isinstance(name, str) or not name or not isinstance(uid, str) or not _are_texts(groups):
         raise _unusable("the user has no proper name, uid or groups")
     if not isinstance(extra, dict) or not all(map(_are_texts, extra.values())):
