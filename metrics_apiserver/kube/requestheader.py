@@ -118,7 +118,8 @@ class _Reading:
         self, key: str, previous: tuple[str, ...], *, optional: bool = False
     ) -> tuple[str, ...]:
         if optional and not self._data.get(f"requestheader-{key}"):
-            return ()
+            # Written only where the feature is on; but an emptied ConfigMap says nothing.
+            return () if self._data.get("requestheader-username-headers") else previous
         return self.texts(f"requestheader-{key}", previous, _HEADER_NAME) or ()
 
     def texts(
