@@ -34,7 +34,7 @@ def pytest_runtest_makereport(
     report = yield
     shown = item.funcargs.get("world") if isinstance(item, pytest.Function) else None
     if report.failed and isinstance(shown, World):
-        report.sections.append(("logs of the world", shown.processes.tails()))
+        report.sections.append((f"logs, whole in {shown.directory}", shown.processes.tails()))
     return report
 
 
