@@ -189,7 +189,7 @@ class Door(web.Server):
                 ssl_handshake_timeout=self.limits.handshake_seconds,
                 ssl_shutdown_timeout=_TLS_GOODBYE_SECONDS,
             )
-        except OSError as error:
+        except Exception as error:  # noqa: BLE001 - one bad handshake must not end the loop
             self.handshakes_failed += 1
             raw.close()
             _logger.debug("handshake failed: %s", type(error).__name__)
