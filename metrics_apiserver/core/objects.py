@@ -66,7 +66,7 @@ class ObjectMeta(TypedDict):
     labels: NotRequired[dict[str, str]]
 
 
-class ResourceUsage(TypedDict):
+class ResourceUsage(TypedDict, total=False):
     cpu: str
     memory: str
 

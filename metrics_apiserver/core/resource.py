@@ -1,9 +1,10 @@
 """metrics.k8s.io: node and pod usage from two rules, cpu and memory.
 
 Follows the predecessor's `pkg/resourceprovider`, with its shapes and its earliest-sample
-timestamps. A pod, node or container with one half missing is left out: a zero would be obeyed by
-the HPA. A negative value or NaN is 0 as there (a rate over a counter reset); an infinite one is
-left out.
+timestamps. A pod or node with one half missing is left out, as there. A container with one half
+missing shows the half there is and no zero for the other: the HPA then counts its pod as one
+without that metric, where a zero, or a sum without that container, would be obeyed. A negative
+value or NaN is 0 as there (a rate over a counter reset); an infinite one counts as missing.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from metrics_apiserver.core import errors, objects, quantity, values
-from metrics_apiserver.core.model import NAMESPACES, NODES, PODS, Sample
+from metrics_apiserver.core.model import NAMESPACES, NODES, PODS, GroupResource, Sample
 from metrics_apiserver.core.question import Question
 from metrics_apiserver.core.registry import CompiledResourceRule
 from metrics_apiserver.core.selector import Selector
@@ -32,9 +33,6 @@ class MeasuredObject:
     namespace: str
     name: str
     labels: Mapping[str, str]
-
-
-Samples = Mapping[str, Sequence[Sample]]
 
 
 def pod_question(rule: CompiledResourceRule) -> Question:
@@ -68,9 +66,9 @@ def node_question(rule: CompiledResourceRule) -> Question:
     )
 
 
-def _label(rule: CompiledResourceRule, resource: object) -> str:
+def _label(rule: CompiledResourceRule, resource: GroupResource) -> str:
     try:
-        return rule.converter.label_for(resource)  # type: ignore[arg-type]
+        return rule.converter.label_for(resource)
     except LookupError as error:
         raise errors.Internal(
             f"unable to build the query of {rule.rule.path}: no label is mapped to {resource}",
@@ -79,16 +77,15 @@ def _label(rule: CompiledResourceRule, resource: object) -> str:
 
 
 def _usable(samples: Iterable[Sample], tally: values.Tally) -> float | None:
-    """The largest value of duplicates; NaN and negatives are 0, infinity is refused."""
-    numbers = [
-        0.0 if math.isnan(sample.value) or sample.value < 0 else sample.value for sample in samples
-    ]
+    """The largest value of duplicates, NaN and negatives as 0; None for none or an infinite one."""
+    numbers = [sample.value for sample in samples]
     if len(numbers) > 1:
         tally.duplicate += 1
     if any(map(math.isinf, numbers)):
         tally.infinite += 1
         return None
-    return max(numbers)
+    # NaN compares with nothing, so it is not greater than 0 either.
+    return max((number if number > 0 else 0.0 for number in numbers), default=None)
 
 
 def _by_container(samples: Iterable[Sample], label: str) -> dict[str, list[Sample]]:
@@ -99,13 +96,17 @@ def _by_container(samples: Iterable[Sample], label: str) -> dict[str, list[Sampl
 
 
 def _usage(
-    cpu: Sequence[Sample], memory: Sequence[Sample], tally: values.Tally
-) -> objects.ResourceUsage | None:
+    cpu: Iterable[Sample], memory: Iterable[Sample], tally: values.Tally
+) -> objects.ResourceUsage:
+    """What is known of the two halves."""
+    usage: objects.ResourceUsage = {}
     cores = _usable(cpu, tally)
+    if cores is not None:
+        usage["cpu"] = quantity.from_float(cores)
     octets = _usable(memory, tally)
-    if cores is None or octets is None:
-        return None
-    return {"cpu": quantity.from_float(cores), "memory": quantity.from_bytes(octets)}
+    if octets is not None:
+        usage["memory"] = quantity.from_bytes(octets)
+    return usage
 
 
 def _metadata(measured: MeasuredObject, now: float) -> objects.ObjectMeta:
@@ -141,13 +142,15 @@ class Frame:
 
 
 def node_metrics(
-    node: MeasuredObject, cpu: Sequence[Sample], memory: Sequence[Sample], frame: Frame
+    node: MeasuredObject,
+    cpu: Sequence[Sample],
+    memory: Sequence[Sample],
+    frame: Frame,
+    tally: values.Tally,
 ) -> objects.NodeMetrics | None:
     """One node's item, or None when a half is missing."""
-    if not cpu or not memory:
-        return None
-    usage = _usage(cpu, memory, values.Tally())
-    if usage is None:
+    usage = _usage(cpu, memory, tally)
+    if len(usage) < 2:
         return None
     return {
         "metadata": _metadata(node, frame.now),
@@ -164,16 +167,15 @@ def pod_metrics(
     frame: Frame,
     tally: values.Tally,
 ) -> objects.PodMetrics | None:
-    """One pod's item with its complete containers sorted by name, or None when none is complete."""
+    """One pod's item with its containers sorted by name, or None when a half is missing."""
+    if not cpu or not memory:
+        return None
     cpu_by_container = _by_container(cpu, frame.cpu_container)
     memory_by_container = _by_container(memory, frame.memory_container)
     containers: list[objects.ContainerMetrics] = []
-    for name in sorted(cpu_by_container.keys() & memory_by_container.keys()):
-        usage = _usage(cpu_by_container[name], memory_by_container[name], tally)
-        if usage is not None:
-            containers.append({"name": name, "usage": usage})
-    if not containers:
-        return None
+    for name in sorted(cpu_by_container.keys() | memory_by_container.keys()):
+        usage = _usage(cpu_by_container.get(name, ()), memory_by_container.get(name, ()), tally)
+        containers.append({"name": name, "usage": usage})
     return {
         "metadata": _metadata(pod, frame.now),
         "timestamp": _earliest(cpu, memory),

@@ -49,12 +49,14 @@ class ResourceProvider:
         wanted = {"": [item.name for item in found]}
         cpu, memory = await self._both(rules, resource.node_question, wanted)
         frame = Frame(objects.format_duration(rules.window_seconds), self._wall())
-        items = (
+        tally = values.Tally()
+        items = [
             resource.node_metrics(
-                item, cpu[""].get(item.name, ()), memory[""].get(item.name, ()), frame
+                item, cpu[""].get(item.name, ()), memory[""].get(item.name, ()), frame, tally
             )
             for item in found
-        )
+        ]
+        self._tally("resourceRules", tally)
         return [item for item in items if item is not None]
 
     async def pods(

@@ -1,0 +1,170 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from metrics_apiserver.core import errors, resource
+from metrics_apiserver.core.model import Sample
+from metrics_apiserver.core.objects import PodMetrics
+from metrics_apiserver.core.registry import CompiledResourceRules
+from metrics_apiserver.core.resource import Frame, MeasuredObject
+from metrics_apiserver.core.values import Tally
+from tests.fakes import snapshots
+
+RULES = """\
+resourceRules:
+  cpu:
+    containerQuery: sum(rate(cpu{<<.LabelMatchers>>}[30s])) by (<<.GroupBy>>)
+    nodeQuery: sum(rate(cpu{<<.LabelMatchers>>,id='/'}[30s])) by (<<.GroupBy>>)
+    resources: {overrides: {OVERRIDES}}
+    containerLabel: container
+  memory:
+    containerQuery: sum(memory{<<.LabelMatchers>>}) by (<<.GroupBy>>)
+    nodeQuery: sum(memory{<<.LabelMatchers>>,id='/'}) by (<<.GroupBy>>)
+    resources: {overrides: {OVERRIDES}}
+    containerLabel: box
+  window: 30s
+"""
+OVERRIDES = "node: {resource: node}, ns: {resource: namespace}, pod: {resource: pod}"
+FRAME = Frame("30s", 1000.9, "container", "box")
+POD = MeasuredObject("prod", "web-0", {"app": "web"})
+NODE = MeasuredObject("", "node-a", {})
+
+
+def compiled(overrides: str = OVERRIDES) -> CompiledResourceRules:
+    rules = snapshots.snapshot(RULES.replace("OVERRIDES", overrides)).resource_rules
+    assert rules is not None
+    return rules
+
+
+def cpu(value: float, container: str = "main", at: float = 900.0) -> Sample:
+    return Sample({"container": container, "pod": "web-0"}, value, at)
+
+
+def memory(value: float, container: str = "main", at: float = 900.0) -> Sample:
+    return Sample({"box": container, "pod": "web-0"}, value, at)
+
+
+def pod(cpus: list[Sample], memories: list[Sample]) -> tuple[PodMetrics | None, Tally]:
+    tally = Tally()
+    return resource.pod_metrics(POD, cpus, memories, FRAME, tally), tally
+
+
+def containers(cpus: list[Sample], memories: list[Sample]) -> dict[str, dict[str, str]]:
+    item, _ = pod(cpus, memories)
+    assert item is not None
+    return {found["name"]: dict(found["usage"]) for found in item["containers"]}
+
+
+def test_the_pod_question_groups_by_the_container_too() -> None:
+    rules = compiled()
+    asked = resource.pod_question(rules.cpu)
+    assert asked.resource_label == "pod"
+    assert asked.namespace_label == "ns"
+    assert asked.extra_group_by == ("container",)
+    assert asked.selector.empty
+    assert resource.pod_question(rules.memory).extra_group_by == ("box",)
+
+
+def test_the_node_question_has_no_namespace() -> None:
+    asked = resource.node_question(compiled().memory)
+    assert (asked.resource_label, asked.namespace_label) == ("node", "")
+    assert asked.extra_group_by == ()
+
+
+def test_a_rule_that_maps_no_label_says_so() -> None:
+    rules = compiled("pod: {resource: pod}")
+    with pytest.raises(errors.Internal, match=r"resourceRules.cpu: no label is mapped to nodes"):
+        resource.node_question(rules.cpu)
+    with pytest.raises(errors.Internal, match="no label is mapped to namespaces") as refused:
+        resource.pod_question(rules.cpu)
+    assert refused.value.detail
+
+
+def test_a_pod_with_its_containers_sorted() -> None:
+    item, tally = pod(
+        [cpu(0.25, "side", 899.5), cpu(1.5)], [memory(1536.0, "side"), memory(2**28, at=899.7)]
+    )
+    assert item == {
+        "metadata": {
+            "name": "web-0",
+            "namespace": "prod",
+            "creationTimestamp": "1970-01-01T00:16:40Z",
+            "labels": {"app": "web"},
+        },
+        "timestamp": "1970-01-01T00:14:59Z",
+        "window": "30s",
+        "containers": [
+            {"name": "main", "usage": {"cpu": "1500m", "memory": "256Mi"}},
+            {"name": "side", "usage": {"cpu": "250m", "memory": "1536"}},
+        ],
+    }
+    assert tally == Tally()
+
+
+@pytest.mark.parametrize(("cpus", "memories"), [([], [memory(1)]), ([cpu(1)], []), ([], [])])
+def test_a_pod_with_one_half_missing_is_left_out(
+    cpus: list[Sample], memories: list[Sample]
+) -> None:
+    assert pod(cpus, memories) == (None, Tally())
+
+
+def test_a_container_with_one_half_missing_shows_no_zero() -> None:
+    """Nor is it left out: the others alone would be a partial sum."""
+    found = containers(
+        [cpu(1.0), cpu(2.0, "no-memory")], [memory(1024.0), memory(2048.0, "no-cpu")]
+    )
+    assert found == {
+        "main": {"cpu": "1", "memory": "1Ki"},
+        "no-cpu": {"memory": "2Ki"},
+        "no-memory": {"cpu": "2"},
+    }
+
+
+@pytest.mark.parametrize("value", [math.nan, -0.5, -0.0, 0.0])
+def test_nan_and_negatives_are_zero(value: float) -> None:
+    assert containers([cpu(value)], [memory(value)]) == {"main": {"cpu": "0", "memory": "0"}}
+
+
+@pytest.mark.parametrize("value", [math.inf, -math.inf])
+def test_an_infinite_value_counts_as_missing(value: float) -> None:
+    item, tally = pod([cpu(value)], [memory(1.0)])
+    assert item is not None
+    assert item["containers"] == [{"name": "main", "usage": {"memory": "1"}}]
+    assert tally == Tally(infinite=1)
+
+
+def test_of_duplicates_the_largest_is_taken_and_counted() -> None:
+    item, tally = pod([cpu(1.0), cpu(3.0), cpu(math.nan)], [memory(1.0), memory(2.0)])
+    assert item is not None
+    assert item["containers"] == [{"name": "main", "usage": {"cpu": "3", "memory": "2"}}]
+    assert tally == Tally(duplicate=2)
+
+
+def test_a_sample_without_the_container_label_has_the_empty_name() -> None:
+    assert containers([Sample({}, 1.0, 0.0)], [Sample({}, 2.0, 0.0)]) == {
+        "": {"cpu": "1", "memory": "2"}
+    }
+
+
+def test_a_node() -> None:
+    tally = Tally()
+    item = resource.node_metrics(NODE, [cpu(2.0, at=1.5)], [memory(2.0**33)], FRAME, tally)
+    assert item == {
+        "metadata": {"name": "node-a", "creationTimestamp": "1970-01-01T00:16:40Z"},
+        "timestamp": "1970-01-01T00:00:01Z",
+        "window": "30s",
+        "usage": {"cpu": "2", "memory": "8Gi"},
+    }
+    assert tally == Tally()
+
+
+@pytest.mark.parametrize(
+    ("cpus", "memories"),
+    [([], [memory(1)]), ([cpu(1)], []), ([cpu(math.inf)], [memory(1)]), ([], [])],
+)
+def test_a_node_with_one_half_missing_is_left_out(
+    cpus: list[Sample], memories: list[Sample]
+) -> None:
+    assert resource.node_metrics(NODE, cpus, memories, FRAME, Tally()) is None
