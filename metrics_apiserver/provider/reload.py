@@ -2,7 +2,8 @@
 
 The file's bytes are read once and parsed from memory, so that what is judged is what is used. Its
 content is compared at each poll (ConfigMap volumes swap a symlink, which changes no watched
-inode); SIGHUP asks for a look at once.
+inode); SIGHUP asks for a look at once. A change counts when two looks in a row find the same
+bytes: half a file may well parse, as another rule than the one being written.
 """
 
 from __future__ import annotations
@@ -13,12 +14,14 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
-from metrics_apiserver.core import config, errors
+from metrics_apiserver.core import config, errors, yamlload
 from metrics_apiserver.core.config import RuleFile
 
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 1.0
+SETTLE_SECONDS = 0.25  # to the second look at a change
+_UNREADABLE = b"unreadable"
 
 
 def load(path: Path) -> tuple[bytes, RuleFile]:
@@ -28,13 +31,19 @@ def load(path: Path) -> tuple[bytes, RuleFile]:
         errors.ConfigError: the file cannot be read or holds faults; all are named.
     """
     try:
-        text = path.read_bytes()
+        text = _read(path)
     except OSError as error:
         reason = error.strerror or str(error)
         raise errors.ConfigError(
             str(path), (errors.Fault(f"cannot read the rule file: {reason}"),)
         ) from error
     return text, config.parse(text, str(path))
+
+
+def _read(path: Path) -> bytes:
+    """The file's bytes, or of a longer one as many as show that it is too long."""
+    with path.open("rb") as file:
+        return file.read(yamlload.MAX_BYTES + 1)
 
 
 class Reloader:
@@ -57,12 +66,13 @@ class Reloader:
         self._use = use
         self._report = report
         self._judged = b""
+        self._seen = b""
         self._wake = asyncio.Event()
 
     def load_first(self) -> RuleFile:
         """The start-up load, which may raise errors.ConfigError."""
         text, rules = load(self._path)
-        self._judged = hashlib.sha256(text).digest()
+        self._judged = self._seen = hashlib.sha256(text).digest()
         self._use(rules)
         self._report(True)
         return rules
@@ -76,39 +86,44 @@ class Reloader:
         while True:
             self.reload_once()
             self._wake.clear()
+            wait = POLL_SECONDS if self._seen == self._judged else SETTLE_SECONDS
             try:
-                async with asyncio.timeout(POLL_SECONDS):
+                async with asyncio.timeout(wait):
                     await self._wake.wait()
             except TimeoutError:
                 continue
 
     def reload_once(self) -> bool:
-        """Takes the file if its content changed and is good; True when it was taken."""
+        """Looks once; True when a changed file was good and is taken.
+
+        A change is judged at the second look that finds it.
+        """
+        text, unreadable = b"", ""
         try:
-            text = self._path.read_bytes()
+            text = _read(self._path)
+            digest = hashlib.sha256(text).digest()
         except OSError as error:
-            self._refuse(b"unreadable", f"cannot read the rule file: {error.strerror or error}")
+            unreadable = f"cannot read the rule file: {error.strerror or error}"
+            digest = _UNREADABLE
+        seen, self._seen = self._seen, digest
+        if digest == self._judged or digest != seen:
             return False
-        digest = hashlib.sha256(text).digest()
-        if digest == self._judged:
-            return False
+        self._judged = digest
+        if unreadable:
+            return self._refuse(unreadable)
         try:
             rules = config.parse(text, str(self._path))
         except errors.ConfigError as error:
-            self._refuse(digest, str(error))
-            return False
-        self._judged = digest
+            return self._refuse(str(error))
         self._use(rules)
         self._report(True)
         log.info("rule file reloaded", extra={"path": str(self._path)})
         return True
 
-    def _refuse(self, digest: bytes, reason: str) -> None:
-        if digest == self._judged:
-            return
-        self._judged = digest
+    def _refuse(self, reason: str) -> bool:
         self._report(False)
         log.error(
             "rule file refused; the last good one stays in use",
             extra={"path": str(self._path), "error": reason},
         )
+        return False
