@@ -1,0 +1,90 @@
+# Every target works on a fresh clone: the virtual environment is made when it is missing or older
+# than pyproject.toml, and the programs a target needs are looked for, installed or built.
+
+.DEFAULT_GOAL := help
+.SHELLFLAGS := -eu -o pipefail -c
+SHELL := bash
+
+VENV := .venv
+PY := $(VENV)/bin/python
+STAMP := $(VENV)/.stamp
+REPORTS := .cache/reports
+
+# A demo that ends by itself: make demo ONCE=1
+ONCE ?=
+export ONCE
+
+# Caches of tools stay together, out of the tree.
+export RUFF_CACHE_DIR := .cache/ruff
+export MYPY_CACHE_DIR := .cache/mypy
+export HYPOTHESIS_STORAGE_DIRECTORY := .cache/hypothesis
+export COVERAGE_FILE := .cache/coverage/data
+PYTEST := $(PY) -m pytest -o cache_dir=.cache/pytest
+
+.PHONY: help
+help: ## Show the targets
+	@sed -nE 's/^([a-z][a-z0-9-]*):.*## (.*)/\1\t\2/p' Makefile | while IFS=$$'\t' read -r name text; do printf '%-14s %s\n' "$$name" "$$text"; done
+
+.PHONY: venv
+venv: $(STAMP) ## Make the virtual environment with everything for development
+
+$(STAMP): pyproject.toml .ci/make-venv
+	@.ci/make-venv $(VENV)
+	@$(PY) -m pip install --quiet --upgrade pip
+	@$(PY) -m pip install --quiet --editable . --group test --group lint
+	@touch $(STAMP)
+
+.PHONY: demo
+demo: $(STAMP) ## Simulated GPUs, Prometheus and the standalone server, asked through kubectl (ONCE=1 ends)
+	@$(PY) -m tests.e2e.harness.binaries prometheus >/dev/null
+	@$(PY) -m tests.demo.standalone
+
+.PHONY: demo-cluster
+demo-cluster: $(STAMP) ## The same behind a real control plane, with an HPA that scales (ONCE=1 ends)
+	@$(PY) -m tests.e2e.harness.binaries >/dev/null
+	@$(PY) -m tests.demo.cluster
+
+.PHONY: test
+test: $(STAMP) ## Unit, property, conformance and functional tests, with a real Prometheus
+	@$(PY) -m tests.e2e.harness.binaries prometheus >/dev/null
+	@mkdir -p $(REPORTS)
+	$(PYTEST) -q --junitxml=$(REPORTS)/test.xml
+
+.PHONY: e2e
+e2e: $(STAMP) ## End-to-end tests on a real etcd, kube-apiserver and kube-controller-manager
+	@$(PY) -m tests.e2e.harness.binaries >/dev/null
+	@mkdir -p $(REPORTS)
+	$(PYTEST) -q tests/e2e -o timeout=240 --junitxml=$(REPORTS)/e2e.xml
+
+CHECKS := check-lint check-format check-types check-imports check-spelling check-docs
+
+.PHONY: check $(CHECKS)
+check: $(CHECKS) ## Everything that reads the code without running it (make -k check shows all faults)
+
+check-lint: $(STAMP)
+	$(PY) -m ruff check .
+
+check-format: $(STAMP)
+	$(PY) -m ruff format --check .
+
+check-types: $(STAMP)
+	$(PY) -m mypy --strict
+
+check-imports: $(STAMP)
+	$(VENV)/bin/lint-imports --cache-dir .cache/import-linter
+
+check-spelling: $(STAMP)
+	$(PY) -m codespell_lib
+
+check-docs: $(STAMP)
+	@if [ -f mkdocs.yml ]; then echo "mkdocs build --strict"; $(PY) -m mkdocs build --quiet --strict --site-dir .cache/site; fi
+
+.PHONY: fix
+fix: $(STAMP) ## Mend what ruff can mend, and format
+	$(PY) -m ruff check --fix .
+	$(PY) -m ruff format .
+
+.PHONY: clean
+clean: ## Remove the virtual environment and all caches
+	rm -rf $(VENV) .cache build dist site
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
