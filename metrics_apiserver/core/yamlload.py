@@ -55,7 +55,7 @@ class Scalar:
         """The line of a character of the value, as exactly as the style allows."""
         if not self.literal or offset < 0:
             return self.line
-        return self.line + 1 + self.value.count("\n", 0, offset)
+        return self.line + 1 + self.value.rstrip("\n").count("\n", 0, offset)
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,6 +67,7 @@ def test_nothing_is_null(text: str) -> None:
         ("a: |\n  x\n  yy\n  z\n", 0, 2),
         ("a: |\n  x\n  yy\n  z\n", 3, 3),
         ("a: |\n  x\n  yy\n  z\n", 5, 4),
+        ("a: |\n  x\n  y\n", 4, 3),
         ("a: |\n  x\n", -1, 1),
         ("a: >\n  x\n  y\n", 3, 1),
         ("a: xyz\n", 2, 1),
