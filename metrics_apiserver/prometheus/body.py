@@ -16,7 +16,7 @@ import aiohttp
 from metrics_apiserver.core import errors
 from metrics_apiserver.prometheus import failures
 
-PIECE_BYTES = 256 * 1024
+PIECE_BYTES = 64 * 1024
 
 
 async def read(
@@ -27,7 +27,7 @@ async def read(
     Args:
         response: opened with `auto_decompress=False`.
         max_bytes: most bytes, decoded and as sent.
-        feed: takes each piece of at most 256 KiB or one network read; what it raises goes on.
+        feed: takes each piece of at most 64 KiB or one network read; what it raises goes on.
 
     Raises:
         UpstreamError: `too_large`, or the encoding is unknown or broken.

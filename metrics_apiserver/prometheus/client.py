@@ -184,11 +184,9 @@ class PrometheusClient:
                 why = "the answer of Prometheus has warnings and may be partial"
                 raise failures.upstream(why, kind="warnings", detail="; ".join(reader.warnings))
             outcome = "partial" if reader.warnings else "ok"
-        except errors.UpstreamError as error:
-            outcome = error.kind
-            raise
-        except errors.UpstreamTimeout:
-            outcome = "timeout"
+        except (errors.UpstreamError, errors.UpstreamTimeout) as error:
+            outcome = error.kind if isinstance(error, errors.UpstreamError) else "timeout"
+            error.detail = self._transport.redact(error.detail)[: failures.DETAIL_LIMIT]
             raise
         finally:
             self._observe(endpoint, outcome, self._clock() - started)
@@ -197,8 +195,10 @@ class PrometheusClient:
     def _tell_partial(self, question: Question, warnings: tuple[str, ...]) -> None:
         """Lists have no place for warnings, and a metric that is missing here is a 404 later."""
         if warnings:
-            text = "; ".join(warnings)[: failures.DETAIL_LIMIT]
-            _log.warning("Prometheus warns about %s: %s", question.path, text)
+            text = self._transport.redact("; ".join(warnings))
+            _log.warning(
+                "Prometheus warns about %s: %s", question.path, text[: failures.DETAIL_LIMIT]
+            )
 
 
 def _matching(match: Sequence[str], start: float, end: float | None) -> tuple[tuple[str, str], ...]:

@@ -1,7 +1,7 @@
 """Words for everything that goes wrong between this server and Prometheus.
 
 A message is what `kubectl describe hpa` shows: it begins as the predecessor's does, says why in a
-few words, and never repeats the backend's text, which goes into `detail` (cut) for the log. Only
+few words, and never repeats the backend's text, which goes into `detail` for the log. Only
 an error type of the Prometheus API, a plain lower-case word, is let through.
 """
 
@@ -18,6 +18,8 @@ Failure = errors.UpstreamError | errors.UpstreamTimeout
 
 PREFIX = "unable to fetch metrics"
 DETAIL_LIMIT = 300
+# Kept until echoed secrets are taken out, so that a cut leaves no half of one.
+_RAW_DETAIL_LIMIT = 16 * 1024
 
 _ERROR_TYPE = re.compile(r"[a-z0-9_]{1,32}")
 _STATUS_MEANING = {
@@ -53,9 +55,9 @@ _BREAKS: tuple[tuple[type[Exception], str, str], ...] = (
 
 
 def upstream(why: str, *, kind: str, status: int = 0, detail: str = "") -> errors.UpstreamError:
-    """An error for the caller; `detail` is cut to what a log line bears."""
+    """An error for the caller; the client cuts `detail` to what a log line bears."""
     return errors.UpstreamError(
-        f"{PREFIX}: {why}", kind=kind, status=status, detail=detail[:DETAIL_LIMIT]
+        f"{PREFIX}: {why}", kind=kind, status=status, detail=detail[:_RAW_DETAIL_LIMIT]
     )
 
 
@@ -65,7 +67,7 @@ def protocol(why: str, *, detail: str = "") -> errors.UpstreamError:
 
 
 def timeout(why: str, *, detail: str = "") -> errors.UpstreamTimeout:
-    return errors.UpstreamTimeout(f"{PREFIX}: {why}", detail=detail[:DETAIL_LIMIT])
+    return errors.UpstreamTimeout(f"{PREFIX}: {why}", detail=detail[:_RAW_DETAIL_LIMIT])
 
 
 def api_error(status: int, error_type: object, text: object) -> Failure:
@@ -92,7 +94,7 @@ def from_response(status: int, body: bytes) -> Failure:
         status: HTTP status.
         body: beginning of the body.
     """
-    text = body[: DETAIL_LIMIT * 4].decode("utf-8", "replace")
+    text = body[:_RAW_DETAIL_LIMIT].decode("utf-8", "replace")
     if 300 <= status < 400:
         why = f"Prometheus answered with a redirect ({status}), which is never followed"
         return upstream(why, kind="http", status=status)

@@ -4,8 +4,7 @@ The budget covers everything: waiting for a place, connecting (2 s at most), ask
 Redirects are answers that failed, because a redirect would carry our credentials away; no proxy is
 taken from the environment; no cookie is kept. A connection that breaks before an answer began is
 tried once more (aiohttp itself does so for GET), a 401 once more if fresh credentials differ, and
-nothing else. `Retry-After` of a 429 or 503 is kept: until then questions fail without being sent.
-Decoded bytes are counted while they are read, so a small gzip answer cannot become a large one.
+nothing else.
 """
 
 from __future__ import annotations
@@ -13,8 +12,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
@@ -24,14 +22,15 @@ from multidict import CIMultiDict
 
 from metrics_apiserver.core import errors
 from metrics_apiserver.prometheus import body, failures
+from metrics_apiserver.prometheus.admission import Admission
 from metrics_apiserver.prometheus.credentials import Credentials
 from metrics_apiserver.settings import PrometheusSettings
 
 CONNECT_SECONDS = 2.0
 _DNS_CACHE_SECONDS = 5
-_LONGEST_PAUSE_SECONDS = 30.0
 _LONG_QUERY_CHARACTERS = 2048
 _ERROR_BODY_BYTES = 16 * 1024
+_SHORTEST_SECRET = 6  # shorter header values are tenants and switches
 # What Prometheus gets of our time is less by what its answer needs to reach us.
 _ANSWER_SECONDS = 0.5
 
@@ -79,9 +78,8 @@ class Transport:
         self._secure = settings.url.lower().startswith("https:")
         self._headers = CIMultiDict({"Accept": "application/json", "Accept-Encoding": "gzip"})
         self._headers.extend(settings.header_pairs)
-        self._places = asyncio.Semaphore(settings.max_concurrent)
-        self._waiting = 0
-        self._paused_until = clock()
+        self._admission = Admission(settings.max_concurrent, settings.max_waiting, clock)
+        self._sent_secret = ""
         self._session: aiohttp.ClientSession | None = None
 
     async def ask(self, question: Question, feed: Callable[[bytes], None]) -> None:
@@ -97,30 +95,24 @@ class Transport:
         """
         deadline = self._clock() + question.timeout
         try:
-            async with asyncio.timeout(question.timeout), self._place():
+            async with asyncio.timeout(question.timeout), self._admission.place():
                 await self._ask_again_if_refused(question, deadline, feed)
         except TimeoutError as error:
             why = f"no answer from Prometheus within {question.timeout:g} s"
             raise failures.timeout(why) from error
 
+    def redact(self, text: str) -> str:
+        """`text` of the backend without what we sent to it in headers, if it echoes that."""
+        secrets = [value for _, value in self._settings.header_pairs]
+        for secret in (*secrets, self._sent_secret):
+            if len(secret) >= _SHORTEST_SECRET:
+                text = text.replace(secret, "[redacted]")
+        return text
+
     async def close(self) -> None:
         """Closes all connections; the transport may not be used afterwards."""
         if self._session is not None:
             await self._session.close()
-
-    @asynccontextmanager
-    async def _place(self) -> AsyncIterator[None]:
-        if self._places.locked() and self._waiting >= self._settings.max_waiting:
-            raise failures.upstream("too many queries are waiting for Prometheus", kind="overload")
-        self._waiting += 1
-        try:
-            await self._places.acquire()
-        finally:
-            self._waiting -= 1
-        try:
-            yield
-        finally:
-            self._places.release()
 
     async def _ask_again_if_refused(
         self, question: Question, deadline: float, feed: Callable[[bytes], None]
@@ -149,7 +141,7 @@ class Transport:
                 if response.status == 200:
                     await body.read(response, question.max_bytes, feed)
                     return None
-                self._heed_retry_after(response)
+                self._admission.heed(response.status, response.headers.get("Retry-After", ""))
                 text = bytearray()
                 try:
                     await body.read(response, _ERROR_BODY_BYTES, text.extend)
@@ -162,10 +154,7 @@ class Transport:
     async def _send(
         self, question: Question, deadline: float, authorization: str
     ) -> aiohttp.ClientResponse:
-        pause = self._paused_until - self._clock()
-        if pause > 0:
-            why = f"Prometheus asked for a pause, {pause:.0f} s are left"
-            raise failures.upstream(why, kind="overload", status=429)
+        self._admission.check_pause()
         parameters = question.parameters
         if question.evaluates:
             parameters = (*parameters, ("timeout", _evaluation_time(deadline - self._clock())))
@@ -180,23 +169,28 @@ class Transport:
             headers["Content-Type"] = "application/x-www-form-urlencoded"
         elif form:
             url = f"{url}?{form}"
-        for attempt in (1, 2):
-            try:
-                return await self._client().request(
-                    method,
-                    yarl.URL(url, encoded=True),
-                    data=form.encode() if method == "POST" else None,
-                    headers=headers,
-                    allow_redirects=False,
-                    ssl=self._context() if self._secure else True,
-                )
-            except aiohttp.ClientConnectorError:
+        data = form.encode() if method == "POST" else None
+        try:
+            return await self._request(method, url, headers, data)
+        except aiohttp.ClientConnectorError:
+            raise
+        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
+            if method == "GET":
                 raise
-            except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
-                # Every question is a read, so POST may be repeated like GET.
-                if attempt == 2 or method == "GET":
-                    raise
-        raise AssertionError("unreachable")
+        # Every question is a read, so POST may be repeated as aiohttp repeats GET.
+        return await self._request(method, url, headers, data)
+
+    async def _request(
+        self, method: str, url: str, headers: CIMultiDict[str], data: bytes | None
+    ) -> aiohttp.ClientResponse:
+        return await self._client().request(
+            method,
+            yarl.URL(url, encoded=True),
+            data=data,
+            headers=headers,
+            allow_redirects=False,
+            ssl=self._context() if self._secure else True,
+        )
 
     def _method(self, question: Question, form: str) -> str:
         if not question.may_post or self._settings.verb == "GET":
@@ -207,21 +201,17 @@ class Transport:
 
     async def _authorization(self, *, renew: bool) -> str:
         try:
-            return await self._credentials.authorization(renew)
+            value = await self._credentials.authorization(renew)
         except (OSError, ValueError, errors.MetricsError) as error:
             raise _no_credentials(error) from error
+        self._sent_secret = value.partition(" ")[2]
+        return value
 
     def _context(self) -> ssl.SSLContext:
         try:
             return self._credentials.ssl_context()
         except (OSError, ValueError, errors.MetricsError) as error:
             raise _no_credentials(error) from error
-
-    def _heed_retry_after(self, response: aiohttp.ClientResponse) -> None:
-        seconds = response.headers.get("Retry-After", "")
-        if response.status in {429, 503} and seconds.isascii() and seconds.isdigit():
-            pause = min(float(seconds), _LONGEST_PAUSE_SECONDS)
-            self._paused_until = max(self._paused_until, self._clock() + pause)
 
     def _client(self) -> aiohttp.ClientSession:
         if self._session is None:

@@ -117,7 +117,10 @@ class Backend:
         seen: list[dict[str, Any]] = []
 
         def accepted() -> object:
-            seen[:] = self.query(query)
+            try:
+                seen[:] = self.query(query)
+            except OSError:
+                return False
             return accept(seen)
 
         self._poll(accepted, f"the result of {query}", seconds)

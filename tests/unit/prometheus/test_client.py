@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 
 import pytest
 
@@ -116,10 +117,10 @@ async def test_a_long_selector_is_posted(backend: Upstream, observed: Observed) 
 
 Call = Callable[[PrometheusClient], Awaitable[object]]
 CALLS: dict[str, Call] = {
-    "query": lambda client: client.query("x", timeout=0.5),
-    "series": lambda client: client.series("x", start=0, timeout=0.5),
-    "label_values": lambda client: client.label_values("x", [], start=0, timeout=0.5),
-    "label_names": lambda client: client.label_names([], start=0, timeout=0.5),
+    "query": lambda client: client.query("x", timeout=0.3),
+    "series": lambda client: client.series("x", start=0, timeout=0.3),
+    "label_values": lambda client: client.label_values("x", [], start=0, timeout=0.3),
+    "label_names": lambda client: client.label_names([], start=0, timeout=0.3),
 }
 
 
@@ -224,6 +225,30 @@ class TestWarnings:
         assert refused.value.detail == "store b is away"
         assert "store b" not in refused.value.message
         assert observed.calls == [(endpoint, "warnings")]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda text: upstream.answer(text, 502),
+        lambda text: upstream.error(400, "bad_data", text),
+        lambda text: upstream.error(200, "bad_data", text),
+        lambda text: upstream.error(503, "timeout", text),
+    ],
+    ids=["page", "refused", "refused under 200", "gave up"],
+)
+async def test_a_backend_that_echoes_our_secrets(
+    backend: Upstream, observed: Observed, tmp_path: Path, answer: Callable[[str], Mood]
+) -> None:
+    (tmp_path / "token").write_text("t0ken-s3cret")
+    backend.mood = answer("you sent Bearer t0ken-s3cret and h3ader-s3cret" + "x" * 900)
+    settings = {"token_file": str(tmp_path / "token"), "headers": ("X-Key=h3ader-s3cret",)}
+    async with client_to(backend, observed, **settings) as client:
+        with pytest.raises((errors.UpstreamError, errors.UpstreamTimeout)) as failed:
+            await client.query("x")
+    assert "s3cret" not in failed.value.message + failed.value.detail
+    assert failed.value.detail.startswith("you sent Bearer [redacted] and [redacted]x")
+    assert len(failed.value.detail) == 300
 
 
 async def test_nobody_needs_to_count(backend: Upstream) -> None:

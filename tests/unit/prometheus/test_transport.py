@@ -498,29 +498,6 @@ class TestRetryAfter:
             clock.now += 0.2
             assert await ask(transport) == b"ok"
 
-    @pytest.mark.parametrize("value", ["", "soon", "-1", "1.5", "\u0661", "0"])
-    async def test_other_values_are_no_pause(self, backend: Upstream, value: str) -> None:
-        backend.script = [
-            upstream.answer(b"", 429, {"Retry-After": value.encode().decode("latin-1")})
-        ]
-        async with transport_to(backend.url) as transport:
-            await refusal(transport)
-            assert await ask(transport) == b"ok"
-
-    async def test_no_pause_is_longer_than_half_a_minute(self, backend: Upstream) -> None:
-        clock = Clock()
-        backend.script = [upstream.answer(b"", 429, {"Retry-After": "999999"})]
-        async with transport_to(backend.url, clock=clock) as transport:
-            await refusal(transport)
-            clock.now += 30.1
-            assert await ask(transport) == b"ok"
-
-    async def test_other_answers_cannot_pause_us(self, backend: Upstream) -> None:
-        backend.script = [upstream.answer(b"", 400, {"Retry-After": "7"})]
-        async with transport_to(backend.url) as transport:
-            await refusal(transport)
-            assert await ask(transport) == b"ok"
-
 
 def bearer(*tokens: str) -> tuple[Credentials, list[bool]]:
     """Gives the first token until a fresh one is asked for; the last one stays."""
