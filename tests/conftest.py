@@ -103,6 +103,18 @@ def prometheus(
 
 
 @pytest.fixture(scope="session")
+def prometheus3(
+    exposition: Exposition, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Backend]:
+    """As `prometheus`, by the newer program of that name."""
+    if not backends.is_installed("prometheus3"):
+        pytest.skip("prometheus3 is not on PATH")
+    directory = tmp_path_factory.mktemp("prometheus3")
+    with backends.prometheus(directory, [exposition.address], program="prometheus3") as backend:
+        yield backend
+
+
+@pytest.fixture(scope="session")
 def victoria_metrics(
     exposition: Exposition, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Backend]:

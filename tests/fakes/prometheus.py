@@ -146,19 +146,22 @@ class Backend:
         return (self._directory / "log").read_text(errors="replace")[-2000:]
 
 
-def prometheus(directory: Path, targets: Sequence[str], *extra: str) -> Backend:
+def prometheus(
+    directory: Path, targets: Sequence[str], *extra: str, program: str = "prometheus"
+) -> Backend:
     """Prometheus over `targets`.
 
     Args:
         directory: empty; holds its data.
         targets: `host:port` each.
         extra: further flags.
+        program: its name on PATH; `prometheus3` where a second, newer one is installed.
     """
     (directory / "prometheus.yml").write_text(scrape_configuration(targets))
 
     def command(directory: Path, port: int) -> list[str]:
         return [
-            "prometheus",
+            program,
             f"--config.file={directory / 'prometheus.yml'}",
             f"--storage.tsdb.path={directory / 'tsdb'}",
             f"--web.listen-address=127.0.0.1:{port}",

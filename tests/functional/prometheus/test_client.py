@@ -1,4 +1,7 @@
-"""The client against real backends: Prometheus, and VictoriaMetrics where it is installed."""
+"""The client against real backends: Prometheus, and Prometheus 3 and VictoriaMetrics if installed.
+
+The newer Prometheus is looked for on PATH under the name `prometheus3`.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +41,7 @@ def exposed(exposition: Exposition) -> Iterator[None]:
     exposition.text = before
 
 
-@pytest.fixture(params=["prometheus", "victoria_metrics"])
+@pytest.fixture(params=["prometheus", "prometheus3", "victoria_metrics"])
 def backend(request: pytest.FixtureRequest) -> Backend:
     found: Backend = request.getfixturevalue(request.param)
     found.wait_for("count(client_many)", lambda result: result and result[0]["value"][1] == "2500")

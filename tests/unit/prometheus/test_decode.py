@@ -243,6 +243,14 @@ class TestQuery:
         with pytest.raises(errors.UpstreamError):
             read_query(vector(good, {"metric": {}, "value": [1, "x"]}, good))
 
+    def test_an_answer_cut_anywhere_is_refused(self) -> None:
+        body = vector(
+            {"metric": {"a": "}]"}, "value": [1, "12"]}, {"metric": {}, "value": [1, "3"]}
+        )
+        for cut in range(len(body)):
+            with pytest.raises(errors.UpstreamError, match="not JSON"):
+                read_query(body[:cut])
+
     def test_native_histograms_are_refused_with_advice(self) -> None:
         sample = {"metric": {}, "histogram": [1, {"count": "1", "sum": "1"}]}
         with pytest.raises(errors.UpstreamError, match="histogram_quantile"):
