@@ -46,10 +46,12 @@ def parse(method: str, raw_target: str) -> RequestInfo:
     raw_path, _, raw_query = raw_target.partition("?")
     parts, trailing = _segments(raw_path)
     path = "/" + "/".join(parts) + ("/" if trailing else "")
-    query = MappingProxyType({key: values[0] for key, values in parse_query(raw_query).items()})
-    if not _is_resource(parts):
-        return RequestInfo(method, path, parts, query, verb=method.lower())
-    return _resource_request(method, path, parts, query)
+    values = parse_query(raw_query)
+    query = MappingProxyType({key: texts[0] for key, texts in values.items()})
+    if _is_resource(parts):
+        return _resource_request(method, path, parts, query)
+    repeated = {key: tuple(texts) for key, texts in values.items() if len(texts) > 1}
+    return RequestInfo(method, path, parts, query, MappingProxyType(repeated), verb=method.lower())
 
 
 def parse_query(raw_query: str) -> dict[str, list[str]]:
@@ -166,9 +168,12 @@ def _collection_verb(verb: str, query: MappingProxyType[str, str]) -> tuple[str,
 
 
 def _exact_name(field_selector: str) -> str:
-    """The value that `metadata.name=` pins; empty when none does or the selector is invalid."""
-    found = ""
-    for term in sorted(_FIELD_TERMS.findall(field_selector)):
+    """The value that `metadata.name=` pins; empty when none or several do.
+
+    Go takes the first of several. A review for that one must not let another one through.
+    """
+    found: set[str] = set()
+    for term in _FIELD_TERMS.findall(field_selector):
         operator = _FIELD_OPERATOR.search(term)
         if operator is None:
             return ""
@@ -176,10 +181,9 @@ def _exact_name(field_selector: str) -> str:
         if value is None:
             return ""
         if term[: operator.start()] == "metadata.name" and operator[0] != "!=":
-            found = found or value
-    if found in (".", "..") or "/" in found or "%" in found:
-        return ""
-    return found
+            found.add(value)
+    name = found.pop() if len(found) == 1 else ""
+    return "" if name in (".", "..") or "/" in name or "%" in name else name
 
 
 def _unescape_field(text: str) -> str | None:

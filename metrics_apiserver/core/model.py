@@ -124,6 +124,7 @@ class RequestInfo:
         path: decoded path, as SubjectAccessReview's nonResourceAttributes take it.
         parts: decoded segments of `path`, without empty ones.
         query: first value of each query parameter.
+        repeated: all values of the parameters that were given more than once.
         is_resource: True from `/apis/{group}/{version}/x` on.
         verb: get, list, watch, create, update, patch, delete, deletecollection; for
             non-resource requests the lower-case method.
@@ -137,6 +138,7 @@ class RequestInfo:
     path: str
     parts: tuple[str, ...]
     query: Mapping[str, str] = field(default_factory=dict)
+    repeated: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     is_resource: bool = False
     verb: str = ""
     group: str = ""

@@ -124,7 +124,8 @@ def test_attributes_of_the_metrics_groups(target: str, expected: tuple[str, ...]
         ("fieldSelector=metadata.name=name1,foo&watch=true", "watch", ""),
         ("fieldSelector=metadata.name=foo&fieldSelector=metadata.name=bar", "list", "foo"),
         ("fieldSelector=metadata.name!=foo", "list", ""),
-        ("fieldSelector=metadata.name=b,metadata.name=a", "list", "a"),
+        ("fieldSelector=metadata.name=b,metadata.name=a", "list", ""),
+        ("fieldSelector=metadata.name=a,metadata.name=a", "list", "a"),
         ("fieldSelector=,metadata.name=a,", "list", "a"),
         ("fieldSelector=metadata.name=a%5C%2Cb", "list", "a,b"),
         ("fieldSelector=metadata.name=a%5C", "list", ""),
@@ -230,6 +231,7 @@ def test_semicolon_is_one_character_of_a_segment() -> None:
 def test_first_value_of_a_repeated_parameter_counts() -> None:
     info = requestinfo.parse("GET", "/x?a=1&a=2&&b&c=%C3%A9")
     assert dict(info.query) == {"a": "1", "b": "", "c": "é"}
+    assert dict(info.repeated) == {"a": ("1", "2")}
     assert requestinfo.parse_query("a=1&a=2")["a"] == ["1", "2"]
 
 
