@@ -1,8 +1,9 @@
 """custom.metrics.k8s.io: from a metric and a resource to a Question, and from samples to items.
 
 Follows the predecessor's `pkg/custom-provider` and the library's `pkg/registry/custom_metrics`.
-A cluster-scoped resource ignores the namespace of the path (the HPA always sends one); a namespaced
-resource without one is not found. An unknown name is an error, never an empty answer.
+A cluster-scoped resource ignores the namespace of the path (the HPA always sends one), but for
+namespaces: who may read in one must not read another's numbers that way. A namespaced resource
+without a namespace is not found. An unknown name is an error, never an empty answer.
 """
 
 from __future__ import annotations
@@ -57,7 +58,8 @@ def resolve(snapshot: Snapshot, request: CustomRequest) -> Target:
     """Finds the rule that gives the metric.
 
     Raises:
-        errors.MetricNotFound: unknown resource or metric, or a namespaced resource without one.
+        errors.MetricNotFound: unknown resource or metric, a namespaced resource without a
+            namespace, or a namespace by way of another one.
     """
     shown = str(request.resource)
     name = "" if request.name == "*" else request.name
@@ -78,6 +80,13 @@ def resolve(snapshot: Snapshot, request: CustomRequest) -> Target:
     if mapped.namespaced and not request.namespace:
         raise errors.MetricNotFound(
             request.metric, shown, name=name, why="the resource is namespaced: name a namespace"
+        )
+    if mapped.group_resource == NAMESPACES and request.namespace not in ("", request.name):
+        raise errors.MetricNotFound(
+            request.metric,
+            shown,
+            name=name,
+            why="a namespace's own metrics are read at namespaces/{name}/metrics/{metric}",
         )
     namespace = request.namespace if mapped.namespaced else ""
     return Target(
@@ -151,19 +160,17 @@ def assemble(
             target.request.metric,
             str(target.request.resource),
             name=target.request.name,
-            why=_why_absent(tally, has_series=bool(samples)),
+            why=_why_absent(tally),
         )
     return items
 
 
-def _why_absent(tally: values.Tally, *, has_series: bool) -> str:
+def _why_absent(tally: values.Tally) -> str:
     if tally.infinite:
         return "its value is infinite"
     if tally.nan:
         return "its value is NaN (onNaN: drop)"
-    if has_series:
-        return "the query's result carries no label with the object's name"
-    return "Prometheus has no series for it"
+    return "Prometheus has no series for it, or the rule's metricsQuery drops the label naming it"
 
 
 def build_list(
