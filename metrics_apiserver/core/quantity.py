@@ -26,7 +26,7 @@ _DECIMAL_EXPONENTS: Final = {"n": -9, "u": -6} | {
 }
 _BINARY_EXPONENTS: Final = {s: 10 * i for i, s in enumerate(_BINARY_SUFFIXES) if s}
 _QUANTITY: Final = re.compile(
-    r"(?P<sign>[+-]?)(?P<whole>[0-9]*)(?:\.(?P<fraction>[0-9]*))?"
+    r"(?P<sign>[+-]?)(?=\.?[0-9])(?P<whole>[0-9]*)(?:\.(?P<fraction>[0-9]*))?"
     r"(?P<suffix>[numkMGTPE]?|[KMGTPE]i|[eE](?P<exponent>[+-]?[0-9]+))"
 )
 # Longer text and larger exponents name no quantity that a metric or a resource can have; Go would
@@ -90,8 +90,8 @@ def _to_milli(value: float) -> int:
 def parse(text: str) -> Decimal:
     """The exact value of any Quantity; finer than nano is rounded away from zero, as Go does.
 
-    Binary amounts beyond int64 are held at it, also as Go does. A missing number is 0, so `+`,
-    `.` and `Ki` are quantities.
+    Binary amounts beyond int64 are held at it, also as Go does. Text without a digit is refused;
+    Go reads some of it (`+`, `Ki`) as 0.
 
     Raises:
         QuantityError: not a Quantity, or with more than 256 characters or an exponent above 1000.
