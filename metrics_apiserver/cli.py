@@ -40,9 +40,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command = "version"
     try:
         return _run(command, words)
-    except errors.ConfigError as error:
-        print(error, file=sys.stderr)
-        return 2
+    except* errors.ConfigError as group:
+        # One fault or many: every file and flag that cannot be used is named at once.
+        for error in group.exceptions:
+            print(error, file=sys.stderr)
+    return 2
 
 
 def _run(command: str, words: list[str]) -> int:

@@ -49,7 +49,8 @@ class Health:
 
 
 def _all(group: str, checks: Mapping[str, Check], info: RequestInfo) -> Encoded:
-    excluded = set(info.repeated.get("exclude", ()))
+    excluded = {info.query["exclude"]} if "exclude" in info.query else set()
+    excluded.update(info.repeated.get("exclude", ()))
     lines: list[str] = []
     failed: list[str] = []
     for name, check in checks.items():

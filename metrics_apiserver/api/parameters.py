@@ -12,13 +12,15 @@ from collections.abc import Mapping
 from metrics_apiserver.core import errors
 
 _INT64 = re.compile(r"[+-]?\d{1,19}")
-_DURATION = re.compile(r"[+-]?(0|((\d+(\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h))+)")
+_DURATION = re.compile(r"[+-]?(0|((\d+(\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h))+)", re.ASCII)
+_PART = re.compile(r"([\d.]+)(ns|us|µs|ms|s|m|h)", re.ASCII)
+_UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 _FIELD = re.compile(r"([^=!,]*)(==|=|!=)([^,]*)")
 _KNOWN_FIELDS = ("metadata.name", "metadata.namespace")
 
 
 def check(query: Mapping[str, str]) -> None:
-    """Refuses malformed numbers and durations.
+    """Refuses malformed numbers.
 
     Raises:
         errors.BadRequest: a parameter does not parse.
@@ -27,9 +29,18 @@ def check(query: Mapping[str, str]) -> None:
         text = query.get(name, "")
         if text and _INT64.fullmatch(text) is None:
             raise errors.BadRequest(f"the parameter {name} must be a whole number, not {text!r}")
-    text = query.get("timeout", "")
-    if text and _DURATION.fullmatch(text) is None:
-        raise errors.BadRequest(f"the parameter timeout must be a duration, not {text!r}")
+
+
+def duration_seconds(text: str) -> float:
+    """The `timeout` parameter, in Go's notation.
+
+    Raises:
+        errors.BadRequest: not a duration.
+    """
+    if len(text) > 64 or _DURATION.fullmatch(text) is None:
+        raise errors.BadRequest(f"the parameter timeout must be a duration, not {text[:64]!r}")
+    total = sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(text))
+    return -total if text.startswith("-") else total
 
 
 def parse_fields(field_selector: str) -> dict[str, str]:

@@ -60,7 +60,8 @@ def _shape(parts: Sequence[str]) -> tuple[str, str, str]:
             return "pods", namespace, ""
         case ("namespaces", namespace, "pods", name):
             return "pods", namespace, name
-    raise errors.NotFound()
+        case _:
+            raise errors.NotFound()
 
 
 async def _read(

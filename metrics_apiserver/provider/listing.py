@@ -6,10 +6,10 @@ objects with their labels. Standalone knows no labels and so refuses a selector 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
-from metrics_apiserver.core import errors, promql
+from metrics_apiserver.core import errors, seriesselector
 from metrics_apiserver.core.model import MappedResource
 from metrics_apiserver.core.promql import Matcher
 from metrics_apiserver.core.selector import Selector
@@ -24,7 +24,7 @@ class ObjectLister(Protocol):
 
     async def objects(
         self, resource: MappedResource, namespace: str, selector: Selector
-    ) -> Sequence[tuple[str, str, dict[str, str]]]: ...
+    ) -> Sequence[tuple[str, str, Mapping[str, str]]]: ...
 
 
 class LabelValues(Protocol):
@@ -68,13 +68,13 @@ class StandaloneLister:
             matchers = [Matcher(label, "!=", "")]
             if namespace and namespace_label:
                 matchers.append(Matcher(namespace_label, "=", namespace))
-            match = promql.add_matchers(series, matchers)
+            match = seriesselector.narrow(series, matchers)
             found.update(await self._source.label_values(label, [match], start=self._start()))
         return sorted(found)
 
     async def objects(
         self, resource: MappedResource, namespace: str, selector: Selector
-    ) -> Sequence[tuple[str, str, dict[str, str]]]:
+    ) -> Sequence[tuple[str, str, Mapping[str, str]]]:
         """Objects of one namespace or, for an empty one, of every namespace that is named."""
         spaces = [namespace]
         if resource.namespaced and not namespace:

@@ -1,0 +1,25 @@
+"""The only wiring: makes clients, providers and the site, and owns every long-lived task.
+
+Parses nothing and knows no HTTP semantics; what it cannot use at start it refuses with every fault
+at once, what goes wrong later leaves the last good state in use.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import uvloop
+
+from metrics_apiserver.app.server import Server
+from metrics_apiserver.settings import ServeSettings
+
+
+def run(settings: ServeSettings) -> int:
+    """Serves until told to stop; the exit code: 0 after a drain, 1 when a loop ended.
+
+    Raises:
+        ExceptionGroup: of errors.ConfigError, everything at start that cannot be used.
+    """
+    server = Server(settings)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(server.run())

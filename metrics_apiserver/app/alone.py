@@ -1,0 +1,83 @@
+"""The surroundings without a cluster: `--standalone`."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from metrics_apiserver.app import identity
+from metrics_apiserver.app.backends import wall_clock
+from metrics_apiserver.app.world import World
+from metrics_apiserver.core import builtin
+from metrics_apiserver.core.config import RuleFile
+from metrics_apiserver.core.converter import ResourceConverter
+from metrics_apiserver.core.model import NAMESPACES, MappedResource
+from metrics_apiserver.core.restmapper import RESTMapper
+from metrics_apiserver.kube.requestheader import AuthenticationConfig
+from metrics_apiserver.provider.listing import LabelValues, StandaloneLister
+from metrics_apiserver.settings import ServeSettings
+
+
+class _Rules:
+    """The rules in use and the resource table made of them."""
+
+    def __init__(self, rules: Callable[[], RuleFile]) -> None:
+        self._rules = rules
+        self._made_of: RuleFile | None = None
+        self._mapper = RESTMapper(())
+
+    def mapper(self) -> RESTMapper:
+        rules = self._rules()
+        if rules is not self._made_of:
+            self._made_of, self._mapper = rules, builtin.mapper(rules)
+        return self._mapper
+
+    def labels(self, resource: MappedResource) -> Sequence[tuple[str, str, str]]:
+        """(series selector, resource label, namespace label) of each rule that maps it."""
+        found = []
+        for rule in self._rules().rules:
+            converter = ResourceConverter(rule.mapping, self.mapper())
+            try:
+                label = converter.label_for(resource.group_resource)
+                namespace = converter.label_for(NAMESPACES) if resource.namespaced else ""
+            except LookupError:
+                continue
+            found.append((rule.series_query, label, namespace))
+        return list(dict.fromkeys(found))
+
+
+def make_world(
+    settings: ServeSettings, rules: Callable[[], RuleFile], prometheus: LabelValues
+) -> World:
+    """Makes an identity, writes the kubeconfig if asked, and wires the rest.
+
+    Raises:
+        OSError: a file cannot be written.
+    """
+    directory = TemporaryDirectory(prefix="metrics-apiserver-")
+    now = dt.datetime.fromtimestamp(wall_clock(), dt.UTC)
+    own = identity.make_identity(Path(directory.name), now)
+    if settings.write_kubeconfig:
+        server = f"https://localhost:{settings.serving.port}"
+        identity.write_kubeconfig(Path(settings.write_kubeconfig), server, own)
+    known = _Rules(rules)
+    trust = AuthenticationConfig(client_ca=own.authority, generation=1)
+
+    async def close() -> None:
+        await asyncio.to_thread(directory.cleanup)
+
+    return World(
+        mapper=known.mapper,
+        ask_mapper=lambda: None,
+        objects=StandaloneLister(
+            prometheus, known.labels, lambda: wall_clock() - settings.relist.max_age_seconds
+        ),
+        authentication=lambda: trust,
+        tokens=None,
+        access=None,
+        close=close,
+        where=own.where,
+    )

@@ -1,0 +1,158 @@
+"""Everything between the rule file, Prometheus and the three columns, wired."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from metrics_apiserver.core import values
+from metrics_apiserver.core.config import RuleFile
+from metrics_apiserver.core.registry import Snapshot
+from metrics_apiserver.core.restmapper import RESTMapper
+from metrics_apiserver.prometheus import credentials
+from metrics_apiserver.prometheus.client import PrometheusClient
+from metrics_apiserver.prometheus.credentials import Credentials
+from metrics_apiserver.provider import reload
+from metrics_apiserver.provider.custom import CustomProvider
+from metrics_apiserver.provider.evaluate import Evaluator, Spawn
+from metrics_apiserver.provider.external import ExternalProvider
+from metrics_apiserver.provider.listing import ObjectLister
+from metrics_apiserver.provider.relist import Relister, RelistReport
+from metrics_apiserver.provider.reload import Reloader
+from metrics_apiserver.provider.resource import ResourceProvider
+from metrics_apiserver.settings import ServeSettings
+from metrics_apiserver.telemetry import Telemetry
+
+_PATHS = {
+    "query": "/api/v1/query",
+    "series": "/api/v1/series",
+    "label_values": "/api/v1/label/:name/values",
+    "label_names": "/api/v1/labels",
+}
+
+
+def make_prometheus(
+    settings: ServeSettings, telemetry: Telemetry, kubeconfig: Credentials | None
+) -> PrometheusClient:
+    """The Prometheus client.
+
+    Raises:
+        errors.ConfigError: a file that a flag names cannot be used.
+    """
+
+    def observe(endpoint: str, outcome: str, seconds: float) -> None:
+        telemetry.prometheus_requests.labels(endpoint, outcome).inc()
+        telemetry.prometheus_seconds.labels(_PATHS[endpoint], settings.prometheus.url).observe(
+            seconds
+        )
+        if outcome == "partial":
+            telemetry.prometheus_warnings.inc()
+
+    return PrometheusClient(
+        settings.prometheus,
+        credentials.from_settings(settings.prometheus, kubeconfig),
+        observe=observe,
+    )
+
+
+def load_rules(settings: ServeSettings) -> None:
+    """Judges the rule file without using it.
+
+    Raises:
+        errors.ConfigError: the file cannot be read or holds faults.
+    """
+    reload.load(Path(settings.config))
+
+
+@dataclass(slots=True)
+class Sources:
+    """What is known, and the loops that keep it so."""
+
+    reloader: Reloader
+    relister: Relister
+
+
+def make_sources(
+    settings: ServeSettings,
+    telemetry: Telemetry,
+    prometheus: PrometheusClient,
+    mapper: Callable[[], RESTMapper | None],
+    on_snapshot: Callable[[Snapshot | None], None],
+) -> Sources:
+    """The reloader and the relister, the rule file not yet loaded."""
+
+    def report(outcome: RelistReport, snapshot: Snapshot | None) -> None:
+        telemetry.relist_seconds.set(outcome.seconds)
+        telemetry.relist_timestamp.set_to_current_time()
+        _report_failures(telemetry, relister.rules, outcome)
+        if snapshot is not None:
+            _report_snapshot(telemetry, snapshot)
+        on_snapshot(snapshot)
+
+    def reloaded(good: bool) -> None:
+        telemetry.config_reload_ok.set(good)
+        if good:
+            telemetry.config_reload_timestamp.set_to_current_time()
+
+    relister = Relister(prometheus, mapper, settings.relist, report=report, wall=wall_clock)
+    reloader = Reloader(Path(settings.config), relister.use, report=reloaded)
+    return Sources(reloader, relister)
+
+
+def wall_clock() -> float:
+    """Seconds since the epoch; the process reads wall time here only."""
+    return time.time()  # noqa: TID251 - the edge where wall time enters
+
+
+def _report_failures(telemetry: Telemetry, rules: RuleFile, outcome: RelistReport) -> None:
+    for rule in (*rules.rules, *rules.external_rules):
+        if rule.series_query in outcome.failed:
+            telemetry.relist_failures.labels(rule.path).inc()
+
+
+def _report_snapshot(telemetry: Telemetry, snapshot: Snapshot) -> None:
+    telemetry.metrics.labels("custom").set(len(snapshot.custom))
+    telemetry.metrics.labels("external").set(len(snapshot.external))
+    telemetry.rule_problems.clear()
+    for problem in snapshot.problems:
+        telemetry.rule_problems.labels(problem.kind).inc()
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """The three providers."""
+
+    custom: CustomProvider
+    external: ExternalProvider
+    resource: ResourceProvider
+
+
+def make_columns(
+    settings: ServeSettings,
+    telemetry: Telemetry,
+    prometheus: PrometheusClient,
+    snapshot: Callable[[], Snapshot | None],
+    objects: ObjectLister,
+    spawn: Spawn,
+) -> Columns:
+    """The providers over one evaluator."""
+
+    def count(rule: str, tally: values.Tally) -> None:
+        for reason in ("nan", "infinite", "duplicate", "saturated"):
+            number = getattr(tally, reason)
+            if number:
+                telemetry.samples_left_out.labels(rule, reason).inc(number)
+
+    evaluator = Evaluator(
+        prometheus,
+        settings.evaluation,
+        spawn=spawn,
+        observe=lambda kind: telemetry.evaluations.labels(kind).inc(),
+    )
+    return Columns(
+        CustomProvider(snapshot, objects, evaluator, count),
+        ExternalProvider(snapshot, evaluator, count),
+        ResourceProvider(snapshot, objects, evaluator, wall=wall_clock, tally=count),
+    )

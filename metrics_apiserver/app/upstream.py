@@ -1,0 +1,34 @@
+"""Credentials for Prometheus made of a kubeconfig or of the pod's service account."""
+
+from __future__ import annotations
+
+import ssl
+
+from metrics_apiserver.kube import config, credentials, tls
+from metrics_apiserver.prometheus.credentials import Credentials
+from metrics_apiserver.settings import ServeSettings
+
+
+def from_kubeconfig(settings: ServeSettings) -> Credentials | None:
+    """What `--prometheus-auth-incluster` or `--prometheus-auth-config` ask for, else None.
+
+    Raises:
+        errors.ConfigError: the kubeconfig or the service account cannot be used.
+    """
+    if not settings.prometheus_auth_incluster and not settings.prometheus_auth_config:
+        return None
+    source = config.load(settings.prometheus_auth_config)
+    identity = credentials.Credentials(source)
+    context = tls.ClientContext(source)
+    default = ssl.create_default_context()
+
+    async def authorization(renew: bool) -> str:
+        header = await identity.header()
+        if renew:
+            return await identity.renew(header) or ""
+        return header
+
+    def ssl_context() -> ssl.SSLContext:
+        return context.current(identity.client_pair) or default
+
+    return Credentials(authorization, ssl_context)
