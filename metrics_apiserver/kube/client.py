@@ -158,31 +158,37 @@ class KubeClient:
 
     async def _send(self, call: wire.Call, limits: aiohttp.ClientTimeout) -> aiohttp.ClientResponse:
         header = await self._credentials.header()
+        context = self._context.current(self._credentials.client_pair)
         try:
-            response = await self._attempt(call, limits, header)
+            response = await self._attempt(call, limits, header, context)
         except (aiohttp.ClientSSLError, ssl.SSLError):
-            if not self._context.renew():
+            fresh = self._context.renew(self._credentials.client_pair)
+            if fresh is context:
                 raise
-            response = await self._attempt(call, limits, header)
+            context = fresh
+            response = await self._attempt(call, limits, header, context)
         if response.status != 401:
             self._credentials.accepted(header)
             return response
         renewed = await self._credentials.renew(header)
-        files_changed = self._context.renew()
-        if renewed is None and not files_changed:
+        fresh = self._context.renew(self._credentials.client_pair)
+        if renewed is None and fresh is context:
             return response
         response.release()
-        return await self._attempt(call, limits, renewed or header)
+        return await self._attempt(call, limits, renewed or header, fresh)
 
     async def _attempt(
-        self, call: wire.Call, limits: aiohttp.ClientTimeout, header: str
+        self,
+        call: wire.Call,
+        limits: aiohttp.ClientTimeout,
+        header: str,
+        context: ssl.SSLContext | None,
     ) -> aiohttp.ClientResponse:
         headers = {"Accept": call.accept, "Accept-Encoding": "identity"}
         if header:
             headers["Authorization"] = header
         if call.body is not None:
             headers["Content-Type"] = call.content_type
-        context = self._context.current(self._credentials.client_pair)
         response = await self._open_session().request(
             call.method,
             self._base.joinpath(call.path.lstrip("/")).with_query(call.query),
@@ -196,9 +202,7 @@ class KubeClient:
         )
         if response.headers.get("Content-Encoding", "identity") != "identity":
             response.close()
-            raise wire.failure(
-                "protocol", "the answer is compressed although that was not asked for"
-            )
+            raise wire.failure("protocol", "the answer is compressed although that was not asked")
         return response
 
     def _open_session(self) -> aiohttp.ClientSession:

@@ -113,31 +113,26 @@ class ClientContext:
 
     def current(self, plugin_pair: Pair | None = None) -> ssl.SSLContext | None:
         """The context to connect with, looking at the files at most once a second."""
-        if plugin_pair is not self._plugin_pair:
-            self._plugin_pair = plugin_pair
-            self._rebuild()
-        elif self._clock() - self._checked_at >= CHECK_INTERVAL_SECONDS:
-            self.renew()
+        due = self._clock() - self._checked_at >= CHECK_INTERVAL_SECONDS
+        if due or plugin_pair is not self._plugin_pair:
+            return self.renew(plugin_pair)
         return self._context
 
-    def renew(self) -> bool:
-        """Looks at the files now; True when there is a new context."""
+    def renew(self, plugin_pair: Pair | None = None) -> ssl.SSLContext | None:
+        """As `current`, looking at the files now. The same object means that nothing is new."""
         self._checked_at = self._clock()
         signatures = self._read_signatures()
-        if signatures == self._signatures:
-            return False
-        self._signatures = signatures
-        return self._rebuild()
+        if signatures != self._signatures or plugin_pair is not self._plugin_pair:
+            self._signatures, self._plugin_pair = signatures, plugin_pair
+            if self._secure:
+                self._rebuild()
+        return self._context
 
-    def _rebuild(self) -> bool:
-        if not self._secure:
-            return False
+    def _rebuild(self) -> None:
         try:
             self._context = self._build()
         except (OSError, ValueError) as error:
             logger.warning("kube-apiserver TLS files changed but cannot be used yet: %s", error)
-            return False
-        return True
 
     def _materials(self) -> tuple[FileOrData | None, ...]:
         return self._config.ca, self._config.client_certificate, self._config.client_key

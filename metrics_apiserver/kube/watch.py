@@ -185,6 +185,7 @@ class Reflector:
             elif not _is_older(event.version, self._version):
                 self._sink.apply(event.kind, event.item)
                 self._version = event.version
+                self._backoff.reset()
         except errors.KubeError as error:
             if not error.repeatable:
                 self._version = ""
@@ -201,14 +202,13 @@ class Reflector:
             self._logged = text
             logger.warning("%s: %s", self._collection.path, text)
         delay = max(self._backoff.next(), error.retry_after or 0.0)
-        if error.status == 410:
-            self._version = ""
-        elif error.status in FINAL_STATUSES:
+        if error.status in FINAL_STATUSES:
             self._settled.set()
-            if self._version:
-                # May be listed but not watched: the list is then read again now and then.
-                self._version = ""
+            # A kind that may be listed but not watched is read again now and then.
+            if self._version or error.status not in (401, 403):
                 delay = max(delay, POLL_SECONDS)
+        if error.status in FINAL_STATUSES or error.status == 410:
+            self._version = ""
         return delay
 
 

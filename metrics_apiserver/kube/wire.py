@@ -125,7 +125,8 @@ def translate(error: Exception) -> errors.KubeError:
         case aiohttp.ClientSSLError() | ssl.SSLError():
             return failure("tls", f"{name}: {error}")
         case aiohttp.ClientConnectorError():
-            return failure("unreachable", f"{name}: {error}")
+            reason = error.os_error.strerror or type(error.os_error).__name__
+            return failure("unreachable", f"{error.host}:{error.port}: {reason}")
         case aiohttp.ServerDisconnectedError() | aiohttp.ClientPayloadError() | OSError():
             return failure("reset", name)
         case _:

@@ -90,15 +90,14 @@ def test_files_are_looked_at_once_a_second(tmp_path: Path) -> None:
     clock.now = 1.0
     second = context.current()
     assert second is not first
-    assert not context.renew()
+    assert context.renew() is second
     _replace(path, b"half wri")
-    assert not context.renew()
-    assert context.current() is second
+    assert context.renew() is second
     _replace(path, trustme.CA().cert_pem.bytes())
-    assert context.renew()
+    third = context.renew()
+    assert third is not second
     path.unlink()
-    assert not context.renew()
-    assert context.current() is not second
+    assert context.renew() is third
 
 
 def test_a_pair_replaced_in_two_steps(tmp_path: Path) -> None:
@@ -116,11 +115,9 @@ def test_a_pair_replaced_in_two_steps(tmp_path: Path) -> None:
     first = context.current()
     fresh = _pair(ca)
     _replace(certificate, fresh[0])
-    assert not context.renew()
-    assert context.current() is first
+    assert context.renew() is first
     _replace(key, fresh[1])
-    assert context.renew()
-    assert context.current() is not first
+    assert context.renew() is not first
 
 
 def test_a_plugin_pair_is_taken_at_once() -> None:
