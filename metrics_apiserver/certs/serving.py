@@ -181,7 +181,7 @@ class ServingContext:
         context.num_tickets = 0
         context.set_alpn_protocols(["http/1.1"])
         _load_pair(context, material)
-        if material.client_ca:
+        if material.client_ca.strip():
             authorities = chain.parse_bundle(material.client_ca)
             der = (ca.public_bytes(serialization.Encoding.DER) for ca in authorities)
             context.load_verify_locations(cadata=b"".join(der))

@@ -280,7 +280,7 @@ def test_client_authorities_are_swapped_and_withdrawn(world: World) -> None:
         world.client_ca = CLIENT_CA.pem
         assert subject.reload_once()
         connect(port, identified)
-        world.client_ca = b""
+        world.client_ca = b"\n"
         assert subject.reload_once()
         connect(port, identified)
 
