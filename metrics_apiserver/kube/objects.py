@@ -106,7 +106,7 @@ class ObjectCache:
 
         Args:
             resource: the kind.
-            namespace: empty for cluster-scoped kinds. For a namespaced kind, empty gives the
+            namespace: ignored for cluster-scoped kinds. For a namespaced kind, empty gives the
                 names of all namespaces, each once; `objects` tells them apart.
             selector: on the objects' labels.
 
@@ -114,7 +114,9 @@ class ObjectCache:
             errors.Unavailable: not known (yet), or not allowed to know.
         """
         store = await self._ready(resource)
-        if namespace or not resource.namespaced:
+        if not resource.namespaced:
+            return store.names("", selector)
+        if namespace:
             return store.names(namespace, selector)
         return sorted({name for _, name, _ in store.objects(None, selector)})
 
@@ -123,10 +125,10 @@ class ObjectCache:
     ) -> list[tuple[str, str, Labels]]:
         """Namespace, name and labels of the selected objects, sorted.
 
-        An empty namespace is every namespace. Raises as `names` does.
+        An empty namespace is every namespace; a cluster-scoped kind has none. Raises as `names`.
         """
         store = await self._ready(resource)
-        return store.objects(namespace or None, selector)
+        return store.objects((resource.namespaced and namespace) or None, selector)
 
     async def get(self, resource: MappedResource, namespace: str, name: str) -> Labels | None:
         """Labels of one object, None when it does not exist. Raises as `names` does."""

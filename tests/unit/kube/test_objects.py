@@ -84,6 +84,8 @@ async def test_reads_ask_the_server_nothing(world: World) -> None:
 async def test_other_kinds_are_watched_from_their_first_use(world: World) -> None:
     assert not world.cache.synced(NODES)
     assert await world.cache.names(NODES, "", ALL) == ["node-1"]
+    assert await world.cache.names(NODES, "ignored", ALL) == ["node-1"]
+    assert await world.cache.objects(NODES, "ignored", ALL) == [("", "node-1", {"zone": "z1"})]
     assert await world.cache.get(NODES, "ignored", "node-1") == {"zone": "z1"}
     assert await world.cache.names(DEPLOYMENTS, "a", WEB) == ["web"]
     assert world.api.count("/apis/apps/v1/deployments", "list") == 1
