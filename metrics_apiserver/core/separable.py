@@ -1,0 +1,227 @@
+"""The proof that a query asked once for many objects answers as it would for each of them alone.
+
+K is the namespace label and the resource label, or one of them. An expression is K-separable if its
+answer for some objects is exactly that part of its answer for many which carries their labels:
+selectors with the label matchers, per-series functions, aggregations that keep K, and operations
+whose matching keeps K. Everything that is not on a list here is refused with a reason, and the rule
+is then asked object by object: a missed proof costs time, a wrong one gives wrong numbers.
+
+The query is rendered with a *sentinel* among its label matchers, the name of a label found nowhere
+else, so that the proof sees which selectors took them. What functions and operators do is read from
+Prometheus' `promql/engine.go` and `promql/functions.go`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from enum import Enum, auto
+from typing import Any, Final, NoReturn
+
+import promql_parser as ast
+
+from metrics_apiserver.core import promql
+
+_PER_SERIES: Final = frozenset(
+    {"abs", "ceil", "changes", "clamp", "clamp_max", "clamp_min", "day_of_month", "day_of_week"}
+    | {"day_of_year", "days_in_month", "deg", "delta", "deriv", "double_exponential_smoothing"}
+    | {"exp", "floor", "hour", "idelta", "increase", "irate", "ln", "log10"}
+    | {"log2", "minute", "month", "predict_linear", "rad", "rate", "resets", "round", "sgn", "sqrt"}
+    | {"timestamp", "year", "acos", "acosh", "asin", "asinh", "atan", "atanh", "cos", "cosh", "sin"}
+    | {"sinh", "tan", "tanh", "avg_over_time", "count_over_time", "last_over_time"}
+    | {"max_over_time", "min_over_time", "present_over_time", "quantile_over_time"}
+    | {"stddev_over_time", "stdvar_over_time", "sum_over_time", "histogram_avg", "histogram_count"}
+    | {"histogram_stddev", "histogram_stdvar", "histogram_sum"}
+    # These put together the series of one histogram, which differ in `le` alone.
+    | {"histogram_fraction", "histogram_quantile"}
+)
+_RELABELLING: Final = frozenset({"label_join", "label_replace"})
+_NUMBERS: Final = frozenset({"pi", "time"})
+_AGGREGATIONS: Final = frozenset(
+    {"avg", "bottomk", "count", "count_values", "group", "max", "min", "quantile", "stddev"}
+    | {"stdvar", "sum", "topk"}
+)
+_SET_OPERATORS: Final = frozenset({"and", "or", "unless"})
+_MAX_DEPTH: Final = 100
+
+
+class _Form(Enum):
+    """What an expression is, seen from the objects that are asked for."""
+
+    NUMBER = auto()
+    SHARED = auto()  # a vector that is the same whatever is asked for
+    SEPARABLE = auto()
+
+
+class _Refusal(Exception):
+    """Why there is no proof."""
+
+
+def prove(query: str, sentinel: str, keys: frozenset[str]) -> str | None:
+    """Proves a query K-separable.
+
+    Args:
+        query: rendered for many objects, with the sentinel as one of the label matchers.
+        sentinel: a label name that the query has nowhere else; not empty.
+        keys: K, at least one label name.
+
+    Returns:
+        None where it is proved, else the reason why not, in a few words.
+    """
+    if not keys or keys & {"__name__", "le"}:
+        return f"answers cannot be told apart by {', '.join(sorted(keys)) or 'no label'}"
+    try:
+        form = _Prover(sentinel, keys).classify(promql.parse(query))
+    except _Refusal as refusal:
+        return str(refusal)
+    except ValueError as error:
+        return f"the query does not parse: {error}"
+    return None if form is _Form.SEPARABLE else "no selector takes the label matchers"
+
+
+def _refuse(reason: str) -> NoReturn:
+    raise _Refusal(reason)
+
+
+class _Prover:
+    def __init__(self, sentinel: str, keys: frozenset[str]) -> None:
+        self._sentinel = sentinel
+        self._keys = keys
+        self._depth = 0
+        self._cases: Mapping[type[ast.Expr], Callable[[Any], _Form]] = {
+            ast.VectorSelector: self._selector,
+            ast.MatrixSelector: lambda matrix: self._selector(matrix.vector_selector),
+            ast.SubqueryExpr: lambda subquery: self.classify(subquery.expr),
+            ast.ParenExpr: lambda paren: self.classify(paren.expr),
+            ast.UnaryExpr: lambda unary: self.classify(unary.expr),
+            ast.Call: self._call,
+            ast.AggregateExpr: self._aggregation,
+            ast.BinaryExpr: self._binary,
+        }
+
+    def classify(self, expression: ast.Expr) -> _Form:
+        if self._sentinel not in expression.prettify():
+            return _Form.NUMBER if _is_number(expression) else _Form.SHARED
+        case = self._cases.get(type(expression))
+        if case is None:
+            _refuse("the label matchers stand where no selector is")
+        if self._depth == _MAX_DEPTH:
+            _refuse(f"the query is nested more than {_MAX_DEPTH} levels deep")
+        self._depth += 1
+        form = case(expression)
+        self._depth -= 1
+        return form
+
+    def _selector(self, selector: ast.VectorSelector) -> _Form:
+        """It has the sentinel somewhere; as a matcher's name it is in its place."""
+        matchers = selector.matchers
+        if matchers.or_matchers:
+            _refuse("a selector has alternatives")
+        places = [matcher.name for matcher in matchers.matchers].count(self._sentinel)
+        texts = [selector.name or "", *(matcher.value for matcher in matchers.matchers)]
+        if not places or any(self._sentinel in text for text in texts):
+            _refuse("the label matchers stand inside a name or value")
+        return _Form.SEPARABLE
+
+    def _call(self, call: ast.Call) -> _Form:
+        name = call.func.name
+        if name in _RELABELLING:
+            return self._relabelling(name, call.args)
+        if name not in _PER_SERIES:
+            _refuse(f"{name}() is not separable")
+        forms = [self.classify(argument) for argument in call.args]
+        if sorted(form is _Form.NUMBER for form in forms) != [False] + [True] * (len(forms) - 1):
+            _refuse(f"{name}() has a parameter that is no number")
+        return _Form.SEPARABLE
+
+    def _relabelling(self, name: str, arguments: list[Any]) -> _Form:
+        """Label surgery: only the target label changes, whatever the others are read for."""
+        target = arguments[1]
+        if not isinstance(target, ast.StringLiteral) or target.val in self._keys:
+            _refuse(f"{name}() changes a label that tells answers apart")
+        if any(self._sentinel in argument.prettify() for argument in arguments[1:]):
+            _refuse("the label matchers stand inside a name or value")
+        return self.classify(arguments[0])
+
+    def _aggregation(self, aggregation: ast.AggregateExpr) -> _Form:
+        name, modifier = str(aggregation.op), aggregation.modifier
+        if name not in _AGGREGATIONS:
+            _refuse(f"{name} is not separable")
+        if modifier is None:
+            _refuse(f"{name} puts all series together")
+        named = frozenset(modifier.labels)
+        if modifier.type == ast.AggModifierType.By:
+            self._check_kept(self._keys <= named, f"{name} by ({', '.join(modifier.labels)})")
+        else:
+            kept = not self._keys & named
+            self._check_kept(kept, f"{name} without ({', '.join(modifier.labels)})")
+        self._check_parameter(name, aggregation.param)
+        if self.classify(aggregation.expr) is not _Form.SEPARABLE:
+            _refuse("the label matchers stand where no selector is")
+        return _Form.SEPARABLE
+
+    def _check_parameter(self, name: str, parameter: ast.Expr | None) -> None:
+        """A number; for count_values the label that it sets."""
+        if isinstance(parameter, ast.StringLiteral):
+            if parameter.val in self._keys:
+                _refuse(f"{name} changes a label that tells answers apart")
+        elif parameter is not None and not _is_number(parameter):
+            _refuse(f"the parameter of {name} is no number")
+
+    def _check_kept(self, kept: bool, what: str) -> None:
+        if not kept:
+            _refuse(f"{what} does not keep {', '.join(sorted(self._keys))} apart")
+
+    def _binary(self, binary: ast.BinaryExpr) -> _Form:
+        name, modifier = str(binary.op), binary.modifier
+        left, right = self.classify(binary.lhs), self.classify(binary.rhs)
+        if _Form.SEPARABLE not in (left, right):
+            _refuse("the label matchers stand where no selector is")
+        if _Form.NUMBER in (left, right):
+            return _Form.SEPARABLE
+        if modifier is not None:
+            self._check_modifier(name, modifier)
+        if left is right:
+            if modifier is not None and modifier.matching is not None:
+                self._check_matching(name, modifier.matching)
+            return _Form.SEPARABLE
+        many = ast.VectorMatchCardinality.ManyToOne
+        if right is _Form.SEPARABLE:
+            many = ast.VectorMatchCardinality.OneToMany
+        if modifier is None or modifier.card != many or not _matches_nothing(modifier.matching):
+            _refuse(f"{name} joins a vector without the label matchers other than on () group_left")
+        return _Form.SEPARABLE
+
+    def _check_modifier(self, name: str, modifier: ast.BinModifier) -> None:
+        if modifier.fill_values.lhs is not None or modifier.fill_values.rhs is not None:
+            _refuse(f"{name} fills in values")
+        if self._keys.intersection(modifier.group_labels or ()):
+            _refuse(f"{name} copies a label that tells answers apart")
+
+    def _check_matching(self, name: str, matching: ast.LabelModifier) -> None:
+        named, shown = frozenset(matching.labels), ", ".join(matching.labels)
+        if matching.type == ast.LabelModifierType.Include:
+            self._check_kept(self._keys <= named, f"{name} on ({shown})")
+        else:
+            self._check_kept(not self._keys & named, f"{name} ignoring ({shown})")
+
+
+def _matches_nothing(matching: ast.LabelModifier | None) -> bool:
+    """Whether it is `on ()`."""
+    if matching is None or matching.type != ast.LabelModifierType.Include:
+        return False
+    return not matching.labels
+
+
+def _is_number(expression: ast.Expr) -> bool:
+    """Whether it is a scalar that no series plays a part in."""
+    match expression:
+        case ast.NumberLiteral():
+            return True
+        case ast.ParenExpr() | ast.UnaryExpr():
+            return _is_number(expression.expr)
+        case ast.BinaryExpr():
+            return _is_number(expression.lhs) and _is_number(expression.rhs)
+        case ast.Call():
+            return expression.func.name in _NUMBERS
+        case _:
+            return False
