@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from metrics_apiserver import flagtable
 from metrics_apiserver.core import config, errors
+from metrics_apiserver.telemetry import Telemetry
 from tests import docs
 
 ROOT = docs.ROOT
@@ -66,6 +68,25 @@ def test_the_tree_holds_nothing_that_is_not_the_product(reason: str) -> None:
         if FORBIDDEN[reason].search(line)
     ]
     assert not found, "\n".join(found)
+
+
+def package_text(*without: str) -> str:
+    """The package's code but for some of its modules."""
+    return "\n".join(
+        (PACKAGE / module).read_text() for module in modules() if str(module) not in without
+    )
+
+
+def test_every_flag_is_read() -> None:
+    code = package_text("flagtable.py")
+    unread = [flag.name for flag in flagtable.TABLE if not flag.ignored and flag.name not in code]
+    assert unread == []
+
+
+def test_every_self_metric_is_fed() -> None:
+    code = package_text("telemetry.py")
+    metrics = [name for name in vars(Telemetry()) if name != "registry"]
+    assert [name for name in metrics if f"telemetry.{name}" not in code] == []
 
 
 # --- documentation -------------------------------------------------------------------------
