@@ -1,23 +1,55 @@
 """What one rule makes of the series of its query: names them and ties them to resources.
 
-The input may be large (200 000 names with label sets), so a name is matched once and a label set is
-associated once. The result does not depend on the order of the input: where two series give one
-metric, the one whose name sorts last is kept, and counted. Refused: metric names that no request
-path can carry. Follows the predecessor's `pkg/custom-provider/series_registry.go`, which keeps an
-arbitrary one.
+The input may be large (200 000 names with label sets), so it is grouped by name once for all rules
+that share a query, and each rule then looks at each name once. The result does not depend on the
+order of the input: where two series give one metric, the one whose name sorts last is kept, and
+counted. Refused: metric names that no request path can carry. Follows the predecessor's
+`pkg/custom-provider/series_registry.go`, which keeps an arbitrary one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
+from metrics_apiserver.core.converter import ResourceConverter
 from metrics_apiserver.core.model import GroupResource, Series
 from metrics_apiserver.core.naming import MetricNamer
 
 # An external metric belongs to no resource.
 Key = tuple[GroupResource | None, str]
-Associate = Callable[[frozenset[str]], Sequence[GroupResource | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The series of one name.
+
+    Attributes:
+        label_sets: label names of each.
+        seen: labels that at least one of them has.
+        shared: labels that all of them have.
+    """
+
+    label_sets: Sequence[frozenset[str]]
+    seen: frozenset[str]
+    shared: frozenset[str]
+
+
+Groups = Mapping[str, Group]
+
+
+def group_by_name(series: Iterable[Series]) -> Groups:
+    """Groups series, each (name, label names) given once."""
+    label_sets: dict[str, list[frozenset[str]]] = {}
+    for item in series:
+        label_sets.setdefault(item.name, []).append(item.labels)
+    return {name: _group(sets) for name, sets in label_sets.items()}
+
+
+def _group(sets: list[frozenset[str]]) -> Group:
+    if len(sets) == 1:  # the usual case; a copy of each set would double a large input
+        return Group(sets, sets[0], sets[0])
+    return Group(sets, sets[0].union(*sets), sets[0].intersection(*sets))
 
 
 @dataclass(slots=True)
@@ -27,9 +59,10 @@ class Count:
     number: int = 0
     example: str = ""
 
-    def add(self, name: str) -> None:
-        self.example = min(self.example, name) if self.number else name
-        self.number += 1
+    def add(self, name: str, number: int) -> None:
+        if number:
+            self.example = min(self.example, name) if self.number else name
+        self.number += number
 
 
 @dataclass(slots=True)
@@ -58,36 +91,40 @@ class Harvest:
             self.sources[key] = max(kept, series_name)
 
 
-def harvest(namer: MetricNamer, series: Collection[Series], associate: Associate) -> Harvest:
-    """Applies a rule's naming and association to its series.
+def harvest(namer: MetricNamer, groups: Groups, converter: ResourceConverter | None) -> Harvest:
+    """Applies a rule's naming and association to the series of its query.
 
     Args:
         namer: the rule's filters and naming.
-        series: each (name, label names) once.
-        associate: the resources of a set of label names; asked once for each set.
+        groups: the series by name.
+        converter: what the rule's labels mean; None for external metrics.
     """
     result = Harvest()
-    names: dict[str, str | None] = {}
-    resources: dict[frozenset[str], Sequence[GroupResource | None]] = {}
-    for item in series:
-        name, labels = item.name, item.labels
-        if name not in names:
-            names[name] = namer.metric_name(name) if namer.accepts(name) else None
-        metric = names[name]
+    for name, group in groups.items():
+        metric = namer.name_if_accepted(name)
         if metric is None:
             continue
-        result.accepted += 1
-        if labels not in resources:
-            resources[labels] = associate(labels)
-        found = resources[labels]
-        if not found:
-            result.unassociated.add(name)
-        elif not is_reachable(metric):
-            result.unnameable.add(name)
-        else:
-            for resource in found:
-                result.keep((resource, metric), name)
+        result.accepted += len(group.label_sets)
+        resources: set[GroupResource | None] = {None}
+        if converter is not None:
+            mapped = {
+                label: found for label in group.seen if (found := converter.resource_of(label))
+            }
+            resources = set(mapped.values())
+            result.unassociated.add(name, _count_without(mapped.keys(), group))
+        if not is_reachable(metric):
+            result.unnameable.add(name, len(group.label_sets))
+            continue
+        for resource in resources:
+            result.keep((resource, metric), name)
     return result
+
+
+def _count_without(labels: Set[str], group: Group) -> int:
+    """How many series of the group have none of the labels."""
+    if not labels.isdisjoint(group.shared):
+        return 0
+    return sum(labels.isdisjoint(label_set) for label_set in group.label_sets)
 
 
 def is_reachable(metric: str) -> bool:

@@ -137,7 +137,7 @@ class ResourceConverter:
 
     def resources_for(self, labels: Iterable[str]) -> list[GroupResource]:
         """The resources that series with these label names are about, each once, sorted."""
-        found = {self._resource_of(label) for label in labels}
+        found = {self.resource_of(label) for label in labels}
         return sorted(resource for resource in found if resource is not None)
 
     def label_for(self, resource: GroupResource) -> str:
@@ -182,7 +182,8 @@ class ResourceConverter:
             )
         return label
 
-    def _resource_of(self, label: str) -> GroupResource | None:
+    def resource_of(self, label: str) -> GroupResource | None:
+        """The resource that a label name means; None for the many that mean none."""
         if label in self._label_to_resource:
             return self._label_to_resource[label]
         if self.mapping.pattern is None:

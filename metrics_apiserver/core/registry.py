@@ -13,7 +13,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from metrics_apiserver.core import association
-from metrics_apiserver.core.association import Count, Harvest, Key
+from metrics_apiserver.core.association import Count, Groups, Harvest, Key
 from metrics_apiserver.core.config import ResourceRule, ResourceRules, Rule, RuleFile
 from metrics_apiserver.core.converter import ResourceConverter, ResourceMapping
 from metrics_apiserver.core.model import NAMESPACES, NODES, PODS, GroupResource, Series
@@ -119,11 +119,12 @@ class _Builder:
         self.sources: dict[Key, MetricSource] = {}
         self.problems: list[Problem] = []
         self._converters: dict[ResourceMapping, ResourceConverter] = {}
+        self._groups: dict[str, Groups] = {}  # by series query, which rules share
         self._harvests: list[tuple[Rule, Harvest]] = []
 
     def add_custom(self, rule: Rule) -> None:
         converter = self._converter(rule, rule.mapping)
-        found = self._harvest(rule, converter.resources_for)
+        found = self._harvest(rule, converter)
         scopes = {resource: self._is_namespaced(resource) for resource, _ in found.sources}
         if True in scopes.values():
             self._require(rule, converter, (NAMESPACES,))
@@ -136,7 +137,7 @@ class _Builder:
 
     def add_external(self, rule: Rule) -> None:
         converter = self._converter(rule, rule.mapping)
-        found = self._harvest(rule, lambda _: (None,))
+        found = self._harvest(rule, None)
         if rule.namespaced and found.sources:
             self._require(rule, converter, (NAMESPACES,))
         self._merge(
@@ -220,9 +221,11 @@ class _Builder:
             )
         return converter
 
-    def _harvest(self, rule: Rule, associate: association.Associate) -> Harvest:
-        series = self.series.get(rule.series_query, ())
-        found = association.harvest(rule.namer, series, associate)
+    def _harvest(self, rule: Rule, converter: ResourceConverter | None) -> Harvest:
+        query = rule.series_query
+        if query not in self._groups:
+            self._groups[query] = association.group_by_name(self.series.get(query, ()))
+        found = association.harvest(rule.namer, self._groups[query], converter)
         self._harvests.append((rule, found))
         self._tell_harvest(rule, found)
         return found
@@ -276,7 +279,7 @@ class _Builder:
             self.sources[key] = source
             if earlier is not None and earlier.rule.fingerprint != source.rule.fingerprint:
                 entry = (earlier.rule, source.rule, Count())
-                lost.setdefault(earlier.rule.path, entry)[2].add(_readable(key))
+                lost.setdefault(earlier.rule.path, entry)[2].add(_readable(key), 1)
         for loser, winner, count in sorted(lost.values(), key=lambda entry: entry[0].line):
             self._tell(
                 "shadowed",

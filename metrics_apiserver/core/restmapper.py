@@ -61,9 +61,11 @@ class RESTMapper:
         return first if rivals == 1 else None
 
     def singularize(self, resource: str) -> str:
-        """The singular of a resource name, whichever group it is in; itself when unknown."""
-        found = self.resource_for(GroupResource("", resource))
-        return _singular(found) if found else resource
+        """The singular of a resource name in the first group that has just one; else itself."""
+        by_group: dict[str, set[str]] = {}
+        for found in self._by_name.get(resource.lower(), ()):
+            by_group.setdefault(found.group, set()).add(_singular(found))
+        return next((one for one, *more in by_group.values() if not more), resource)
 
 
 def _outside_core(resource: MappedResource) -> bool:

@@ -1,6 +1,6 @@
 """A label that a template makes of a resource leads back to that resource."""
 
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from metrics_apiserver.core import converter
@@ -29,6 +29,7 @@ def clusters(draw: st.DrawFn) -> RESTMapper:
     )
 
 
+@settings(max_examples=60)
 @given(clusters(), TEMPLATES)
 def test_round_trip(cluster: RESTMapper, template: str) -> None:
     bound = ResourceConverter(converter.compile_mapping(template, ()), cluster)
@@ -40,6 +41,7 @@ def test_round_trip(cluster: RESTMapper, template: str) -> None:
         assert bound.label_for(found) == label or found == resource
 
 
+@settings(max_examples=60)
 @given(clusters(), TEMPLATES, st.lists(st.text(max_size=12), max_size=5))
 def test_any_label_is_read_without_an_error(
     cluster: RESTMapper, template: str, labels: list[str]

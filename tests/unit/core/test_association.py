@@ -1,9 +1,11 @@
 import pytest
 
-from metrics_apiserver.core import association, naming
+from metrics_apiserver.core import association, converter, naming
 from metrics_apiserver.core.association import Harvest
-from metrics_apiserver.core.model import NODES, PODS, GroupResource, Series
+from metrics_apiserver.core.converter import ResourceConverter
+from metrics_apiserver.core.model import NODES, PODS, MappedResource, Series
 from metrics_apiserver.core.naming import MetricNamer
+from metrics_apiserver.core.restmapper import RESTMapper
 
 
 def namer(matches: str = "", template: str = "") -> MetricNamer:
@@ -15,15 +17,33 @@ def series(name: str, *labels: str) -> Series:
     return Series(name, frozenset(labels))
 
 
-def associate(labels: frozenset[str]) -> list[GroupResource]:
-    known = {"node": NODES, "pod": PODS}
-    return [known[label] for label in sorted(labels & known.keys())]
+CONVERTER = ResourceConverter(
+    converter.compile_mapping("<<.Resource>>", ()),
+    RESTMapper(
+        [
+            MappedResource("", "v1", "nodes", "node", "Node", False),
+            MappedResource("", "v1", "pods", "pod", "Pod", True),
+        ]
+    ),
+)
 
 
 def harvest(rule: MetricNamer, *items: Series) -> Harvest:
-    found = association.harvest(rule, items, associate)
-    assert association.harvest(rule, items[::-1], associate) == found
+    found = association.harvest(rule, association.group_by_name(items), CONVERTER)
+    backwards = association.group_by_name(items[::-1])
+    assert association.harvest(rule, backwards, CONVERTER) == found
     return found
+
+
+def test_groups() -> None:
+    groups = association.group_by_name(
+        [series("a", "x", "y"), series("b"), series("a", "y", "z"), series("a", "y")]
+    )
+    assert groups.keys() == {"a", "b"}
+    assert len(groups["a"].label_sets) == 3
+    assert groups["a"].seen == {"x", "y", "z"}
+    assert groups["a"].shared == {"y"}
+    assert groups["b"].seen == groups["b"].shared == frozenset()
 
 
 def test_each_resource_of_a_series_gets_the_metric() -> None:
@@ -46,11 +66,17 @@ def test_each_resource_of_a_series_gets_the_metric() -> None:
 
 def test_series_without_a_resource_are_counted() -> None:
     found = harvest(
-        namer(), series("z", "job"), series("a", "job"), series("m"), series("p", "pod")
+        namer(),
+        series("z", "job"),
+        series("a", "job"),
+        series("m"),
+        series("p", "pod"),
+        series("p", "job"),
+        series("p", "node", "x"),
     )
-    assert found.sources == {(PODS, "p"): "p"}
-    assert (found.unassociated.number, found.unassociated.example) == (3, "a")
-    assert found.accepted == 4
+    assert found.sources == {(PODS, "p"): "p", (NODES, "p"): "p"}
+    assert (found.unassociated.number, found.unassociated.example) == (4, "a")
+    assert found.accepted == 6
 
 
 def test_of_two_series_for_one_metric_the_last_by_name_stays() -> None:
@@ -81,6 +107,7 @@ def test_reachable_names(name: str) -> None:
 
 
 def test_external_metrics_belong_to_no_resource() -> None:
-    found = association.harvest(namer(), [series("q", "queue"), series("q")], lambda _: (None,))
+    groups = association.group_by_name([series("q", "queue"), series("q")])
+    found = association.harvest(namer(), groups, None)
     assert found.sources == {(None, "q"): "q"}
     assert found.accepted == 2

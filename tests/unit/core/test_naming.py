@@ -93,6 +93,8 @@ def test_filters_are_searched_for_and_all_must_agree() -> None:
     assert rule.accepts("cadvisor_memory")
     assert not rule.accepts("cadvisor_cpu_total")
     assert not rule.accepts("my_cadvisor_memory")
+    assert rule.name_if_accepted("cadvisor_memory") == "cadvisor_memory"
+    assert rule.name_if_accepted("cadvisor_cpu_total") is None
     assert namer(keep="gpu").accepts("nvidia_gpu_power")
 
 
@@ -100,6 +102,15 @@ def test_matches_filters_as_well() -> None:
     rule = namer(matches="^nvidia_gpu_(.*)$")
     assert rule.accepts("nvidia_gpu_power")
     assert not rule.accepts("dcgm_power")
+    assert rule.name_if_accepted("nvidia_gpu_power") == "power"
+    assert rule.name_if_accepted("dcgm_power") is None
+
+
+def test_text_that_is_no_unicode_is_searched_all_the_same() -> None:
+    assert naming.compile_regex("b").matches("a\ud800b")
+    match = naming.compile_regex("(a.*)b").search("a\ud800b")
+    assert match is not None
+    assert match.groups[1] is not None
 
 
 def test_matches_need_not_span_the_name() -> None:

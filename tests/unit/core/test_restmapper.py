@@ -86,6 +86,19 @@ def test_a_name_that_two_resources_of_one_group_share_means_neither() -> None:
     assert mapper.resource_for(GroupResource("", "pet")) is None
     assert mapper.resource_for(GroupResource("", "cats")) == first
     assert mapper.singularize("pet") == "pet"
+    assert mapper.singularize("cats") == "pet"
+
+
+def test_singularize_passes_over_a_group_that_has_several() -> None:
+    mapper = RESTMapper(
+        [
+            resource("cats", "dogs", "Cat", "zoo"),
+            resource("dogs", "dog", "Dog", "zoo"),
+            resource("dogs", "hound", "Hound", "farm"),
+        ]
+    )
+    assert mapper.singularize("dogs") == "hound"
+    assert mapper.singularize("dog") == "dog"
 
 
 def test_of_repeated_entries_the_first_counts() -> None:
