@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping, Sequence
 
 from metrics_apiserver.core import errors, objects, resource, values
@@ -12,6 +11,7 @@ from metrics_apiserver.core.registry import CompiledResourceRule, CompiledResour
 from metrics_apiserver.core.resource import Frame, MeasuredObject
 from metrics_apiserver.core.selector import Selector
 from metrics_apiserver.provider.evaluate import BySelf, Evaluator
+from metrics_apiserver.provider.exact import side_by_side
 from metrics_apiserver.provider.listing import ObjectLister
 
 _NOTHING: BySelf = {}
@@ -134,13 +134,9 @@ class ResourceProvider:
         question: Callable[[CompiledResourceRule], Question],
         wanted: Mapping[str, Sequence[str]],
     ) -> tuple[Mapping[str, BySelf], Mapping[str, BySelf]]:
-        """Asks for cpu and memory side by side; the first error is the caller's."""
-        try:
-            async with asyncio.TaskGroup() as group:
-                cpu = group.create_task(self._evaluator.by_namespace(question(rules.cpu), wanted))
-                memory = group.create_task(
-                    self._evaluator.by_namespace(question(rules.memory), wanted)
-                )
-        except* errors.MetricsError as failed:
-            raise failed.exceptions[0] from None
-        return cpu.result(), memory.result()
+        """Asks for cpu and memory at the same time; the first error is the caller's."""
+        cpu, memory = await side_by_side(
+            self._evaluator.by_namespace(question(rules.cpu), wanted),
+            self._evaluator.by_namespace(question(rules.memory), wanted),
+        )
+        return cpu, memory
