@@ -6,8 +6,9 @@ import asyncio
 import contextlib
 import ssl
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
+from typing import Any
 
 from metrics_apiserver.api import door
 from metrics_apiserver.api.connection import Limits
@@ -17,6 +18,8 @@ from tests.fakes import pki
 
 CA = pki.authority("door-ca")
 SERVER = pki.server(CA, "localhost", "127.0.0.1")
+QUICK = Limits(header_seconds=0.3, idle_seconds=0.6, handshake_seconds=0.3, linger_seconds=0.2)
+Run = Callable[[Coroutine[Any, Any, None]], None]
 
 
 def server_context(*client_authorities: pki.Certified) -> ssl.SSLContext:
