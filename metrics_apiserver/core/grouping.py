@@ -53,14 +53,13 @@ def prove(query: str, sentinel: str, mark: str, label: str) -> str | None:
         sentinel: name of a label that occurs nowhere else.
         mark: likewise.
         label: the namespace label, of which every series that carries the sentinel has a value.
-
-    Raises:
-        ValueError: the query does not parse.
     """
     try:
         _Walk(sentinel, mark, label).state(promql.parse(query))
     except _Refused as refused:
         return str(refused)
+    except ValueError as error:
+        return f"the query does not parse: {error}"
     return None
 
 

@@ -9,7 +9,7 @@ says so. Names and values are escaped here and nowhere else.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from metrics_apiserver.core import errors, gotemplate, grouping, promql, separable
@@ -189,18 +189,11 @@ def prove_bulk(question: Question) -> str | None:
     matchers.append(Matcher(SENTINEL, "=", ""))
     namespace_label = question.namespace_label
     query = _render(question, matchers, {}, _bulk_group_by(question, namespace_label))
-    why_not = _prove(lambda: separable.prove(query, SENTINEL, keys))
+    why_not = separable.prove(query, SENTINEL, keys)
     if why_not is not None or not namespace_label:
         return why_not
     marked = _render(question, matchers, {}, _bulk_group_by(question, _MARK))
-    return _prove(lambda: grouping.prove(marked, SENTINEL, _MARK, namespace_label))
-
-
-def _prove(proof: Callable[[], str | None]) -> str | None:
-    try:
-        return proof()
-    except ValueError as error:
-        return f"the query does not parse: {error}"
+    return grouping.prove(marked, SENTINEL, _MARK, namespace_label)
 
 
 def prove_split(question: Question) -> str | None:
@@ -218,5 +211,4 @@ def prove_split(question: Question) -> str | None:
     matchers.append(Matcher(question.resource_label, "!=", ""))
     matchers.append(Matcher(SENTINEL, "=", ""))
     query = _render(question, matchers, {}, _group_by(question))
-    keys = frozenset((question.resource_label,))
-    return _prove(lambda: separable.prove(query, SENTINEL, keys))
+    return separable.prove(query, SENTINEL, frozenset((question.resource_label,)))

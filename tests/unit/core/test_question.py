@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import promql_parser
 import pytest
 
 from metrics_apiserver.core import errors, gotemplate, promql, question, selector
@@ -94,6 +95,8 @@ NASTY = 'x"} or {__name__=~".+"} #\\ \n\x00\x85\u2028`$'
 @pytest.mark.parametrize("names", [[NASTY], [NASTY, "y"]])
 def test_no_name_leaves_its_matcher(template: str, names: list[str]) -> None:
     tree = promql.parse(question.render_exact(ask(template), NASTY, names))
+    assert isinstance(tree, promql_parser.AggregateExpr)
+    assert isinstance(tree.expr, promql_parser.VectorSelector)
     pair = {matcher.name: matcher.value for matcher in tree.expr.matchers.matchers}
     assert pair["ns"] == NASTY
     wanted = NASTY if len(names) == 1 else "|".join(map(promql.escape_regex, names))

@@ -6,7 +6,7 @@ import pytest
 
 from metrics_apiserver.core import errors, resource
 from metrics_apiserver.core.model import Sample
-from metrics_apiserver.core.objects import PodMetrics
+from metrics_apiserver.core.objects import PodMetrics, ResourceUsage
 from metrics_apiserver.core.registry import CompiledResourceRules
 from metrics_apiserver.core.resource import Frame, MeasuredObject
 from metrics_apiserver.core.values import Tally
@@ -51,10 +51,10 @@ def pod(cpus: list[Sample], memories: list[Sample]) -> tuple[PodMetrics | None, 
     return resource.pod_metrics(POD, cpus, memories, FRAME, tally), tally
 
 
-def containers(cpus: list[Sample], memories: list[Sample]) -> dict[str, dict[str, str]]:
+def containers(cpus: list[Sample], memories: list[Sample]) -> dict[str, ResourceUsage]:
     item, _ = pod(cpus, memories)
     assert item is not None
-    return {found["name"]: dict(found["usage"]) for found in item["containers"]}
+    return {found["name"]: found["usage"] for found in item["containers"]}
 
 
 def test_the_pod_question_groups_by_the_container_too() -> None:
