@@ -39,8 +39,15 @@ def make_world(
     settings: ServeSettings,
     spawn: Spawn,
     on_mapper: Callable[[RESTMapper], None],
+    on_trust: Callable[[], None],
 ) -> World:
     """Wires everything that a cluster gives; nothing is asked yet.
+
+    Args:
+        settings: what the flags say.
+        spawn: starts background work.
+        on_mapper: told of each new resource table.
+        on_trust: told when it changed whom to believe.
 
     Raises:
         errors.ConfigError: a kubeconfig, or the pod's service account, cannot be used.
@@ -51,7 +58,9 @@ def make_world(
     authorization = clients.of(settings.kube.authorization_kubeconfig)
     mapper = MapperSource(lister, on_change=on_mapper)
     objects = ObjectCache(lister, spawn)
-    source = AuthenticationSource(authentication, chain.parse_bundle)
+    source = AuthenticationSource(
+        authentication, chain.parse_bundle, on_change=lambda _state: on_trust()
+    )
     trust = FlagTrust(settings.authentication, lambda: source.current)
     loops: dict[str, Loop] = {
         "discovery": lambda: mapper.run(settings.kube.discovery_interval_seconds),

@@ -121,10 +121,19 @@ class Server:
         self._front: site.Front = front
 
     def _make_cluster(self) -> World:
-        return cluster.make_world(self._settings, self._supervisor.spawn, self._on_mapper)
+        return cluster.make_world(
+            self._settings,
+            self._supervisor.spawn,
+            self._on_mapper,
+            # At once, so that nobody is told "ready" before the next handshake knows them.
+            self._on_trust,
+        )
 
     def _mapper(self) -> RESTMapper | None:
         return self._world.mapper()
+
+    def _on_trust(self) -> None:
+        self._serving.reload_once()
 
     def _on_mapper(self, _mapper: RESTMapper) -> None:
         self._sources.relister.wake()

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from metrics_apiserver import __version__
-from metrics_apiserver.api import discovery, health, pages, routes
+from metrics_apiserver.api import discovery, health, openapi, pages, routes
 from metrics_apiserver.api.authn import Authenticator
 from metrics_apiserver.api.authz import AllowedPaths, Authorizer, Memory
 from metrics_apiserver.api.door import Door
@@ -102,7 +102,7 @@ def make_front(
         errors.ConfigError: from `make_gate`.
     """
     checks = [f"/{name}" for name in health.PATHS]
-    documents = discovery.Discovery([*checks, *pages.PATHS])
+    documents = discovery.Discovery([*checks, *pages.PATHS, "/openapi/v2", "/openapi/v3"])
     in_flight = InFlight(settings.serving.max_in_flight)
     site = Site(
         make_gate(settings, world),
@@ -110,6 +110,7 @@ def make_front(
         (
             make_health(world, vitals),
             documents,
+            openapi.OpenAPI(__version__),
             pages.Pages(__version__, telemetry.render),
         ),
         in_flight=in_flight,
