@@ -2,7 +2,7 @@
 
 No kubelet, scheduler or node: `tests/fakes/cluster_kubelet` plays them. Every write of a scale
 subresource is put into an audit log, the ground truth of what the HPA decided. The HPA turns every
-two seconds and takes a pod's CPU for real after five, so that a loop takes seconds.
+second and takes a pod's CPU for real after five, so that a loop takes seconds.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from tests.e2e.harness import binaries, pki, polling
 from tests.e2e.harness.apiclient import Cluster
 from tests.e2e.harness.processes import Supervisor, free_port
 
-HPA_SYNC_SECONDS = 2.0
+HPA_SYNC_SECONDS = 1.0
 
 _AUDIT_POLICY = {
     "apiVersion": "audit.k8s.io/v1",

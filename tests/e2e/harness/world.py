@@ -156,6 +156,11 @@ class World:
         status: Object = self.cluster.read(path).get("status", {})
         return status
 
+    def scaling_active(self, name: str) -> bool:
+        """Whether the HPA could read its metric at its last turn."""
+        conditions = self.hpa_status(name).get("conditions", [])
+        return any(one["type"] == "ScalingActive" and one["status"] == "True" for one in conditions)
+
     def kubectl(self, *arguments: str) -> str:
         """Standard output of a kubectl command that must succeed, as the administrator."""
         done = self.run_kubectl(*arguments)

@@ -1,0 +1,163 @@
+"""Kills under an active HPA: no scale write that the true load does not explain.
+
+kube-apiserver, Prometheus and the server are killed with SIGKILL in turn, stay away until the HPA
+has felt it, and come back; once with a constant load, once with a load that changes meanwhile. The
+audit log tells every write. A namespace is deleted while Prometheus is down.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from tests.e2e.harness import audit, polling, workload
+from tests.e2e.harness.audit import AuditLog, ScaleWrite
+from tests.e2e.harness.controlplane import HPA_SYNC_SECONDS
+from tests.e2e.harness.prometheus import Prometheus
+from tests.e2e.harness.workload import Loads
+from tests.e2e.harness.world import World, namespace
+
+SYNCS = 3 * HPA_SYNC_SECONDS
+"""Long enough for every HPA to have turned at least twice."""
+
+TARGETS = {"gpu": 40.0, "svc": 25.0, "ext": 10.0}
+LOW = {"gpu": 190.0, "svc": 70.0, "ext": 28.0}
+HIGH = {"gpu": 350.0, "svc": 170.0, "ext": 68.0}
+
+
+def wanted(loads: dict[str, float]) -> dict[str, int]:
+    """The replicas that a load gives each workload."""
+    return {name: audit.replicas_for(load, TARGETS[name]) for name, load in loads.items()}
+
+
+@dataclass(frozen=True)
+class Victim:
+    """One part that is killed.
+
+    Attributes:
+        process: its name in the world.
+        ready: waits until the restarted process answers.
+        away_seconds: how long it stays away beyond the time that its start takes.
+    """
+
+    process: str
+    ready: Callable[[], None]
+    away_seconds: float = SYNCS
+
+
+@pytest.fixture(params=["server", "prometheus", "kube-apiserver"])
+def victim(request: pytest.FixtureRequest, world: World, prometheus: Prometheus) -> Victim:
+    if request.param == "server":
+        return Victim("server", world.server.wait_ready)
+    if request.param == "prometheus":
+        return Victim("prometheus", prometheus.wait_ready)
+    # Its start takes longer than two syncs, and the longer it is away, the longer do the watches
+    # of kube-controller-manager back off.
+    return Victim("kube-apiserver", world.control_plane.wait_ready, away_seconds=0.0)
+
+
+@pytest.fixture(scope="module")
+def autoscaled(served: World, loads: Loads) -> Iterator[World]:
+    """HPAs of three kinds, settled at the low load."""
+    loads.set(**LOW)
+    served.apply(workload.autoscaler(name, workload.METRICS[name]) for name in TARGETS)
+    yield served
+    for hpa in workload.autoscalers():
+        served.cluster.delete(hpa)
+
+
+def settle(world: World, load: dict[str, float]) -> None:
+    """Waits until every HPA reads its metric and has made the replicas that the load gives."""
+    counts = wanted(load)
+
+    def settled() -> bool:
+        return all(
+            world.replicas(name) == count and world.scaling_active(name)
+            for name, count in counts.items()
+        )
+
+    def seen() -> object:
+        return {name: (world.replicas(name), world.hpa_status(name)) for name in counts}
+
+    polling.until(f"replicas {counts}", settled, timeout=90.0, interval=0.3, seen=seen)
+
+
+def kill_and_restart(world: World, victim: Victim, meanwhile: Callable[[], None]) -> None:
+    process = world.processes[victim.process]
+    process.end(signal.SIGKILL)
+    meanwhile()
+    polling.hold(victim.away_seconds)
+    process.start()
+    victim.ready()
+    world.wait_available()
+
+
+def test_constant_load_gives_no_write(autoscaled: World, victim: Victim, loads: Loads) -> None:
+    loads.set(**LOW)
+    settle(autoscaled, LOW)
+    polling.hold(SYNCS)
+    log = AuditLog(autoscaled.control_plane.audit_log)
+    kill_and_restart(autoscaled, victim, meanwhile=lambda: None)
+    settle(autoscaled, LOW)
+    polling.hold(SYNCS)
+    assert log.writes() == []
+
+
+@pytest.mark.parametrize(("before", "after"), [(LOW, HIGH), (HIGH, LOW)], ids=["up", "down"])
+def test_a_step_gives_only_the_writes_it_explains(
+    autoscaled: World,
+    victim: Victim,
+    loads: Loads,
+    before: dict[str, float],
+    after: dict[str, float],
+) -> None:
+    loads.set(**before)
+    settle(autoscaled, before)
+    log = AuditLog(autoscaled.control_plane.audit_log)
+    kill_and_restart(autoscaled, victim, meanwhile=lambda: loads.set(**after))
+    settle(autoscaled, after)
+    polling.hold(SYNCS)
+    assert unexplained(log.writes(), before, after) == []
+
+
+def unexplained(
+    writes: list[ScaleWrite], before: dict[str, float], after: dict[str, float]
+) -> list[ScaleWrite]:
+    """Writes that the step does not explain.
+
+    Object and External metrics do not depend on the pods: only the new count is right. A Pods
+    metric is the sum over pods that come and go, scraped each second: the way from the old count
+    to the new one may have steps between, and right after a scale down the pods that stay still
+    show their share from when there were more of them.
+    """
+    old, new = wanted(before), wanted(after)
+    explained: dict[str, Collection[int]] = {name: {count} for name, count in new.items()}
+    stale_share = min(1.0, new["gpu"] / old["gpu"])
+    lowest = audit.replicas_for(min(before["gpu"], after["gpu"] * stale_share), TARGETS["gpu"])
+    explained["gpu"] = range(lowest, max(old["gpu"], new["gpu"]) + 1)
+    return audit.unexplained(writes, explained)
+
+
+@pytest.mark.parametrize("restarted", [False, True], ids=["serving", "started without it"])
+def test_a_namespace_goes_while_prometheus_is_down(
+    served: World, prometheus: Prometheus, restarted: bool
+) -> None:
+    doomed = namespace("doomed")
+    served.apply([doomed])
+    prometheus.process.end(signal.SIGKILL)
+    if restarted:
+        served.server.stop()
+        served.server.start()
+        served.wait_available()
+    served.cluster.request("DELETE", served.cluster.path_of(doomed))
+    polling.until(
+        "namespace gone",
+        lambda: served.cluster.get("/api/v1/namespaces/doomed").status == 404,
+        timeout=15.0,
+        seen=lambda: served.cluster.get("/api/v1/namespaces/doomed").body,
+    )
+    prometheus.process.start()
+    prometheus.wait_ready()
