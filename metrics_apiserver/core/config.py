@@ -56,20 +56,27 @@ def parse(text: bytes, source: str) -> RuleFile:
         ConfigError: with every fault, by line.
     """
     document = yamlload.load(text, source)
-    report = Report(faults=list(document.faults))
+    report = Report()
+    for fault in document.faults:
+        report.fault(fault)
     top = fields.section(document.root, "", _FILE, report)
     rules = tuple(_rules(top, "rules", "custom"))
     external_rules = tuple(_rules(top, "externalRules", "external"))
     resource_rules = _resource_rules(top)
     if not any(map(top.has, _FILE)):
-        report.warnings.append(Fault("has no rules: no metric will be served"))
+        report.warn(Fault("has no rules: no metric will be served"))
     if report.faults:
-        raise ConfigError(source, _by_line(report.faults))
-    return RuleFile(rules, external_rules, resource_rules, _by_line(report.warnings))
+        raise ConfigError(source, _by_line(report.faults, report.fault_count))
+    warnings = _by_line(report.warnings, report.warning_count)
+    return RuleFile(rules, external_rules, resource_rules, warnings)
 
 
-def _by_line(faults: list[Fault]) -> tuple[Fault, ...]:
-    return tuple(sorted(dict.fromkeys(faults), key=lambda fault: (fault.line, fault.path)))
+def _by_line(told: list[Fault], count: int) -> tuple[Fault, ...]:
+    """Sorted, each once, with a word on those that were too many to tell."""
+    faults = sorted(dict.fromkeys(told), key=lambda fault: (fault.line, fault.path))
+    if count > len(told):
+        faults.append(Fault(f"and {count - len(told)} more"))
+    return tuple(faults)
 
 
 def _rules(top: Section, key: str, kind: Kind) -> Iterator[Rule]:

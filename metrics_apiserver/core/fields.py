@@ -11,20 +11,50 @@ from __future__ import annotations
 import difflib
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
+from typing import Final
 
 from metrics_apiserver.core.errors import Fault
 from metrics_apiserver.core.yamlload import Entry, Mapping, Node, Scalar, Sequence
 
-_TRUE = frozenset(("y", "Y", "yes", "Yes", "YES", "true", "True", "TRUE", "on", "On", "ON"))
-_FALSE = frozenset(("n", "N", "no", "No", "NO", "false", "False", "FALSE", "off", "Off", "OFF"))
+MAX_TOLD: Final = 100
+MAX_MESSAGE: Final = 500
+_TRUE: Final = frozenset(("y", "Y", "yes", "Yes", "YES", "true", "True", "TRUE", "on", "On", "ON"))
+_FALSE: Final = frozenset(
+    ("n", "N", "no", "No", "NO", "false", "False", "FALSE", "off", "Off", "OFF")
+)
 
 
 @dataclass(slots=True)
 class Report:
-    """What is wrong with a document, and what is only odd."""
+    """What is wrong with a document, and what is only odd.
+
+    Attributes:
+        faults, warnings: the first of each, at most MAX_TOLD; a file of 1 MiB can hold more than
+            anybody would read or a log should take.
+        fault_count, warning_count: how many there were.
+    """
 
     faults: list[Fault] = field(default_factory=list)
     warnings: list[Fault] = field(default_factory=list)
+    fault_count: int = 0
+    warning_count: int = 0
+
+    def fault(self, fault: Fault) -> None:
+        self.fault_count += 1
+        if len(self.faults) < MAX_TOLD:
+            self.faults.append(_shortened(fault))
+
+    def warn(self, warning: Fault) -> None:
+        self.warning_count += 1
+        if len(self.warnings) < MAX_TOLD:
+            self.warnings.append(_shortened(warning))
+
+
+def _shortened(fault: Fault) -> Fault:
+    """Messages quote the document, and a pattern or query in it can be as long as the file."""
+    if len(fault.message) <= MAX_MESSAGE:
+        return fault
+    return Fault(f"{fault.message[:MAX_MESSAGE]}...", fault.path, fault.line)
 
 
 def section(node: Node, path: str, known: Collection[str], report: Report) -> Section:
@@ -32,8 +62,9 @@ def section(node: Node, path: str, known: Collection[str], report: Report) -> Se
     opened = entries(node, path, report)
     for entry in opened:
         if entry.key not in known:
-            message = f"unknown key {entry.key}{_nearest(entry.key, known)}"
-            report.faults.append(Fault(message, path, entry.line))
+            # Finding the nearest is slow, and not worth it for keys that will not be told.
+            nearest = _nearest(entry.key, known) if len(report.faults) < MAX_TOLD else ""
+            report.fault(Fault(f"unknown key {entry.key}{nearest}", path, entry.line))
     return Section(path, node.line, {entry.key: entry for entry in opened}, report)
 
 
@@ -42,7 +73,7 @@ def entries(node: Node, path: str, report: Report) -> tuple[Entry, ...]:
     if isinstance(node, Mapping):
         return node.entries
     if not _is_null(node):
-        report.faults.append(Fault("must be a mapping of keys to values", path, node.line))
+        report.fault(Fault("must be a mapping of keys to values", path, node.line))
     return ()
 
 
@@ -124,7 +155,7 @@ class Section:
             self.fault(key, "must be a list", node.line)
 
     def fault(self, key: str, message: str, line: int) -> None:
-        self.report.faults.append(Fault(message, self.at(key), line))
+        self.report.fault(Fault(message, self.at(key), line))
 
     def warn(self, key: str, message: str, line: int) -> None:
-        self.report.warnings.append(Fault(message, self.at(key), line))
+        self.report.warn(Fault(message, self.at(key), line))

@@ -55,15 +55,15 @@ def read_namer(given: Section) -> MetricNamer | None:
         for path, node in given.items("seriesFilters")
     ]
     name = given.section("name", _NAME)
-    faults = len(given.report.faults)
+    faults = given.report.fault_count
     matches = _pattern(name, "matches") if name.text("matches").value else None
     template = name.text("as").value
-    if not template and len(given.report.faults) == faults:
+    if not template and given.report.fault_count == faults:
         try:
             template = naming.default_template(matches)
         except ValueError as error:
             name.fault("as", str(error), name.line)
-    if len(given.report.faults) > faults or None in filters:
+    if given.report.fault_count > faults or None in filters:
         return None
     return MetricNamer(tuple(kept for kept in filters if kept), matches, template)
 
@@ -72,7 +72,7 @@ def _filter(given: Section) -> NameFilter | None:
     present = [key for key in _FILTER if given.text(key).value]
     if len(present) != 1:
         message = "must have either `is` or `isNot`, and not both"
-        given.report.faults.append(Fault(message, given.path, given.line))
+        given.report.fault(Fault(message, given.path, given.line))
         return None
     pattern = _pattern(given, present[0])
     return NameFilter(pattern, positive=present[0] == "is") if pattern else None
@@ -113,7 +113,7 @@ def _override(entry: Entry, path: str, report: Report) -> Override | None:
     group, resource = given.text("group").value, given.text("resource").value
     if not entry.key or not resource:
         message = "needs a label and a resource, such as `pod: {resource: pods}`"
-        report.faults.append(Fault(message, path, entry.line))
+        report.fault(Fault(message, path, entry.line))
         return None
     return Override(entry.key, GroupResource(group, resource), entry.line)
 

@@ -21,6 +21,8 @@ from metrics_apiserver.core.errors import ConfigError, Fault
 
 MAX_BYTES: Final = 1 << 20
 MAX_DEPTH: Final = 50
+MAX_KEY: Final = 200
+MAX_REPEATED: Final = 100  # repeated keys that are told
 _TAGS: Final = frozenset(
     (None, "!", *(f"tag:yaml.org,2002:{kind}" for kind in ("str", "map", "seq")))
 )
@@ -172,7 +174,7 @@ class _Composer:
         if isinstance(event, yaml.AliasEvent):
             raise _Refused("aliases are not allowed: write the value out", line)
         if event.tag not in _TAGS:
-            raise _Refused(f"the tag {event.tag} is not allowed", line)
+            raise _Refused(f"the tag {event.tag[:MAX_KEY]} is not allowed", line)
         if isinstance(event, yaml.ScalarEvent):
             plain = event.style in (None, "") and event.tag is None
             return Scalar(event.value, line, plain=plain, literal=event.style == "|")
@@ -194,11 +196,13 @@ class _Composer:
             key = self._node(event, depth)
             if not isinstance(key, Scalar):
                 raise _Refused("a key must be a word, not a list or a mapping", key.line)
+            if len(key.value) > MAX_KEY:
+                raise _Refused(f"a key is longer than {MAX_KEY} characters", key.line)
             if key.plain and key.value == "<<":
                 raise _Refused("merge keys (<<) are not allowed: write the keys out", key.line)
             value = self._node(self._next(), depth)
             first = entries.setdefault(key.value, Entry(key.value, key.line, value))
-            if first.value is not value:
+            if first.value is not value and len(self.repeated) < MAX_REPEATED:
                 message = f"the key {key.value} is there already, in line {first.line}"
                 self.repeated.append(Fault(message, line=key.line))
         return tuple(entries.values())

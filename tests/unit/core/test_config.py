@@ -348,6 +348,12 @@ def test_too_many_rules_are_refused() -> None:
     assert faults(text) == [(1, "rules", "has 2001 rules, and 2000 are allowed")]
 
 
+def test_too_many_faults_are_counted() -> None:
+    found = faults("rules:\n" + "- {}\n" * 1000)
+    assert len(found) == 101
+    assert found[-1] == (0, "", "and 1900 more")
+
+
 def test_what_is_not_yaml_is_one_fault() -> None:
     ((line, _, message),) = faults("rules: [\n")
     assert line == 2

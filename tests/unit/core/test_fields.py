@@ -154,4 +154,15 @@ def test_has_means_more_than_null() -> None:
 def test_warnings_are_apart_from_faults() -> None:
     given = section("text: a")
     given.warn("text", "is odd", 1)
-    assert given.report == Report(warnings=[Fault("is odd", "text", 1)])
+    assert given.report == Report(warnings=[Fault("is odd", "text", 1)], warning_count=1)
+
+
+def test_what_is_told_is_bounded() -> None:
+    given = section("{" + ", ".join(f"key{number}: 1" for number in range(1000)) + "}")
+    for _ in range(1000):
+        given.warn("text", "is odd", 1)
+    assert len(given.report.faults) == len(given.report.warnings) == 100
+    assert given.report.fault_count == given.report.warning_count == 1000
+    given.report.faults.clear()
+    given.fault("text", "x" * 10_000, 1)
+    assert len(given.report.faults[0].message) == 503

@@ -98,6 +98,7 @@ def test_a_closing_separator_is_no_second_document() -> None:
         ("a:\n  <<: {b: 1}\n", 2, "merge keys"),
         ("? [a]\n: 1\n", 1, "a key must be a word"),
         ("? {a: 1}\n: 1\n", 1, "a key must be a word"),
+        ("? " + "a" * 201 + "\n: 1\n", 1, "a key is longer than 200"),
         ("a: !!python/object:os.system x\n", 1, "tag:yaml.org,2002:python/object:os.system"),
         ("a: !custom x\n", 1, "the tag !custom is not allowed"),
         ("a: !!binary aGk=\n", 1, "binary is not allowed"),
@@ -152,3 +153,4 @@ def test_every_repeated_key_is_told_and_the_first_is_kept() -> None:
     ]
     assert isinstance(document.root, Mapping)
     assert document.root.entries[0].value == Scalar("1", 1, plain=True)
+    assert len(yamlload.load(b"a: 1\n" * 1000, "f").faults) == 100
