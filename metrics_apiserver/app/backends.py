@@ -19,6 +19,7 @@ from metrics_apiserver.provider.custom import CustomProvider
 from metrics_apiserver.provider.evaluate import Evaluator, Spawn
 from metrics_apiserver.provider.external import ExternalProvider
 from metrics_apiserver.provider.listing import ObjectLister
+from metrics_apiserver.provider.names import MappedLabels, NameDiscovery
 from metrics_apiserver.provider.relist import Relister, RelistReport
 from metrics_apiserver.provider.reload import Reloader
 from metrics_apiserver.provider.resource import ResourceProvider
@@ -96,7 +97,9 @@ def make_sources(
         if good:
             telemetry.config_reload_timestamp.set_to_current_time()
 
-    relister = Relister(prometheus, mapper, settings.relist, report=report, wall=wall_clock)
+    labels = MappedLabels(lambda: relister.rules, mapper)
+    discovery = NameDiscovery(prometheus, labels, settings.relist.max_age_seconds)
+    relister = Relister(discovery, mapper, settings.relist, report=report, wall=wall_clock)
     reloader = Reloader(Path(settings.config), relister.use, report=reloaded)
     return Sources(reloader, relister)
 
