@@ -7,12 +7,13 @@ its place, it is a fault that somebody can mend.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NoReturn, get_origin
+from typing import get_origin
 
 from metrics_apiserver.core.errors import TemplateError
-from metrics_apiserver.core.gotemplate import formatting
+from metrics_apiserver.core.gotemplate import directives
 from metrics_apiserver.core.gotemplate.functions import FUNCTIONS
-from metrics_apiserver.core.gotemplate.nodes import Call, Literal, Operand
+from metrics_apiserver.core.gotemplate.operands import Call, Literal, Operand
+from metrics_apiserver.core.gotemplate.state import fail
 
 
 class Fields:
@@ -38,14 +39,14 @@ class Fields:
         name = names[0]
         if name not in self._fields:
             known = ", ".join(f".{field}" for field in self._fields)
-            _fail(f"unknown field .{name}; there are {known}", offset)
+            fail(f"unknown field .{name}; there are {known}", offset)
         self.used.add(name)
         of = self._fields[name]
         is_map = (get_origin(of) or of) is dict
         deepest = 2 if is_map else 1
         if len(names) > deepest:
             type_name = "string" if is_map or of is str else "[]string"
-            _fail(f"can't evaluate field {names[deepest]} in type {type_name}", offset)
+            fail(f"can't evaluate field {names[deepest]} in type {type_name}", offset)
 
 
 def check_command(words: Sequence[Operand], *, piped: bool) -> None:
@@ -67,29 +68,25 @@ def check_command(words: Sequence[Operand], *, piped: bool) -> None:
         if head.name == "printf" and arguments:
             _check_format(arguments[0])
     elif arguments or piped:
-        _fail("can't give argument to non-function", head.offset)
+        fail("can't give argument to non-function", head.offset)
 
 
 def _check_count(call: Call, given: int) -> None:
     function = FUNCTIONS[call.name]
     if given < function.least:
         count = f"want at least {function.least} got {given}"
-        _fail(f"wrong number of args for {call.name}: {count}", call.offset)
+        fail(f"wrong number of args for {call.name}: {count}", call.offset)
     if function.most is not None and given > function.most:
         count = f"want at most {function.most} got {given}"
-        _fail(f"wrong number of args for {call.name}: {count}", call.offset)
+        fail(f"wrong number of args for {call.name}: {count}", call.offset)
 
 
 def _check_format(operand: Operand) -> None:
     if not isinstance(operand, Literal):
         return
     if not isinstance(operand.value, str):
-        _fail("printf: the first argument must be a string", operand.offset)
+        fail("printf: the first argument must be a string", operand.offset)
     try:
-        formatting.check_format(operand.value)
+        directives.check_format(operand.value)
     except TemplateError as error:
-        _fail(error.message, operand.offset)
-
-
-def _fail(message: str, offset: int) -> NoReturn:
-    raise TemplateError(message, offset=offset)
+        fail(error.message, operand.offset)

@@ -1,7 +1,7 @@
 """Go's `fmt`: `print`, `println` and `printf` over the values of templates.
 
 Follows `fmt/print.go` and `fmt/format.go` for the verbs v s q x X d b o c t T e E f F g G with
-flags, width, precision, `*` and argument indexes. Where Go would write an error into its output
+flags, width and precision. Where Go would write an error into its output
 (`%!d(string=hi)`) this raises, because that output is no query. Refused: other verbs, Go-syntax
 forms (`%#v`, `%+q`, `% x`), and a width or precision above 64 Ki.
 """
@@ -9,16 +9,15 @@ forms (`%#v`, `%+q`, `% x`), and a width or precision above 64 Ki.
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any, Final
 
 from metrics_apiserver.core import strconv
 from metrics_apiserver.core.errors import TemplateError
+from metrics_apiserver.core.gotemplate.directives import Arguments, Directive, scan
 from metrics_apiserver.core.gotemplate.values import (
-    MAX_BYTES,
     NO_VALUE,
     Kind,
     Struct,
@@ -29,48 +28,10 @@ from metrics_apiserver.core.gotemplate.values import (
     type_name,
 )
 
-_DIRECTIVE: Final = re.compile(
-    r"%(?P<flags>[-+# 0]*)(?:(?P<width>[0-9]+)|(?P<width_index>\[[0-9]+\])?(?P<width_star>\*))?"
-    r"(?P<dot>\.(?:(?P<precision>[0-9]+)|(?P<precision_index>\[[0-9]+\])?(?P<precision_star>\*))?)?"
-    r"(?P<index>\[[0-9]+\])?(?P<verb>.)",
-    re.DOTALL,
-)
-_PERCENT: Final = re.compile(r"%[^*]*%")
-_VERBS: Final = frozenset("vsqxXdboctTeEfFgG")
-# What asks for Go syntax or for ASCII, or spreads hexadecimal digits.
-_REFUSED_FLAGS: Final = {"v": "#", "q": "#+", "x": "# ", "X": "# "}
 _BASES: Final = {"v": "d", "d": "d", "b": "b", "o": "o", "x": "x", "X": "X"}
 _PREFIXES: Final = {"b": "0b", "o": "0", "x": "0x", "X": "0X"}
 _MAX_RUNE: Final = 0x10FFFF
 _SHORTEST_EXPONENT: Final = 6
-
-
-@dataclass(frozen=True, slots=True)
-class Directive:
-    """One `%` directive.
-
-    Attributes:
-        verb: the letter.
-        flags: characters of `-+# 0`.
-        width: minimal number of characters.
-        precision: None where none is given.
-    """
-
-    verb: str
-    flags: str = ""
-    width: int = 0
-    precision: int | None = None
-
-    def pad(self, text: str, *, zeros: bool = True) -> str:
-        """Fills up to the width; `-` fills on the right, `0` fills with zeros on the left."""
-        if "-" in self.flags:
-            return text.ljust(self.width)
-        return text.rjust(self.width, "0" if zeros and "0" in self.flags else " ")
-
-    def is_one_of(self, verbs: str) -> bool:
-        """Whether it has one of these verbs and asks for no form that is refused."""
-        refused = _REFUSED_FLAGS.get(self.verb, "")
-        return self.verb in verbs and not any(flag in refused for flag in self.flags)
 
 
 _PLAIN: Final = Directive("v")
@@ -102,92 +63,16 @@ def sprintf(template: str, arguments: Sequence[Value]) -> str:
     Raises:
         TemplateError: wherever Go would write an error into the text, or it is over 64 KiB.
     """
-    cursor = _Arguments(arguments)
+    cursor = Arguments(arguments)
     parts: list[str] = []
     position = 0
-    for match in _directives(template):
+    for match in scan(template):
         parts.append(template[position : match.start()])
-        parts.append("%" if match["verb"] == "%" else cursor.format(match))
+        parts.append("%" if match["verb"] == "%" else _format(*cursor.read(match)))
         bounded(parts[-1])
         position = match.end()
     cursor.check_all_used()
     return bounded("".join([*parts, template[position:]]))
-
-
-def check_format(template: str) -> None:
-    """Refuses, before any argument is known, what `sprintf` would always refuse.
-
-    Raises:
-        TemplateError: an unknown verb, or a width or precision above 64 Ki.
-    """
-    for match in _directives(template):
-        _bound(match["width"])
-        _bound(match["precision"])
-
-
-def _directives(template: str) -> Iterator[re.Match[str]]:
-    position = 0
-    while (percent := template.find("%", position)) >= 0:
-        match = _DIRECTIVE.match(template, percent)
-        if match is None or not (match["verb"] in _VERBS or _PERCENT.fullmatch(match[0])):
-            shown = strconv.quote(match[0] if match else template[percent : percent + 20])
-            raise TemplateError(f"printf: {shown} is not supported")
-        yield match
-        position = match.end()
-
-
-def _bound(digits: str | None) -> int:
-    number = int((digits or "0")[-20:])
-    if number > MAX_BYTES:
-        raise TemplateError(f"printf: a width or precision above {MAX_BYTES} is not supported")
-    return number
-
-
-class _Arguments:
-    """The operands of one call and how far they are used up."""
-
-    def __init__(self, values: Sequence[Value]) -> None:
-        self._values = values
-        self._next = 0
-        self._reordered = False
-
-    def _take(self, index: str | None, directive: str) -> Value:
-        if index:
-            self._reordered = True
-            self._next = _bound(index[1:-1]) - 1
-        if not 0 <= self._next < len(self._values):
-            raise TemplateError(f"printf: no argument for {strconv.quote(directive)}")
-        self._next += 1
-        return self._values[self._next - 1]
-
-    def _star(self, index: str | None, directive: str) -> int:
-        value = self._take(index, directive)
-        if not isinstance(value, int) or isinstance(value, bool):
-            raise TemplateError(f"printf: the * of {strconv.quote(directive)} needs an int")
-        _bound(str(abs(value)))
-        return value
-
-    def format(self, match: re.Match[str]) -> str:
-        flags, precision = match["flags"], None
-        width = _bound(match["width"])
-        if match["width_star"]:
-            width = self._star(match["width_index"], match[0])
-            # A negative width is the `-` flag.
-            flags = f"-{flags}" if width < 0 else flags
-        if match["precision_star"]:
-            precision = self._star(match["precision_index"], match[0])
-            if precision < 0:
-                raise TemplateError(
-                    f"printf: the precision of {strconv.quote(match[0])} is negative"
-                )
-        elif match["dot"]:
-            precision = _bound(match["precision"])
-        value = self._take(match["index"], match[0])
-        return _format(value, Directive(match["verb"], flags, abs(width), precision))
-
-    def check_all_used(self) -> None:
-        if not self._reordered and self._next < len(self._values):
-            raise TemplateError(f"printf: {len(self._values) - self._next} arguments too many")
 
 
 def _format(value: Value, directive: Directive) -> str:

@@ -14,23 +14,26 @@ from typing import Final, NoReturn
 from metrics_apiserver.core import strconv
 from metrics_apiserver.core.errors import TemplateError
 from metrics_apiserver.core.gotemplate import checks, numbers
+from metrics_apiserver.core.gotemplate.cursor import Cursor
 from metrics_apiserver.core.gotemplate.functions import FUNCTIONS
 from metrics_apiserver.core.gotemplate.lexer import Kind, Token, lex
 from metrics_apiserver.core.gotemplate.nodes import (
     Action,
     Branch,
     Break,
-    Call,
-    Chain,
     Continue,
-    Dot,
     Jump,
-    Literal,
     Node,
-    Operand,
-    Pipeline,
     Range,
     Text,
+)
+from metrics_apiserver.core.gotemplate.operands import (
+    Call,
+    Chain,
+    Dot,
+    Literal,
+    Operand,
+    Pipeline,
     Variable,
 )
 from metrics_apiserver.core.gotemplate.values import NO_VALUE, Value
@@ -60,9 +63,7 @@ class Parser:
     def __init__(self, text: str, fields: Mapping[str, type]) -> None:
         self.fields = checks.Fields(fields)
         self.branches = False
-        self._source = lex(text)
-        self._tokens: list[Token] = []
-        self._index = 0
+        self._tokens = Cursor(lex(text))
         self._variables = ["$"]
         self._loops = 0
         self._depth = 0
@@ -79,24 +80,8 @@ class Parser:
             _fail(f"unexpected <<{end.text}>>", end)
         return nodes
 
-    def _next(self) -> Token:
-        if self._index == len(self._tokens):
-            self._tokens.append(next(self._source))
-        self._index += 1
-        return self._tokens[self._index - 1]
-
-    def _next_solid(self) -> Token:
-        while (token := self._next()).kind is Kind.SPACE:
-            pass
-        return token
-
-    def _peek_solid(self) -> Token:
-        token = self._next_solid()
-        self._index -= 1
-        return token
-
     def _expect_right(self, context: str) -> None:
-        token = self._next_solid()
+        token = self._tokens.next_solid()
         if token.kind is not Kind.RIGHT:
             _unexpected(token, context)
 
@@ -111,11 +96,11 @@ class Parser:
     def _nodes(self) -> tuple[tuple[Node, ...], Token]:
         """Nodes up to `end`, `else` or the end of the text, and that token."""
         nodes: list[Node] = []
-        while (token := self._next()).kind is not Kind.END:
+        while (token := self._tokens.next()).kind is not Kind.END:
             if token.kind is Kind.TEXT:
                 nodes.append(Text(token.offset, token.text))
                 continue
-            word = self._next_solid()
+            word = self._tokens.next_solid()
             if word.kind is Kind.KEYWORD and word.text in ("end", "else"):
                 return tuple(nodes), word
             nodes.append(self._statement(word))
@@ -129,7 +114,7 @@ class Parser:
                 return self._jump(word)
             if word.text != "nil":
                 _fail(f"<<{word.text}>> is not supported", word)
-        self._index -= 1
+        self._tokens.back()
         return Action(self._pipeline("command", Kind.RIGHT))
 
     def _jump(self, word: Token) -> Node:
@@ -157,7 +142,7 @@ class Parser:
     def _otherwise(self, word: Token, end: Token) -> tuple[Node, ...]:
         nodes: tuple[Node, ...] = ()
         if end.kind is Kind.KEYWORD and end.text == "else":
-            following = self._next_solid()
+            following = self._tokens.next_solid()
             same = following.kind is Kind.KEYWORD and following.text == word.text != "range"
             if same:
                 return (self._control(following),)
@@ -172,13 +157,13 @@ class Parser:
         return nodes
 
     def _pipeline(self, context: str, end: Kind) -> Pipeline:
-        start = self._peek_solid()
+        start = self._tokens.peek_solid()
         variables, assigns = self._declaration(context)
         commands: list[Operand] = []
-        while (token := self._next_solid()).kind is not end:
+        while (token := self._tokens.next_solid()).kind is not end:
             if token.kind not in _OPERANDS and token.text != "nil":
                 _unexpected(token, context)
-            self._index -= 1
+            self._tokens.back()
             commands.append(self._command(token, piped=bool(commands)))
         if not commands:
             _fail(f"missing value for {context}", start)
@@ -191,11 +176,11 @@ class Parser:
         """The names before `:=` or `=`, and whether it is `=`; reads nothing where none are."""
         names: list[str] = []
         while True:
-            mark = self._index
-            variable = self._next_solid()
+            mark = self._tokens.index
+            variable = self._tokens.next_solid()
             if variable.kind is not Kind.VARIABLE:
                 break
-            sign = self._next_solid()
+            sign = self._tokens.next_solid()
             if sign.kind in (Kind.DECLARE, Kind.ASSIGN):
                 names.append(variable.text)
                 self._check_targets(names, sign)
@@ -207,7 +192,7 @@ class Parser:
                 _fail(f"too many declarations in {context}", sign)
         if names:
             _fail("range can only initialize variables", variable)
-        self._index = mark
+        self._tokens.index = mark
         return (), False
 
     def _check_targets(self, names: list[str], sign: Token) -> None:
@@ -224,9 +209,9 @@ class Parser:
             operand = self._operand()
             if operand is not None:
                 words.append(operand)
-            token = self._next()
+            token = self._tokens.next()
             if token.kind in (Kind.RIGHT, Kind.RIGHT_PAREN):
-                self._index -= 1
+                self._tokens.back()
                 break
             if token.kind is Kind.PIPE:
                 break
@@ -242,9 +227,9 @@ class Parser:
 
     def _operand(self) -> Operand | None:
         """A term with the fields written right after it; None where no term stands."""
-        token = self._next_solid()
+        token = self._tokens.next_solid()
         if token.kind not in _OPERANDS and token.text != "nil":
-            self._index -= 1
+            self._tokens.back()
             return None
         if token.kind is Kind.FIELD:
             return self._dot(token, (token.text[1:], *self._names()))
@@ -262,9 +247,9 @@ class Parser:
 
     def _names(self) -> tuple[str, ...]:
         names: list[str] = []
-        while (token := self._next()).kind is Kind.FIELD:
+        while (token := self._tokens.next()).kind is Kind.FIELD:
             names.append(token.text[1:])
-        self._index -= 1
+        self._tokens.back()
         return tuple(names)
 
     def _dot(self, token: Token, names: tuple[str, ...]) -> Operand:
