@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 
 FIRST_RETRY_SECONDS = 0.5
 MAX_RETRY_SECONDS = 2.0
+IN_THREAD_FROM_SERIES = 1000
 
 
 class SeriesSource(Protocol):
@@ -92,7 +93,7 @@ class Relister:
         self._queries: dict[str, QueryState] = {}
         self._wake = asyncio.Event()
         self._generation = 0
-        self._seen_problems: frozenset[str] = frozenset()
+        self._seen_problems: frozenset[tuple[str, str]] = frozenset()
         self.snapshot: Snapshot | None = None
         self.turns = 0
         self.last_turn = 0.0
@@ -144,7 +145,7 @@ class Relister:
         async with asyncio.TaskGroup() as group:
             for text, state in self._queries.items():
                 group.create_task(self._relist_query(text, state, start, report))
-        self._swap(rules)
+        await self._swap(rules)
         self.turns += 1
         self.last_turn = self._clock()
         report.seconds = self.last_turn - started
@@ -177,20 +178,31 @@ class Relister:
         state.empty_turns = 0
         state.series = found
 
-    def _swap(self, rules: RuleFile) -> None:
+    async def _swap(self, rules: RuleFile) -> None:
         mapper = self._mapper()
         if mapper is None:
             return
         known = {
             text: state.series for text, state in self._queries.items() if state.series is not None
         }
-        self._generation += 1
-        self.snapshot = registry.build(rules, mapper, known, self._generation)
-        self._log_problems(self.snapshot)
+        generation = self._generation + 1
+        if sum(map(len, known.values())) > IN_THREAD_FROM_SERIES:
+            # Pure work that would hold the event loop for too long.
+            snapshot = await asyncio.to_thread(registry.build, rules, mapper, known, generation)
+        else:
+            snapshot = registry.build(rules, mapper, known, generation)
+        self._generation = generation
+        self.snapshot = snapshot
+        self._log_problems(snapshot)
 
     def _log_problems(self, snapshot: Snapshot) -> None:
-        """Each problem is logged when it appears, not at each turn."""
-        problems = {f"{item.rule_path}: {item.message}": item for item in snapshot.problems}
-        for text in sorted(problems.keys() - self._seen_problems):
-            log.warning("rule problem", extra={"problem": text, "kind": problems[text].kind})
+        """A problem is logged when it appears, not at each turn, whatever its numbers say then."""
+        problems = {(item.rule_path, item.kind): item for item in snapshot.problems}
+        for key in sorted(problems.keys() - self._seen_problems):
+            item = problems[key]
+            log.warning(
+                "rule problem",
+                extra={"rule": item.rule_path, "line": item.line, "kind": item.kind}
+                | {"problem": item.message},
+            )
         self._seen_problems = frozenset(problems)
