@@ -31,10 +31,14 @@ class Answer:
     headers: Mapping[str, str]
     body: Any
 
+    @property
+    def items(self) -> list[Any]:
+        """The items of a list; empty for any other answer."""
+        return self.body.get("items") or [] if isinstance(self.body, dict) else []
+
     def values(self) -> dict[str, str]:
         """Object name to quantity of a MetricValueList; empty for any other answer."""
-        items = self.body.get("items", []) if isinstance(self.body, dict) else []
-        return {item["describedObject"]["name"]: item["value"] for item in items}
+        return {item["describedObject"]["name"]: item["value"] for item in self.items}
 
 
 class Refused(AssertionError):

@@ -10,8 +10,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import ssl
 import subprocess
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 
 import trustme
@@ -122,11 +124,14 @@ class World:
         for name in names:
             polling.until(
                 f"APIService {name} available",
-                lambda name=name: self.is_available(name) or self._nudge(),  # type: ignore[misc]  # mypy cannot infer a lambda with a default
+                partial(self._available_or_nudged, name),
                 timeout=timeout,
                 interval=0.5,
-                seen=lambda name=name: self._api_service(name).get("status"),  # type: ignore[misc]  # as above
+                seen=partial(self._api_service, name),
             )
+
+    def _available_or_nudged(self, name: str) -> bool:
+        return self.is_available(name) or self._nudge()
 
     def _api_service(self, name: str) -> Object:
         path = f"/apis/apiregistration.k8s.io/v1/apiservices/{name}"
@@ -184,6 +189,11 @@ class World:
             env=environment,
             check=False,
         )
+
+    @property
+    def admin_context(self) -> ssl.SSLContext:
+        """Trusts kube-apiserver and shows the administrator's certificate."""
+        return pki.client_context(self.control_plane.ca_file, self.control_plane.admin)
 
     def user(self, name: str, headers: Headers = ()) -> Cluster:
         """kube-apiserver as an ordinary user, known by a client certificate."""
