@@ -24,7 +24,7 @@ MatchOperator = Literal["=", "!=", "=~", "!~"]
 
 _LABEL_NAME: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _NOT_IN_LABEL_NAME: Final = re.compile(r"[^a-zA-Z0-9_]")
-_RE2_SPECIAL: Final = re.compile(r"[\\.+*?()|\[\]{}^$]")
+_RE2_ESCAPES: Final = str.maketrans({char: f"\\{char}" for char in r"\.+*?()|[]{}^$"})
 # What may nest an expression one level deeper, and what hides such characters. promql-parser
 # recurses for each level and ends the whole process when the stack is used up: at 10 000 levels in
 # 8 MiB.
@@ -40,7 +40,7 @@ quote = strconv.quote
 
 def escape_regex(value: str) -> str:
     """One literal as part of a regular expression for RE2, before `quote`."""
-    return _RE2_SPECIAL.sub(r"\\\g<0>", value)
+    return value.translate(_RE2_ESCAPES)
 
 
 def sanitize_label(name: str) -> str:

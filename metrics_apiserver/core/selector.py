@@ -17,9 +17,8 @@ from typing import Final
 from metrics_apiserver.core import labelsyntax, strconv
 from metrics_apiserver.core.errors import BadRequest, InvalidSelector
 
-# What separates tokens: a NUL ends a token or, where one would begin, the whole text.
-_SPACE: Final = re.compile(r"[ \t\r\n]*")
-_TOKEN: Final = re.compile(r"([=!]=|[=!(),<>]|[^=!(),<> \t\r\n\x00]+)\x00?")
+# A NUL ends a token or, where one would begin, the whole text.
+_TOKEN: Final = re.compile(r"[ \t\r\n]*([=!]=|[=!(),<>]|[^=!(),<> \t\r\n\x00]+)\x00?")
 
 
 class Operator(StrEnum):
@@ -47,6 +46,7 @@ _OPERATORS: Final = {
 }
 _EXPECTED_OPERATORS: Final = "in, notin, =, ==, !=, gt, lt"
 _SYMBOLS: Final = {operator: symbol for symbol, operator in _OPERATORS.items()}
+_NO_IDENTIFIERS: Final = frozenset({"", "!", "(", ")", ",", "=", "==", "!=", "<", ">"})
 _SETS: Final = frozenset({Operator.IN, Operator.NOT_IN})
 _INTEGERS: Final = frozenset({Operator.GREATER_THAN, Operator.LESS_THAN})
 
@@ -168,38 +168,32 @@ class _SyntaxFault(Exception):
 
 
 def _scan(text: str) -> list[str]:
-    """Splits into tokens; the last one is the empty string and stands for the end."""
+    """Splits into tokens; empty strings stand for the end, two because one may be looked past."""
     tokens: list[str] = []
-    position = _space_end(text, 0)
+    position = 0
     while match := _TOKEN.match(text, position):
         tokens.append(match[1])
-        position = _space_end(text, match.end())
-    return [*tokens, ""]
-
-
-def _space_end(text: str, position: int) -> int:
-    match = _SPACE.match(text, position)
-    return match.end() if match else position
+        position = match.end()
+    return [*tokens, "", ""]
 
 
 def _is_identifier(token: str) -> bool:
-    return token not in ("", "!", "(", ")", ",", "=", "==", "!=", "<", ">")
+    return token not in _NO_IDENTIFIERS
 
 
 class _Parser:
-    """Recursive descent over words; consuming past the end gives the end again."""
+    """Recursive descent over the tokens of `_scan`."""
 
     def __init__(self, tokens: Sequence[str]) -> None:
         self._tokens = tokens
         self._position = 0
 
     def _peek(self) -> str:
-        return self._tokens[min(self._position, len(self._tokens) - 1)]
+        return self._tokens[self._position]
 
     def _next(self) -> str:
-        word = self._peek()
         self._position += 1
-        return word
+        return self._tokens[self._position - 1]
 
     def parse(self) -> list[Requirement]:
         requirements: list[Requirement] = []
