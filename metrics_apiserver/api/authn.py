@@ -15,7 +15,7 @@ import re
 import time
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Protocol
+from typing import Literal, Protocol, get_args
 from urllib.parse import unquote
 
 from multidict import MultiMapping
@@ -38,6 +38,8 @@ _MAX_KEPT_KEY = 256
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 Headers = MultiMapping[str]
+Method = Literal["front-proxy", "certificate", "token", "anonymous", "refused"]
+METHODS: tuple[Method, ...] = get_args(Method)
 
 
 class TokenSource(Protocol):
@@ -54,6 +56,7 @@ class Authenticator:
         token_source: None when no cluster can be asked; then every token is refused.
         anonymous: whether callers without credentials are let through to authorisation.
         wall_clock: epoch seconds, for the validity of certificates.
+        observe: told of each request how its caller was known, one of `METHODS`.
         clock: monotonic seconds, for the memory of verified chains.
     """
 
@@ -64,12 +67,14 @@ class Authenticator:
         *,
         wall_clock: Callable[[], float],
         anonymous: bool = True,
+        observe: Callable[[Method], None] = lambda _method: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._config = config
         self._token_source = token_source
         self._anonymous = anonymous
         self._wall_clock = wall_clock
+        self._observe = observe
         self._chains: TTLCache[tuple[bytes, bytes], chain.ClientCertificate | str] = TTLCache(
             _CHAINS, clock
         )
@@ -85,31 +90,37 @@ class Authenticator:
             errors.Unauthorized: credentials that do not hold, or none where some are needed.
             errors.Forbidden: impersonation is asked for.
         """
-        user = await self._identify(peer, headers)
+        method: Method = "refused"
+        try:
+            method, user = await self._identify(peer, headers)
+        finally:
+            self._observe(method)
         if "impersonate-" in [name[:12].lower() for name in headers]:
             raise errors.Forbidden("impersonation is not accepted on direct calls")
         return user
 
-    async def _identify(self, peer: chain.PeerChain | None, headers: Headers) -> UserInfo:
+    async def _identify(
+        self, peer: chain.PeerChain | None, headers: Headers
+    ) -> tuple[Method, UserInfo]:
         failures: list[str] = []
         if peer is not None:
-            user = self._by_certificate(peer, headers, failures)
-            if user is not None:
-                return user
+            found = self._by_certificate(peer, headers, failures)
+            if found is not None:
+                return found
         token = tokens.bearer_token(headers.get("Authorization", ""))
         if token:
             user = await self._by_token(token, failures)
             if user is not None:
-                return _authenticated(user)
+                return "token", _authenticated(user)
         if failures:
             raise errors.Unauthorized(detail="; ".join(failures))
         if not self._anonymous:
             raise errors.Unauthorized(detail="no credentials")
-        return ANONYMOUS
+        return "anonymous", ANONYMOUS
 
     def _by_certificate(
         self, peer: chain.PeerChain, headers: Headers, failures: list[str]
-    ) -> UserInfo | None:
+    ) -> tuple[Method, UserInfo] | None:
         config = self._config()
         if config.requestheader_ca:
             proxy = self._verify(peer, config.requestheader_ca)
@@ -120,7 +131,7 @@ class Authenticator:
             else:
                 user = user_from_headers(headers, config)
                 if user is not None:
-                    return _authenticated(user)
+                    return "front-proxy", _authenticated(user)
         if config.client_ca:
             certificate = self._verify(peer, config.client_ca)
             if isinstance(certificate, str):
@@ -128,7 +139,7 @@ class Authenticator:
             elif len(certificate.uids) > 1 or "" in certificate.uids:
                 failures.append("client certificate: not exactly one UID")
             elif certificate.common_name:
-                return _authenticated(_user_from_certificate(certificate))
+                return "certificate", _authenticated(_user_from_certificate(certificate))
         return None
 
     def _verify(self, peer: chain.PeerChain, ca_pem: bytes) -> chain.ClientCertificate | str:

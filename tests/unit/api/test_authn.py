@@ -49,10 +49,12 @@ class World:
         self.config = CONFIG
         self.now = pki.NOW.timestamp()
         self.monotonic = 0.0
+        self.methods: list[str] = []
         self.subject = Authenticator(
             lambda: self.config,
             Tokens(),
             wall_clock=lambda: self.now,
+            observe=self.methods.append,
             clock=lambda: self.monotonic,
         )
 
@@ -327,3 +329,14 @@ async def test_the_authenticated_group(
     lines = [("X-Remote-Group", group) for group in groups]
     user = await world.ask(("X-Remote-User", name), *lines, peer=PROXY)
     assert user.groups == expected
+
+
+async def test_each_request_is_counted_by_how_its_caller_was_known(world: World) -> None:
+    bob = pki.client(CLIENT_CA, "bob")
+    await world.ask(*MASTERS, peer=PROXY)
+    await world.ask(*MASTERS, peer=bob)
+    await world.ask(BEARER)
+    await world.ask()
+    with pytest.raises(errors.Unauthorized):
+        await world.ask(("Authorization", "Bearer bad"))
+    assert tuple(world.methods) == authn.METHODS
