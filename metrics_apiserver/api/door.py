@@ -34,6 +34,7 @@ _LINES_A_SECOND = 10
 _ACCEPT_PAUSE_SECONDS = 0.1
 _TLS_GOODBYE_SECONDS = 2.0
 _BACKLOG = 1024
+_GRACE_SECONDS = 0.5
 _DEFAULT_LIMITS = Limits()
 _NO_BODY_READ = status.render(
     errors.RequestTooLarge("Request entity too large: no request body is accepted")
@@ -130,7 +131,7 @@ class Door(web.Server):
         for connection in tuple(self._idle):
             connection.force_close()
         try:
-            async with asyncio.timeout(timeout_seconds + 1):
+            async with asyncio.timeout(timeout_seconds + _GRACE_SECONDS):
                 await self.shutdown(timeout_seconds)
         except TimeoutError:
             _logger.warning("requests were still in flight after %s s", timeout_seconds)

@@ -164,6 +164,20 @@ def test_too_large_heads_are_431(run: Run, lines: list[str]) -> None:
     run(scenario())
 
 
+def test_a_head_that_never_ends_is_431(run: Run) -> None:
+    async def scenario() -> None:
+        async with opened(limits=QUICK) as subject, subject.client() as client:
+            await client.send(b"GET / HTTP/1.1\r\n" + (b"A: " + b"x" * 1000 + b"\r\n") * 1100)
+            reply = await client.reply()
+            assert reply.status == 431
+            assert orjson.loads(reply.body)["code"] == 431
+            await client.send(b"A: b\r\n")
+            assert await client.is_closed()
+            assert not subject.calls
+
+    run(scenario())
+
+
 @pytest.mark.parametrize(
     "pieces",
     [[], [b"GET / HTTP/1.1\r\nHo"], [b"GET / HTTP/1.1\r\n"] + [b"A: b\r\n"] * 200],

@@ -237,27 +237,27 @@ def test_draining_answers_and_closes(run: Run) -> None:
     run(scenario())
 
 
-def test_what_does_not_finish_in_time_is_cut(run: Run) -> None:
+@pytest.mark.parametrize("stubborn", [False, True], ids=["slow", "stubborn"])
+def test_what_does_not_finish_in_time_is_cut(run: Run, stubborn: bool) -> None:
+    holds = [stubborn]
+
     async def handler(_call: Call) -> Encoded:
         while True:
             try:
                 await asyncio.sleep(60)
             except asyncio.CancelledError:
-                if stubborn:
-                    stubborn.clear()
-                    continue
-                raise
-
-    stubborn = [True]
+                if not holds[0]:
+                    raise
 
     async def scenario() -> None:
         async with opened(handler) as subject, subject.client() as client:
             await client.send(b"GET /wait HTTP/1.1\r\nHost: x\r\n\r\n")
             await until(lambda: subject.calls)
             begin = time.monotonic()
-            await subject.door.finish(0.2)
+            await subject.door.finish(0.8)
             assert time.monotonic() - begin < 5
             assert await client.is_closed()
+            holds[0] = False
 
     run(scenario())
 

@@ -103,6 +103,7 @@ def refused() -> dict[str, list[pki.Certified]]:
     forged = pki.authority("front-proxy-ca")
     middle = pki.authority("middle", CA)
     not_authority = pki.client(CA, "middle")
+    denying = pki.certify("middle", CA, [(x509.BasicConstraints(False, None), True)])
     short = pki.certify("short", CA, [pki.constraints(0)])
     unsigning = pki.certify(
         "middle", CA, [pki.constraints(), pki.key_usage(signs_certificates=False)]
@@ -122,6 +123,7 @@ def refused() -> dict[str, list[pki.Certified]]:
         "intermediate missing": [pki.client(middle, "front")],
         "intermediate expired": [pki.client(expired_middle, "front"), expired_middle],
         "intermediate is no authority": [pki.client(not_authority, "front"), not_authority],
+        "intermediate says it is none": [pki.client(denying, "front"), denying],
         "intermediate may not sign": [pki.client(unsigning, "front"), unsigning],
         "intermediate for servers": [pki.client(server_only, "front"), server_only],
         "path too long": [pki.client(below_short, "front"), below_short, short],

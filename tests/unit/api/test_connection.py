@@ -1,0 +1,149 @@
+"""What a Connection does without a socket; the rest is in tests/functional/api."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import orjson
+import pytest
+from aiohttp import http_exceptions, web
+
+from metrics_apiserver.api import connection
+from metrics_apiserver.api.answer import Answer
+from metrics_apiserver.api.connection import Connection, Limits
+
+
+class Owner:
+    """Counts what it is told."""
+
+    def __init__(self) -> None:
+        self.limits = Limits(header_seconds=0.05)
+        self.told: list[str] = []
+
+    def opened(self, connection: Connection) -> None:
+        self.told.append("opened")
+
+    def idle(self, connection: Connection) -> None:
+        self.told.append("idle")
+
+    def closed(self, connection: Connection) -> None:
+        self.told.append("closed")
+
+    def malformed(self, error: BaseException | None) -> None:
+        self.told.append(type(error).__name__)
+
+
+class Transport(asyncio.Transport):
+    """Keeps what is written."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written = b""
+        self.state = "open"
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.written += bytes(data)
+
+    def is_closing(self) -> bool:
+        return self.state != "open"
+
+    def close(self) -> None:
+        self.state = "closed"
+
+    def abort(self) -> None:
+        self.state = "aborted"
+
+
+async def handler(_request: web.BaseRequest) -> web.StreamResponse:
+    raise AssertionError("no request is complete here")
+
+
+class World:
+    def __init__(self) -> None:
+        self.owner = Owner()
+        self.transport = Transport()
+        self.subject = Connection(web.Server(handler), self.owner, asyncio.get_running_loop())
+        self.subject.connection_made(self.transport)
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[World]:
+    made = World()
+    yield made
+    made.subject.connection_lost(None)
+    await asyncio.sleep(0)
+
+
+async def test_its_life_is_told(world: World) -> None:
+    assert world.owner.told == ["opened"]
+    assert world.subject.peer is None
+    assert world.subject.remote == ""
+    world.subject.connection_lost(None)
+    assert world.owner.told == ["opened", "closed"]
+
+
+async def test_what_the_parser_trips_over_ends_the_connection(world: World) -> None:
+    class Broken:
+        def feed_data(self, data: bytes) -> None:
+            raise RuntimeError(data)
+
+    world.subject._parser = Broken()  # type: ignore[assignment]  # a parser with a fault
+    world.subject.data_received(b"GET / HTTP/1.1\r\n")
+    assert world.owner.told == ["opened", "RuntimeError"]
+    assert world.transport.state == "aborted"
+
+
+async def test_a_silent_client_is_cut(world: World) -> None:
+    async with asyncio.timeout(5):
+        while world.transport.state == "open":  # noqa: ASYNC110 - a timer signals nobody
+            await asyncio.sleep(0.01)
+    assert world.transport.state == "aborted"
+
+
+async def test_an_answer_in_progress_is_not_cut_by_the_next_head(world: World) -> None:
+    world.subject._request_in_progress = True
+    await asyncio.sleep(0.15)
+    assert world.transport.state == "open"
+    world.subject._request_in_progress = False
+
+
+async def test_aiohttp_logs_nothing_of_its_own(world: World) -> None:
+    world.subject.log_exception("Error handling %s", "hunter2", exc_info=ValueError("hunter2"))
+    world.subject.log_exception("Unhandled")
+    assert world.owner.told == ["opened", "ValueError", "NoneType"]
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (None, 400),
+        (http_exceptions.BadHttpMessage("hunter2"), 400),
+        (http_exceptions.BadHttpMessage("Too many headers received"), 431),
+        (http_exceptions.LineTooLong(b"hunter2", 8), 431),
+    ],
+)
+async def test_errors_are_answered_without_an_echo(
+    world: World, error: Exception | None, status: int
+) -> None:
+    request = web.BaseRequest  # only its type matters: nothing of it is read
+    answer = world.subject.handle_error(request, exc=error)  # type: ignore[arg-type]
+    assert isinstance(answer, Answer)
+    assert answer.status == status
+    assert not answer.keep_alive
+    body = answer._body_bytes
+    assert orjson.loads(body)["code"] == status
+    assert b"hunter2" not in body
+
+
+async def test_a_closed_connection_becomes_idle_no_more(world: World) -> None:
+    world.subject.abort()
+    world.subject.written()
+    world.subject.abort()
+    assert "idle" not in world.owner.told
+    world.subject._refuse_head()
+    assert not world.transport.written
+
+
+def test_idle_connections_outlast_those_of_kube_apiserver() -> None:
+    assert connection.Limits().idle_seconds > 90
