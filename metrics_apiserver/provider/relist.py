@@ -2,7 +2,8 @@
 
 Each distinct series query is asked once and fails alone: its last good result stays, so one broken
 rule or a Prometheus that is down empties nothing. A query that suddenly finds nothing is believed
-at the second turn only (a Prometheus that has just restarted answers with an empty database). One
+when a turn an interval later finds nothing either (a Prometheus that has just restarted answers
+with an empty database, and a failing neighbour makes turns follow each other quickly). One
 turn is `relist_once`; `run` only decides when the next is due: at the interval, soon after a
 failure, and at once when the rules or the cluster's resources change.
 """
@@ -27,6 +28,7 @@ log = logging.getLogger(__name__)
 
 FIRST_RETRY_SECONDS = 0.5
 MAX_RETRY_SECONDS = 2.0
+EMPTY_SECONDS = 30.0  # or the interval, if that is shorter, until nothing found is believed
 IN_THREAD_FROM_SERIES = 1000
 
 
@@ -43,13 +45,14 @@ class QueryState:
     Attributes:
         series: the last good result; None before the first.
         error: why the last turn failed; empty when it did not.
-        empty_turns: turns in a row that found nothing while `series` still holds something.
+        empty_since: when the first of the turns began that found nothing while `series` still holds
+            something; None when the last one did find something.
         succeeded: monotonic time of the last good turn.
     """
 
     series: set[Series] | None = None
     error: str = ""
-    empty_turns: int = 0
+    empty_since: float | None = None
     succeeded: float = 0.0
 
 
@@ -90,10 +93,12 @@ class Relister:
         self._clock = clock
         self._wall = wall
         self._rules = RuleFile(rules=(), external_rules=(), resource_rules=None, warnings=())
+        self._next_rules = self._rules
         self._queries: dict[str, QueryState] = {}
         self._wake = asyncio.Event()
         self._generation = 0
         self._seen_problems: frozenset[tuple[str, str]] = frozenset()
+        self._turn_began = 0.0
         self.snapshot: Snapshot | None = None
         self.turns = 0
         self.last_turn = 0.0
@@ -105,11 +110,12 @@ class Relister:
 
     @property
     def rules(self) -> RuleFile:
+        """Those of the turn under way; between turns, of the last one."""
         return self._rules
 
     def use(self, rules: RuleFile) -> None:
         """Takes a new rule file; it counts from the end of the next turn."""
-        self._rules = rules
+        self._next_rules = rules
         self.wake()
 
     def wake(self) -> None:
@@ -137,7 +143,10 @@ class Relister:
     async def relist_once(self) -> RelistReport:
         """One turn: asks every distinct series query, then swaps in a new Snapshot."""
         started = self._clock()
-        rules = self._rules
+        # Taken once: a turn that began by one rule file or resource table and ended by another
+        # would offer the metrics of neither.
+        rules = self._rules = self._next_rules
+        mapper = self._mapper()
         texts = dict.fromkeys(rule.series_query for rule in (*rules.rules, *rules.external_rules))
         self._queries = {text: self._queries.get(text, QueryState()) for text in texts}
         report = RelistReport()
@@ -145,7 +154,10 @@ class Relister:
         async with asyncio.TaskGroup() as group:
             for text, state in self._queries.items():
                 group.create_task(self._relist_query(text, state, start, report))
-        await self._swap(rules)
+        if mapper is not None:
+            await self._swap(rules, mapper)
+        else:
+            self._forget_series()
         self.turns += 1
         self.last_turn = self._clock()
         report.seconds = self.last_turn - started
@@ -171,17 +183,24 @@ class Relister:
             log.info("relist of a series query works again", extra={"series_query": text})
         state.error = ""
         state.succeeded = self._clock()
-        if not found and state.series:
-            state.empty_turns += 1
-            if state.empty_turns < 2:
-                return
-        state.empty_turns = 0
+        if not found and state.series and not self._is_believed(state):
+            return
+        state.empty_since = None
         state.series = found
 
-    async def _swap(self, rules: RuleFile) -> None:
-        mapper = self._mapper()
-        if mapper is None:
-            return
+    def _is_believed(self, state: QueryState) -> bool:
+        """Whether nothing has been found for long enough."""
+        if state.empty_since is None:
+            state.empty_since = self._turn_began
+        lasted = self._turn_began - state.empty_since
+        return lasted >= min(EMPTY_SECONDS, self._settings.interval_seconds)
+
+    def _forget_series(self) -> None:
+        """Found before it was known which labels count: no good result to fall back on."""
+        for state in self._queries.values():
+            state.series = None
+
+    async def _swap(self, rules: RuleFile, mapper: RESTMapper) -> None:
         known = {
             text: state.series for text, state in self._queries.items() if state.series is not None
         }
