@@ -56,6 +56,11 @@ e2e: $(STAMP) ## End-to-end tests on a real etcd, kube-apiserver and kube-contro
 	@mkdir -p $(REPORTS)
 	$(PYTEST) -q tests/e2e -o timeout=240 --junitxml=$(REPORTS)/e2e.xml
 
+.PHONY: bench
+bench: $(STAMP) ## Reads of a fleet of HPAs; PEER=<command> measures another server beside this one
+	@$(PY) -m tests.e2e.harness.binaries >/dev/null
+	@$(PY) -m tests.bench.fleet
+
 CHECKS := check-lint check-format check-types check-imports check-spelling check-docs
 
 .PHONY: check $(CHECKS)

@@ -167,7 +167,9 @@ func (g *generator) work() []float64 {
 			began = g.start.Add(time.Duration(float64(n) / g.o.rate * float64(time.Second)))
 			time.Sleep(time.Until(began))
 		}
-		if began.Sub(g.start) >= g.o.duration || n >= int64(g.o.limit) {
+		// Requests whose time is long past are not sent: the load stops by itself.
+		late := time.Since(g.start) >= g.o.duration+5*time.Second
+		if late || began.Sub(g.start) >= g.o.duration || n >= int64(g.o.limit) {
 			g.next.Add(-1)
 			return ms
 		}

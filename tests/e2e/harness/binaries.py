@@ -72,7 +72,8 @@ def _install(name: str) -> None:
         raise Missing(f"{wanted}; apt-get said: {done.stderr.decode(errors='replace')[-500:]}")
 
 
-def _go() -> str:
+def go() -> str:
+    """The Go command. Raises Missing."""
     candidates = [shutil.which("go"), "/usr/local/go/bin/go"]
     for candidate in candidates:
         if candidate is None or not os.access(candidate, os.X_OK):
@@ -121,12 +122,21 @@ def _build() -> Path:
 
 
 def _compile(folder: Path, flags: str) -> None:
-    go = _go()
+    toolchain = go()
     sys.stderr.write("building kube-apiserver and kube-controller-manager (minutes, once)\n")
     fresh = folder.with_suffix(".new")
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir()
-    command = [go, "build", "-buildvcs=false", "-ldflags", flags, "-o", f"{fresh}/", "./cmd/..."]
+    command = [
+        toolchain,
+        "build",
+        "-buildvcs=false",
+        "-ldflags",
+        flags,
+        "-o",
+        f"{fresh}/",
+        "./cmd/...",
+    ]
     done = subprocess.run(command, cwd=MODULE, env={**os.environ, "CGO_ENABLED": "0"}, check=False)
     if done.returncode:
         raise Missing("go build of tests/e2e/controlplane failed; its words stand above")

@@ -34,10 +34,10 @@ class Prometheus:
     def process(self) -> Process:
         return self._processes[self.name]
 
-    def start(self, targets: Sequence[str]) -> None:
+    def start(self, targets: Sequence[str], interval: str = "1s") -> None:
         """Writes the configuration, starts it and waits until it is ready."""
         config = {
-            "global": {"scrape_interval": "1s", "scrape_timeout": "1s"},
+            "global": {"scrape_interval": interval, "scrape_timeout": interval},
             "scrape_configs": [
                 {
                     "job_name": "world",
