@@ -142,7 +142,7 @@ class Relister:
 
     async def relist_once(self) -> RelistReport:
         """One turn: asks every distinct series query, then swaps in a new Snapshot."""
-        started = self._clock()
+        started = self._turn_began = self._clock()
         # Taken once: a turn that began by one rule file or resource table and ended by another
         # would offer the metrics of neither.
         rules = self._rules = self._next_rules

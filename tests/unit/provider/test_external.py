@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from metrics_apiserver.core import errors, selector
+from metrics_apiserver.core.model import Sample
+from metrics_apiserver.core.registry import Snapshot
+from metrics_apiserver.core.values import Tally
+from metrics_apiserver.provider.evaluate import Evaluator
+from metrics_apiserver.provider.external import ExternalProvider
+from metrics_apiserver.settings import EvaluationSettings
+from tests.fakes import snapshots
+from tests.fakes.evaluation import FakeBackend, FakeClock
+
+RULES = """\
+externalRules:
+- seriesQuery: 'queue_depth'
+  resources: {overrides: {namespace: {resource: namespace}}}
+  metricsQuery: sum(<<.Series>>{<<.LabelMatchers>>}) by (queue)
+  onNaN: NAN
+"""
+
+
+class World:
+    """A provider with all that it was given."""
+
+    def __init__(self, on_nan: str = "drop") -> None:
+        self.snapshot: Snapshot | None = snapshots.snapshot(
+            RULES.replace("NAN", on_nan), [snapshots.series("queue_depth", "namespace", "queue")]
+        )
+        self.backend = FakeBackend(
+            lambda _text: [
+                Sample({"queue": "b"}, 2.0, 0.0),
+                Sample({"queue": "a"}, 1.0, 0.0),
+                Sample({"queue": "c"}, math.nan, 0.0),
+            ]
+        )
+        self.tallies: list[tuple[str, Tally]] = []
+        evaluator = Evaluator(
+            self.backend,
+            EvaluationSettings(5.0, 10.0),
+            spawn=lambda work, _name: work.close(),
+            clock=FakeClock(),
+        )
+        self.provider = ExternalProvider(
+            lambda: self.snapshot,
+            evaluator,
+            lambda rule, tally: self.tallies.append((rule, tally)),
+        )
+
+    async def read(self, metric: str = "queue_depth", selects: str = "") -> list[str]:
+        items = await self.provider.read(metric, "prod", selector.parse(selects))
+        return [item["value"] for item in items]
+
+
+async def test_every_series_that_the_selector_picks() -> None:
+    world = World()
+    assert await world.read(selects="queue!=x") == ["1", "2"]
+    assert world.backend.asked == [
+        'sum(queue_depth{queue!="x",namespace="prod"}) by (queue)',
+    ]
+    assert world.tallies == [("externalRules[0]", Tally(nan=1))]
+
+
+async def test_equal_reads_share_one_query() -> None:
+    world = World()
+    await world.read()
+    await world.read("QUEUE_DEPTH")
+    assert len(world.backend.asked) == 1
+
+
+async def test_what_was_left_out_is_told_even_when_the_read_fails() -> None:
+    world = World("error")
+    with pytest.raises(errors.Internal, match="queue_depth: its value is NaN"):
+        await world.read()
+    assert world.tallies == [("externalRules[0]", Tally(nan=1))]
+
+
+async def test_an_error_of_prometheus_is_the_reader_s() -> None:
+    world = World()
+    world.backend.answer = errors.UpstreamTimeout("slow")
+    with pytest.raises(errors.UpstreamTimeout):
+        await world.read()
+
+
+async def test_an_unknown_metric_is_not_asked_for() -> None:
+    world = World()
+    with pytest.raises(errors.MetricNotFound):
+        await world.read("nope")
+    assert world.backend.asked == []
+
+
+async def test_before_the_cluster_is_known_reads_are_told_to_wait() -> None:
+    world = World()
+    world.snapshot = None
+    with pytest.raises(errors.Unavailable, match="not known yet"):
+        await world.read()
