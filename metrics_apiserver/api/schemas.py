@@ -18,19 +18,24 @@ _FOLDERS = {
     "external.metrics.k8s.io": "external_metrics",
     "metrics.k8s.io": "metrics",
 }
-_META = "io.k8s.apimachinery.pkg.apis.meta.v1"
-OBJECT_META = f"{_META}.ObjectMeta"
-LIST_META = f"{_META}.ListMeta"
-STATUS = f"{_META}.Status"
-LABEL_SELECTOR = f"{_META}.LabelSelector"
-LABEL_REQUIREMENT = f"{_META}.LabelSelectorRequirement"
-OBJECT_REFERENCE = "io.k8s.api.core.v1.ObjectReference"
-QUANTITY = "io.k8s.apimachinery.pkg.api.resource.Quantity"
+# Not the names of apimachinery: these hold less, and the aggregator would rename whatever differs.
+_SHARED = "io.metrics-apiserver.v1"
+OBJECT_META = f"{_SHARED}.ObjectMeta"
+LIST_META = f"{_SHARED}.ListMeta"
+STATUS = f"{_SHARED}.Status"
+LABEL_SELECTOR = f"{_SHARED}.LabelSelector"
+LABEL_REQUIREMENT = f"{_SHARED}.LabelSelectorRequirement"
+OBJECT_REFERENCE = f"{_SHARED}.ObjectReference"
+QUANTITY = f"{_SHARED}.Quantity"
 
 _TEXT: Schema = {"type": "string"}
 _TEXTS: Schema = {"type": "array", "items": _TEXT}
 _LABELS: Schema = {"type": "object", "additionalProperties": _TEXT}
-_TIME: Schema = {"type": "string", "format": "date-time"}
+_TIME: Schema = {
+    "type": "string",
+    "format": "date-time",
+    "description": "When it was so, in UTC, to the second.",
+}
 _WINDOW = "seconds over which the value was computed; absent for an instant"
 
 
@@ -153,7 +158,11 @@ def resource(ref: Ref) -> dict[str, Schema]:
         "window": {"type": "string", "description": "A duration, such as 5m0s."},
     }
     container = model_name(group, version, "ContainerMetrics")
-    containers = {"type": "array", "items": ref(container)}
+    containers = {
+        "type": "array",
+        "description": "Usage of each container, sorted by name.",
+        "items": ref(container),
+    }
     schemas = {
         container: _object(
             "Usage of one container.", {"name": _TEXT, "usage": usage}, ("name", "usage")
@@ -173,14 +182,22 @@ def resource(ref: Ref) -> dict[str, Schema]:
 
 
 def _list(ref: Ref, group: str, version: str, kind: str, item: str) -> dict[str, Schema]:
-    items = {"type": "array", "items": ref(model_name(group, version, item))}
+    items = {
+        "type": "array",
+        "description": "May be empty.",
+        "items": ref(model_name(group, version, item)),
+    }
     body = _object(f"A list of {item}.", {"metadata": ref(LIST_META), "items": items}, ("items",))
     return {model_name(group, version, kind): _kind(group, version, kind, body)}
 
 
 def _kind(group: str, version: str, kind: str, schema: Schema) -> Schema:
     """Adds what makes a schema a kind that clients look up."""
-    properties = {"kind": _TEXT, "apiVersion": _TEXT, **schema["properties"]}
+    properties = {
+        "kind": {"type": "string", "description": f"{kind}."},
+        "apiVersion": {"type": "string", "description": f"{group}/{version}."},
+        **schema["properties"],
+    }
     return {
         **schema,
         "properties": properties,
