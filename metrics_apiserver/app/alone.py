@@ -10,8 +10,9 @@ from tempfile import TemporaryDirectory
 
 from metrics_apiserver.app import identity
 from metrics_apiserver.app.backends import wall_clock
+from metrics_apiserver.app.identity import Identity
 from metrics_apiserver.app.world import World
-from metrics_apiserver.core import builtin
+from metrics_apiserver.core import builtin, errors
 from metrics_apiserver.core.config import RuleFile
 from metrics_apiserver.core.converter import ResourceConverter
 from metrics_apiserver.core.model import NAMESPACES, MappedResource
@@ -55,14 +56,15 @@ def make_world(
     """Makes an identity, writes the kubeconfig if asked, and wires the rest.
 
     Raises:
-        OSError: a file cannot be written.
+        errors.ConfigError: a file cannot be written.
     """
     directory = TemporaryDirectory(prefix="metrics-apiserver-")
-    now = dt.datetime.fromtimestamp(wall_clock(), dt.UTC)
-    own = identity.make_identity(Path(directory.name), now)
-    if settings.write_kubeconfig:
-        server = f"https://localhost:{settings.serving.port}"
-        identity.write_kubeconfig(Path(settings.write_kubeconfig), server, own)
+    try:
+        own = _make_identity(settings, Path(directory.name))
+    except OSError as error:
+        directory.cleanup()
+        fault = errors.Fault(f"cannot be written: {error}", path="--write-kubeconfig")
+        raise errors.ConfigError("command line", (fault,)) from error
     known = _Rules(rules)
     trust = AuthenticationConfig(client_ca=own.authority, generation=1)
 
@@ -81,3 +83,14 @@ def make_world(
         close=close,
         where=own.where,
     )
+
+
+def _make_identity(settings: ServeSettings, directory: Path) -> Identity:
+    address = settings.serving.bind_address
+    now = dt.datetime.fromtimestamp(wall_clock(), dt.UTC)
+    own = identity.make_identity(directory, address, now)
+    if settings.write_kubeconfig:
+        host = f"[{address}]" if ":" in address else address
+        server = f"https://{host}:{settings.serving.port}"
+        identity.write_kubeconfig(Path(settings.write_kubeconfig), server, own)
+    return own

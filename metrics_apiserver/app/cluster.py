@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
-from metrics_apiserver.app import upstream
+from metrics_apiserver.app.faults import Faults
 from metrics_apiserver.app.supervisor import Loop
 from metrics_apiserver.app.trust import FlagTrust
 from metrics_apiserver.app.world import Check, World
 from metrics_apiserver.certs import chain
+from metrics_apiserver.core import errors
 from metrics_apiserver.core.restmapper import RESTMapper
-from metrics_apiserver.kube import config
+from metrics_apiserver.kube import config, objects
 from metrics_apiserver.kube.client import KubeClient
 from metrics_apiserver.kube.discovery import MapperSource
-from metrics_apiserver.kube.objects import ObjectCache, Spawn
+from metrics_apiserver.kube.objects import PODS, ObjectCache, Spawn
 from metrics_apiserver.kube.requestheader import AuthenticationSource
 from metrics_apiserver.kube.reviews import AccessReviewer, TokenReviewer
 from metrics_apiserver.settings import ServeSettings
+
+_AUTHENTICATION = "authentication configuration"
 
 
 class _Clients:
@@ -35,59 +39,119 @@ class _Clients:
             await client.close()
 
 
+@dataclass(frozen=True, slots=True)
+class _Sources:
+    """What follows the cluster; the ConfigMap only where it is asked for."""
+
+    mapper: MapperSource
+    objects: ObjectCache
+    authentication: AuthenticationSource
+    reads_configmap: bool
+
+    def loops(self, discovery_interval_seconds: float) -> dict[str, Loop]:
+        loops: dict[str, Loop] = {
+            "discovery": lambda: self.mapper.run(discovery_interval_seconds),
+            "pod watch": self.objects.run,
+        }
+        if self.reads_configmap:
+            loops[_AUTHENTICATION] = self.authentication.run
+        return loops
+
+    def checks(self) -> dict[str, Check]:
+        checks: dict[str, Check] = {
+            "discovery": lambda: self._unless(
+                self.mapper.current is not None, "resources are not known yet", "discovery"
+            ),
+            "informer-sync": lambda: self._unless(
+                self.objects.synced(), "pods are not known yet", _watch_of(PODS.plural)
+            ),
+        }
+        if self.reads_configmap:
+            checks["authentication-configuration"] = lambda: self._unless(
+                self.authentication.synced,
+                "the authentication ConfigMap is not read yet",
+                _AUTHENTICATION,
+            )
+        return checks
+
+    def _unless(self, good: bool, reason: str, part: str) -> str | None:
+        if good:
+            return None
+        trouble = self.troubles().get(part)
+        return f"{reason}: {trouble}" if trouble else reason
+
+    def troubles(self) -> dict[str, str]:
+        found: dict[str, str] = {}
+        if self.mapper.problem is not None:
+            found["discovery"] = _said(self.mapper.problem)
+        if self.reads_configmap:
+            error = self.authentication.error
+            parts = [*self.authentication.problems, *([_said(error)] if error else [])]
+            if parts:
+                found[_AUTHENTICATION] = "; ".join(parts)
+        for state in self.objects.states():
+            if state.problem is not None:
+                why = objects.unknown(state.resource, state.problem)
+                found[_watch_of(str(state.resource.group_resource))] = _said(why)
+        return found
+
+    def watched(self) -> Mapping[str, int]:
+        return {str(s.resource.group_resource): s.objects for s in self.objects.states()}
+
+
+def _watch_of(resource: str) -> str:
+    return f"watch of {resource}"
+
+
+def _said(error: errors.Unavailable) -> str:
+    return f"{error.message} ({error.detail})" if error.detail else error.message
+
+
 def make_world(
     settings: ServeSettings,
+    faults: Faults,
     spawn: Spawn,
     on_mapper: Callable[[RESTMapper], None],
     on_trust: Callable[[], None],
-) -> World:
+) -> World | None:
     """Wires everything that a cluster gives; nothing is asked yet.
 
     Args:
         settings: what the flags say.
+        faults: takes what cannot be used: a kubeconfig, the pod's service account, a bundle.
         spawn: starts background work.
         on_mapper: told of each new resource table.
         on_trust: told when it changed whom to believe.
 
-    Raises:
-        errors.ConfigError: a kubeconfig, or the pod's service account, cannot be used.
+    Returns:
+        The surroundings; None when there were faults.
     """
     clients = _Clients()
-    lister = clients.of(settings.kube.lister_kubeconfig)
-    authentication = clients.of(settings.kube.authentication_kubeconfig)
-    authorization = clients.of(settings.kube.authorization_kubeconfig)
-    mapper = MapperSource(lister, on_change=on_mapper)
-    objects = ObjectCache(lister, spawn)
-    source = AuthenticationSource(
-        authentication, chain.parse_bundle, on_change=lambda _state: on_trust()
+    kube = settings.kube
+    lister = faults.of(lambda: clients.of(kube.lister_kubeconfig))
+    authentication = faults.of(lambda: clients.of(kube.authentication_kubeconfig))
+    authorization = faults.of(lambda: clients.of(kube.authorization_kubeconfig))
+    flagged = faults.of(lambda: FlagTrust(settings.authentication))
+    if lister is None or authentication is None or authorization is None or flagged is None:
+        return None
+    sources = _Sources(
+        MapperSource(lister, on_change=on_mapper),
+        ObjectCache(lister, spawn),
+        AuthenticationSource(
+            authentication, chain.parse_bundle, on_change=lambda _state: on_trust()
+        ),
+        not settings.authentication.skip_lookup,
     )
-    trust = FlagTrust(settings.authentication, lambda: source.current)
-    loops: dict[str, Loop] = {
-        "discovery": lambda: mapper.run(settings.kube.discovery_interval_seconds),
-        "pod watch": objects.run,
-    }
-    checks: dict[str, Check] = {
-        "discovery": lambda: _unless(mapper.current is not None, "resources are not known yet"),
-        "informer-sync": lambda: _unless(objects.synced(), "pods are not known yet"),
-    }
-    if not settings.authentication.skip_lookup:
-        loops["authentication configuration"] = source.run
-        checks["authentication-configuration"] = lambda: _unless(
-            source.synced, "the authentication ConfigMap is not read yet"
-        )
     return World(
-        mapper=lambda: mapper.current,
-        ask_mapper=mapper.ask,
-        objects=objects,
-        authentication=trust.current,
+        mapper=lambda: sources.mapper.current,
+        ask_mapper=sources.mapper.ask,
+        objects=sources.objects,
+        authentication=lambda: flagged.over(sources.authentication.current),
         tokens=TokenReviewer(authentication),
         access=AccessReviewer(authorization),
         close=clients.close,
-        loops=loops,
-        checks=checks,
-        prometheus=upstream.from_kubeconfig(settings),
+        loops=sources.loops(kube.discovery_interval_seconds),
+        checks=sources.checks(),
+        troubles=sources.troubles,
+        watched=sources.watched,
     )
-
-
-def _unless(good: bool, reason: str) -> str | None:
-    return None if good else reason

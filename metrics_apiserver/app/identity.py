@@ -36,16 +36,22 @@ class Identity:
     client: Pair
 
 
-def make_identity(directory: Path, now: dt.datetime) -> Identity:
+def make_identity(directory: Path, address: str, now: dt.datetime) -> Identity:
     """Issues everything and writes the serving pair into `directory`.
+
+    Args:
+        directory: for the serving pair.
+        address: that is listened on, named by the serving certificate beside `localhost`.
+        now: the beginning of validity.
 
     Raises:
         OSError: the directory cannot be written.
     """
     authority = issue.new_authority("metrics-apiserver-standalone", LIFETIME, now)
+    hosts = tuple(dict.fromkeys(("localhost", "127.0.0.1", "::1", address)))
     serving = issue.new_leaf(
         authority,
-        Subject("localhost", hosts=("localhost", "127.0.0.1", "::1")),
+        Subject("localhost", hosts=hosts),
         [Usage.SERVER],
         now + LIFETIME,
         now,

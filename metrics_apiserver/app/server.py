@@ -9,50 +9,29 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Callable
-from typing import TypeVar
 
 from metrics_apiserver import __version__
 from metrics_apiserver.api import door
 from metrics_apiserver.api.connection import Limits
 from metrics_apiserver.api.door import Door
 from metrics_apiserver.app import alone, backends, cluster, site, tls, upstream
+from metrics_apiserver.app.faults import Faults
 from metrics_apiserver.app.lag import LagMeter
 from metrics_apiserver.app.site import Vitals
 from metrics_apiserver.app.supervisor import Loop, Supervisor
+from metrics_apiserver.app.upkeep import Upkeep
 from metrics_apiserver.app.world import World
 from metrics_apiserver.certs.serving import ServingContext
-from metrics_apiserver.core import errors
 from metrics_apiserver.core.registry import Snapshot
 from metrics_apiserver.core.restmapper import RESTMapper
+from metrics_apiserver.prometheus.client import PrometheusClient
 from metrics_apiserver.settings import ServeSettings
 from metrics_apiserver.telemetry import Telemetry
 
 log = logging.getLogger(__name__)
 
 FINISH_SECONDS = 30.0
-WAITING_SECONDS = 30.0
 RELIST_TURN_SECONDS = 120.0  # more than the budgets of one turn's calls together
-
-T = TypeVar("T")
-
-
-class _Faults:
-    """Gathers what cannot be used, so that all of it is said at once."""
-
-    def __init__(self) -> None:
-        self.errors: list[errors.ConfigError] = []
-
-    def of(self, make: Callable[[], T]) -> T | None:
-        try:
-            return make()
-        except errors.ConfigError as error:
-            self.errors.append(error)
-            return None
-
-    def raise_any(self) -> None:
-        if self.errors:
-            raise ExceptionGroup("start refused", self.errors)
 
 
 class Server:
@@ -72,61 +51,65 @@ class Server:
         self._supervisor = Supervisor()
         self.telemetry = Telemetry()
         self.telemetry.build.labels(__version__).set(1)
-        faults = _Faults()
-        credentials = faults.of(lambda: upstream.from_kubeconfig(settings))
-        prometheus = faults.of(
-            lambda: backends.make_prometheus(settings, self.telemetry, credentials)
-        )
-        world = None if settings.standalone else faults.of(self._make_cluster)
-        if prometheus is None or (world is None and not settings.standalone):
+        faults = Faults()
+        paths = faults.of(lambda: site.make_allowed_paths(settings))
+        prometheus = self._make_prometheus(faults)
+        around = None if settings.standalone else self._make_cluster(faults)
+        if faults.errors:
+            # Nothing more is made; what can be judged without it is.
             faults.of(lambda: backends.load_rules(settings))
-            faults.of(lambda: tls.make_serving(settings, None, lambda: b""))
-            faults.raise_any()
-            raise AssertionError("unreachable: nothing is missing without a fault")
-        self._prometheus = prometheus
+            if not settings.standalone:
+                faults.of(lambda: _make_serving(settings, None))
+        self._prometheus = faults.settle(prometheus)
         self._sources = backends.make_sources(
-            settings, self.telemetry, prometheus, self._mapper, self._on_snapshot
-        )
-        faults.of(self._sources.reloader.load_first)
-        self._world = world or alone.make_world(
-            settings, lambda: self._sources.relister.rules, prometheus
-        )
-        serving = faults.of(lambda: tls.make_serving(settings, self._world.where, self._client_ca))
-        faults.raise_any()
-        if serving is None:
-            raise AssertionError("unreachable: nothing is missing without a fault")
-        self._serving: ServingContext = serving
-        self._lag = LagMeter(self.telemetry.loop_lag_seconds.set)
-        columns = backends.make_columns(
-            settings,
-            self.telemetry,
-            prometheus,
-            lambda: self._sources.relister.snapshot,
-            self._world.objects,
-            self._supervisor.spawn,
+            settings, self.telemetry, self._prometheus, self._mapper, self._on_snapshot
         )
         relister = self._sources.relister
-        vitals = Vitals(
-            is_stopping=self._stop.is_set,
-            loop_ticked=lambda: self._lag.ticked,
-            relisted=lambda: relister.turns > 0,
-            relist_overdue=self._is_relist_overdue,
-        )
-        front = faults.of(
-            lambda: site.make_front(settings, self._world, columns, vitals, self.telemetry)
-        )
-        faults.raise_any()
-        if front is None:
-            raise AssertionError("unreachable: nothing is missing without a fault")
-        self._front: site.Front = front
+        faults.of(self._sources.reloader.load_first)
+        if settings.standalone:
+            around = faults.of(
+                lambda: alone.make_world(settings, lambda: relister.rules, self._prometheus)
+            )
+        serving = faults.of(lambda: _make_serving(settings, around))
+        self._world: World = faults.settle(around)
+        self._serving = faults.settle(serving)
+        self._lag = LagMeter(self.telemetry.loop_lag_seconds.set)
+        self._upkeep = Upkeep(settings, self.telemetry, self._world, self._serving, relister)
+        gate = site.make_gate(settings, self._world, faults.settle(paths), self.telemetry)
+        probes = site.make_health(self._world, self._vitals())
+        self._front = site.make_front(settings, gate, self._make_columns(), probes, self.telemetry)
 
-    def _make_cluster(self) -> World:
+    def _make_prometheus(self, faults: Faults) -> PrometheusClient | None:
+        settings = self._settings
+        credentials = faults.of(lambda: upstream.from_kubeconfig(settings))
+        return faults.of(lambda: backends.make_prometheus(settings, self.telemetry, credentials))
+
+    def _make_cluster(self, faults: Faults) -> World | None:
         return cluster.make_world(
             self._settings,
+            faults,
             self._supervisor.spawn,
             self._on_mapper,
             # At once, so that nobody is told "ready" before the next handshake knows them.
             self._on_trust,
+        )
+
+    def _make_columns(self) -> backends.Columns:
+        return backends.make_columns(
+            self._settings,
+            self.telemetry,
+            self._prometheus,
+            lambda: self._sources.relister.snapshot,
+            self._world.objects,
+            self._supervisor.spawn,
+        )
+
+    def _vitals(self) -> Vitals:
+        return Vitals(
+            is_stopping=self._stop.is_set,
+            loop_ticked=lambda: self._lag.ticked,
+            relisted=lambda: self._sources.relister.snapshot is not None,
+            relist_overdue=self._is_relist_overdue,
         )
 
     def _mapper(self) -> RESTMapper | None:
@@ -146,10 +129,6 @@ class Server:
         relister = self._sources.relister
         limit = self._settings.relist.interval_seconds * 1.5 + RELIST_TURN_SECONDS
         return time.monotonic() - max(relister.last_turn, self._started) > limit
-
-    def _client_ca(self) -> bytes:
-        trusted = self._world.authentication()
-        return trusted.client_ca + b"\n" + trusted.requestheader_ca
 
     # --- life ------------------------------------------------------------------------------
 
@@ -171,6 +150,7 @@ class Server:
                     "error": error.strerror or str(error),
                 },
             )
+            await self._close()
             return 1
         entrance = Door(
             self._front.site,
@@ -188,18 +168,10 @@ class Server:
         host, port = listener.getsockname()[:2]
         log.info("serving", extra={"address": f"{host}:{port}", "version": __version__})
         ended = asyncio.Event()
-        loops: dict[str, Loop] = {
-            **self._world.loops,
-            "rule reload": self._sources.reloader.run,
-            "relist": self._sources.relister.run,
-            "serving certificate": lambda: self._run_serving(entrance),
-            "event loop lag": self._lag.run,
-            "waiting rules": self._run_waiting,
-        }
         try:
             async with asyncio.TaskGroup() as group:
                 door_task = group.create_task(entrance.serve(listener))
-                work = group.create_task(self._supervisor.run(loops, ended))
+                work = group.create_task(self._supervisor.run(self._loops(entrance), ended))
                 stop = group.create_task(self._stop.wait())
                 await asyncio.wait((stop, work), return_when=asyncio.FIRST_COMPLETED)
                 good = not work.done()
@@ -209,10 +181,21 @@ class Server:
                 await door_task
                 good = await work and good
         finally:
-            await self._prometheus.close()
-            await self._world.close()
+            await self._close()
         log.info("stopped", extra={"clean": good})
         return 0 if good else 1
+
+    def _loops(self, entrance: Door) -> dict[str, Loop]:
+        def count() -> None:
+            site.count_refusals(entrance, self._front.in_flight, self.telemetry)
+
+        return {
+            **self._world.loops,
+            **self._upkeep.loops(count),
+            "rule reload": self._sources.reloader.run,
+            "relist": self._sources.relister.run,
+            "event loop lag": self._lag.run,
+        }
 
     async def _drain(self, entrance: Door, *, quick: bool) -> None:
         """Readiness fails first, then answers close their connections, then nothing is taken."""
@@ -220,6 +203,10 @@ class Server:
         if not quick:
             await asyncio.sleep(self._settings.serving.drain_seconds)
         await entrance.finish(FINISH_SECONDS)
+
+    async def _close(self) -> None:
+        await self._prometheus.close()
+        await self._world.close()
 
     def _handle_signals(self) -> None:
         loop = asyncio.get_running_loop()
@@ -238,18 +225,14 @@ class Server:
         self._sources.reloader.wake()
         self._serving.reload_once()
 
-    async def _run_serving(self, entrance: Door) -> None:
-        while True:
-            self._serving.reload_once()
-            self.telemetry.certificate_expiry.set(self._serving.not_after)
-            self.telemetry.certificate_reload_ok.set(self._serving.last_reload_successful)
-            site.count_refusals(entrance, self._front.in_flight, self.telemetry)
-            await asyncio.sleep(0.5)
 
-    async def _run_waiting(self) -> None:
-        """While a rule waits for a resource, the cluster is asked for it now and then."""
-        while True:
-            await asyncio.sleep(WAITING_SECONDS)
-            snapshot = self._sources.relister.snapshot
-            if snapshot is not None and any(p.kind == "waiting" for p in snapshot.problems):
-                self._world.ask_mapper()
+def _make_serving(settings: ServeSettings, around: World | None) -> ServingContext:
+    """Serves with the pair of the surroundings or of flags, and knows whose clients they know."""
+
+    def client_ca() -> bytes:
+        if around is None:
+            return b""
+        trusted = around.authentication()
+        return trusted.client_ca + b"\n" + trusted.requestheader_ca
+
+    return tls.make_serving(settings, around.where if around is not None else None, client_ca)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from metrics_apiserver import __version__
-from metrics_apiserver.api import discovery, health, openapi, pages, routes
+from metrics_apiserver.api import authn, discovery, health, openapi, pages, routes
 from metrics_apiserver.api.authn import Authenticator
 from metrics_apiserver.api.authz import AllowedPaths, Authorizer, Memory
 from metrics_apiserver.api.door import Door
@@ -30,7 +30,7 @@ class Vitals:
     Attributes:
         is_stopping: a signal to stop has come.
         loop_ticked: monotonic time of the event loop's last turn.
-        relisted: whether a first relist was tried.
+        relisted: whether the metrics that the rules offer were looked for in the known cluster.
         relist_overdue: whether the relist loop has stopped turning.
     """
 
@@ -40,25 +40,37 @@ class Vitals:
     relist_overdue: Callable[[], bool]
 
 
-def make_gate(settings: ServeSettings, world: World) -> TwoStepGate:
-    """Authentication and authorisation as the flags say.
+def make_allowed_paths(settings: ServeSettings) -> AllowedPaths:
+    """The paths that need no permission.
 
     Raises:
-        errors.ConfigError: a path that is always allowed is none.
+        errors.ConfigError: one of them is no path.
     """
+    try:
+        return AllowedPaths(settings.authorization.always_allow_paths)
+    except ValueError as error:
+        fault = errors.Fault(str(error), path="--authorization-always-allow-paths")
+        raise errors.ConfigError("command line", (fault,)) from error
+
+
+def make_gate(
+    settings: ServeSettings, world: World, paths: AllowedPaths, telemetry: Telemetry
+) -> TwoStepGate:
+    """Authentication and authorisation as the flags say."""
     tokens = None
     if world.tokens is not None:
         tokens = TokenAuthenticator(
             world.tokens, ttl_seconds=settings.authentication.token_ttl_seconds
         )
+    known = {name: telemetry.authentications.labels(name).inc for name in authn.METHODS}
     told = settings.authorization
-    try:
-        paths = AllowedPaths(told.always_allow_paths)
-    except ValueError as error:
-        fault = errors.Fault(str(error), path="--authorization-always-allow-paths")
-        raise errors.ConfigError("command line", (fault,)) from error
     return TwoStepGate(
-        Authenticator(world.authentication, tokens, wall_clock=wall_clock),
+        Authenticator(
+            world.authentication,
+            tokens,
+            wall_clock=wall_clock,
+            observe=lambda method: known[method](),
+        ),
         Authorizer(world.access, paths, Memory(told.allowed_ttl_seconds, told.denied_ttl_seconds)),
     )
 
@@ -78,7 +90,7 @@ def make_health(world: World, vitals: Vitals) -> health.Health:
     ready: dict[str, Check] = {
         **alive,
         **world.checks,
-        "first-relist": lambda: None if vitals.relisted() else "no relist was tried yet",
+        "first-relist": lambda: None if vitals.relisted() else "no relist was done yet",
         "shutdown": lambda: "the process is shutting down" if vitals.is_stopping() else None,
     }
     return health.Health({"healthz": alive, "livez": alive, "readyz": ready})
@@ -94,21 +106,21 @@ class Front:
 
 
 def make_front(
-    settings: ServeSettings, world: World, columns: Columns, vitals: Vitals, telemetry: Telemetry
+    settings: ServeSettings,
+    gate: TwoStepGate,
+    columns: Columns,
+    probes: health.Health,
+    telemetry: Telemetry,
 ) -> Front:
-    """Everything between the Door and the providers.
-
-    Raises:
-        errors.ConfigError: from `make_gate`.
-    """
+    """Everything between the Door and the providers."""
     checks = [f"/{name}" for name in health.PATHS]
     documents = discovery.Discovery([*checks, *pages.PATHS, "/openapi/v2", "/openapi/v3"])
     in_flight = InFlight(settings.serving.max_in_flight)
     site = Site(
-        make_gate(settings, world),
+        gate,
         routes.Columns(columns.custom, columns.external, columns.resource),
         (
-            make_health(world, vitals),
+            probes,
             documents,
             openapi.OpenAPI(__version__),
             pages.Pages(__version__, telemetry.render),
@@ -141,6 +153,13 @@ def export_door(entrance: Door, in_flight: InFlight, telemetry: Telemetry) -> No
     """Gauges that are read when they are scraped."""
     telemetry.in_flight.set_function(lambda: in_flight.current)
     telemetry.connections.set_function(lambda: len(entrance.connections))
+
+
+def count_watched(world: World, telemetry: Telemetry) -> None:
+    """Brings the gauges of watched objects up to date; a kind that idled away leaves."""
+    telemetry.watched_objects.clear()
+    for resource, number in world.watched().items():
+        telemetry.watched_objects.labels(resource).set(number)
 
 
 def count_refusals(entrance: Door, in_flight: InFlight, telemetry: Telemetry) -> None:

@@ -33,7 +33,14 @@ class Supervisor:
         if self._group is None:
             work.close()
             return
-        task = self._group.create_task(self._background(work, name), name=name)
+        guarded = self._background(work, name)
+        try:
+            task = self._group.create_task(guarded, name=name)
+        except RuntimeError:
+            # The group is ending, because one of its loops has.
+            guarded.close()
+            work.close()
+            return
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -58,7 +65,8 @@ class Supervisor:
     async def _background(self, work: Coroutine[Any, Any, None], name: str) -> None:
         try:
             await work
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:
+            _reraise_if_asked_to_end(error)
             log.critical("background work failed", extra={"task": name}, exc_info=error)
             raise LoopEnded(name) from error
 
@@ -66,8 +74,16 @@ class Supervisor:
 async def _guarded(name: str, loop: Loop) -> None:
     try:
         await loop()
-    except Exception as error:
+    except (Exception, asyncio.CancelledError) as error:
+        _reraise_if_asked_to_end(error)
         log.critical("loop failed; the process ends", extra={"loop": name}, exc_info=error)
         raise LoopEnded(name) from error
     log.critical("loop ended unexpectedly; the process ends", extra={"loop": name})
     raise LoopEnded(name)
+
+
+def _reraise_if_asked_to_end(error: BaseException) -> None:
+    """A task group takes a cancelled task for one that ended well, whoever cancelled it."""
+    task = asyncio.current_task()
+    if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
+        raise error

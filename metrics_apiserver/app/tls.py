@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +11,9 @@ from metrics_apiserver.certs import files, selfmade, serving
 from metrics_apiserver.certs.pair import PairRefused
 from metrics_apiserver.certs.serving import ServingContext
 from metrics_apiserver.core import errors
-from metrics_apiserver.settings import ServeSettings
+from metrics_apiserver.settings import ServeSettings, ServingSettings
+
+log = logging.getLogger(__name__)
 
 
 def make_serving(
@@ -32,12 +35,36 @@ def make_serving(
         if told.cert_file:
             where = files.PairFiles(Path(told.cert_file), Path(told.key_file))
         elif where is None:
-            where = selfmade.ensure(Path(told.cert_dir), _hosts(told.bind_address), wall_clock())
+            where = _ensure(told)
         return ServingContext(where, policy, client_ca, wall_clock)
     except (OSError, ValueError, PairRefused) as error:
         flag = "--tls-cert-file" if told.cert_file else "--cert-dir"
         fault = errors.Fault(f"the serving pair cannot be used: {error}", path=flag)
         raise errors.ConfigError("command line", (fault,)) from error
+
+
+def renew(settings: ServeSettings, where: files.PairFiles | None) -> None:
+    """Makes a self-made pair anew when it is due; pairs that come from elsewhere are left alone.
+
+    What cannot be written now is logged: the old pair serves on, and the next call tries again.
+
+    Args:
+        settings: what the flags say.
+        where: as `make_serving` was given.
+    """
+    if settings.serving.cert_file or where is not None:
+        return
+    try:
+        _ensure(settings.serving)
+    except OSError as error:
+        log.warning(
+            "the self-made serving pair cannot be renewed",
+            extra={"directory": settings.serving.cert_dir, "error": error.strerror or str(error)},
+        )
+
+
+def _ensure(told: ServingSettings) -> files.PairFiles:
+    return selfmade.ensure(Path(told.cert_dir), _hosts(told.bind_address), wall_clock())
 
 
 def _hosts(address: str) -> tuple[str, ...]:

@@ -26,34 +26,25 @@ LOOK_SECONDS = 1.0
 class _Bundle:
     """One PEM bundle on disk; its content is empty when no file is named."""
 
-    def __init__(self, flag: str, path: str) -> None:
+    def __init__(self, path: str) -> None:
         self._path = Path(path) if path else None
         self.content = b""
-        self._fault = ""
-        if self._path is not None:
-            try:
-                self.content = self._read(self._path)
-            except (OSError, ValueError) as error:
-                fault = errors.Fault(f"cannot be used: {error}", path=f"--{flag}")
-                raise errors.ConfigError("command line", (fault,)) from error
-
-    @staticmethod
-    def _read(path: Path) -> bytes:
-        content = files.read(path)
-        chain.parse_bundle(content)
-        return content
+        self.fault = ""
+        self.look()
 
     def look(self) -> None:
+        """Takes over new content; the old stays where that cannot be used."""
         if self._path is None:
             return
         try:
-            self.content = self._read(self._path)
+            content = files.read(self._path)
+            chain.parse_bundle(content)
         except (OSError, ValueError) as error:
-            if str(error) != self._fault:
+            if self.content and str(error) != self.fault:
                 log.warning("kept the old %s: %s", self._path, error)
-            self._fault = str(error)
+            self.fault = str(error)
         else:
-            self._fault = ""
+            self.content, self.fault = content, ""
 
 
 class FlagTrust:
@@ -61,38 +52,42 @@ class FlagTrust:
 
     Args:
         settings: what the flags say.
-        base: the ConfigMap's state.
         clock: monotonic seconds.
 
     Raises:
-        errors.ConfigError: a file that a flag names cannot be used.
+        errors.ConfigError: files that flags name cannot be used.
     """
 
     def __init__(
-        self,
-        settings: AuthenticationSettings,
-        base: Callable[[], AuthenticationConfig],
-        *,
-        clock: Callable[[], float] = time.monotonic,
+        self, settings: AuthenticationSettings, *, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._settings = settings
-        self._base = base
         self._clock = clock
-        self._client = _Bundle("client-ca-file", settings.client_ca_file)
-        self._proxy = _Bundle("requestheader-client-ca-file", settings.requestheader_ca_file)
+        self._client = _Bundle(settings.client_ca_file)
+        self._proxy = _Bundle(settings.requestheader_ca_file)
+        bundles = {
+            "--client-ca-file": self._client,
+            "--requestheader-client-ca-file": self._proxy,
+        }
+        faults = [
+            errors.Fault(f"cannot be used: {bundle.fault}", path=flag)
+            for flag, bundle in bundles.items()
+            if bundle.fault
+        ]
+        if faults:
+            raise errors.ConfigError("command line", tuple(faults))
         self._looked_at = clock()
         self._merged_from: AuthenticationConfig | None = None
         self._current = AuthenticationConfig()
 
-    def current(self) -> AuthenticationConfig:
-        """The state now; its generation grows with every change."""
+    def over(self, base: AuthenticationConfig) -> AuthenticationConfig:
+        """The state now, made of the ConfigMap's; its generation grows with every change."""
         now = self._clock()
         if now - self._looked_at >= LOOK_SECONDS:
             self._looked_at = now
             self._client.look()
             self._proxy.look()
             self._merged_from = None
-        base = self._base()
         if base is not self._merged_from:
             self._merged_from = base
             merged = replace(self._merge(base), generation=self._current.generation)

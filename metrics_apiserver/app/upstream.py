@@ -25,7 +25,8 @@ def from_kubeconfig(settings: ServeSettings) -> Credentials | None:
     async def authorization(renew: bool) -> str:
         header = await identity.header()
         if renew:
-            return await identity.renew(header) or ""
+            # The same header again means that there is nothing fresher to try.
+            return await identity.renew(header) or header
         return header
 
     def ssl_context() -> ssl.SSLContext:

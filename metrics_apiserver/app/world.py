@@ -10,10 +10,17 @@ from metrics_apiserver.certs import files
 from metrics_apiserver.core.restmapper import RESTMapper
 from metrics_apiserver.kube.requestheader import AuthenticationConfig
 from metrics_apiserver.kube.reviews import AccessReviewer, TokenReviewer
-from metrics_apiserver.prometheus.credentials import Credentials
 from metrics_apiserver.provider.listing import ObjectLister
 
 Check = Callable[[], str | None]
+
+
+def _no_troubles() -> Mapping[str, str]:
+    return {}
+
+
+def _nothing_watched() -> Mapping[str, int]:
+    return {}
 
 
 @dataclass(slots=True)
@@ -26,11 +33,12 @@ class World:
         objects: names and labels of objects.
         authentication: whose certificates and headers are believed now.
         tokens, access: reviewers; None where there is no cluster to ask.
+        close: ends connections.
         loops: by name; each runs for ever.
         checks: readiness checks by name; None or the reason why not.
-        prometheus: credentials for Prometheus that come from a kubeconfig.
+        troubles: what is wrong now, by the part that has it; ready or not.
+        watched: number of objects held, by resource.
         where: the serving pair, where the surroundings bring one.
-        close: ends connections.
     """
 
     mapper: Callable[[], RESTMapper | None]
@@ -42,5 +50,6 @@ class World:
     close: Callable[[], Awaitable[None]]
     loops: Mapping[str, Loop] = field(default_factory=dict)
     checks: Mapping[str, Check] = field(default_factory=dict)
-    prometheus: Credentials | None = None
+    troubles: Callable[[], Mapping[str, str]] = _no_troubles
+    watched: Callable[[], Mapping[str, int]] = _nothing_watched
     where: files.PairFiles | None = None

@@ -162,9 +162,9 @@ class ObjectCache:
         if not reflector.synced:
             await reflector.wait(self._first_use_seconds)
             if not reflector.synced:
-                raise _unknown(resource, reflector.problem)
+                raise unknown(resource, reflector.problem)
         elif (_age(reflector, now) or 0.0) > self._stale_seconds:
-            raise _unknown(resource, reflector.problem)
+            raise unknown(resource, reflector.problem)
         return kind.store
 
     def _start(self, resource: MappedResource) -> _Kind:
@@ -205,7 +205,8 @@ def _age(reflector: Reflector, now: float) -> float | None:
     return None if reflector.last_contact is None else now - reflector.last_contact
 
 
-def _unknown(resource: MappedResource, problem: errors.KubeError | None) -> errors.Unavailable:
+def unknown(resource: MappedResource, problem: errors.KubeError | None) -> errors.Unavailable:
+    """Why names of a kind are not known, with the permission to grant where that is the reason."""
     target = resource.group_resource
     why = "kube-apiserver has not sent them yet"
     if problem is not None and problem.status == 403:
