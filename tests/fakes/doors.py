@@ -136,10 +136,10 @@ async def answer_ok(_call: Call) -> Encoded:
 async def opened(
     handler: Callable[[Call], Awaitable[Encoded]] = answer_ok,
     limits: Limits = Limits(),  # noqa: B008 - frozen
-    context: ssl.SSLContext | None = None,
+    tls: Callable[[], ssl.SSLContext] | None = None,
 ) -> AsyncIterator[Opened]:
     """Listens until the block ends, then finishes."""
-    context = context or server_context()
+    context = server_context()
     listener = door.bind("127.0.0.1", 0)
     port: int = listener.getsockname()[1]
 
@@ -147,7 +147,7 @@ async def opened(
         running.calls.append(call)
         return await handler(call)
 
-    running = Opened(Door(recorded, lambda: context, limits), port)
+    running = Opened(Door(recorded, tls or (lambda: context), limits), port)
     async with asyncio.TaskGroup() as group:
         group.create_task(running.door.serve(listener))
         try:

@@ -50,7 +50,7 @@ def test_peer_certificates_reach_the_handler(run: Run) -> None:
 
     async def scenario() -> None:
         context = doors.server_context(authority)
-        async with opened(context=context) as subject:
+        async with opened(tls=lambda: context) as subject:
             async with subject.client(leaf, middle) as client:
                 await client.get()
             (call,) = subject.calls
