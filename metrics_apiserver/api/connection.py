@@ -9,6 +9,7 @@ that repeats nothing. Bodies are never read. Uses only what RequestHandler offer
 from __future__ import annotations
 
 import asyncio
+import ssl
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -58,6 +59,8 @@ class Connection(web.RequestHandler):
 
     Attributes:
         peer: the certificates shown in the handshake, None without.
+        context: the TLS context that it was accepted under.
+        answered: it has had an answer.
         head_is_too_large: the last head was complete only after more bytes than it may have.
         remote: the peer's address, for the log.
     """
@@ -68,6 +71,8 @@ class Connection(web.RequestHandler):
         "_owner",
         "_refused_body",
         "_stall",
+        "answered",
+        "context",
         "head_is_too_large",
         "peer",
         "remote",
@@ -91,6 +96,8 @@ class Connection(web.RequestHandler):
         self._deadline: asyncio.TimerHandle | None = None
         self._stall: asyncio.TimerHandle | None = None
         self._refused_body = False
+        self.context: ssl.SSLContext | None = None
+        self.answered = False
         self.head_is_too_large = False
         self.peer: chain.PeerChain | None = None
         self.remote = ""
@@ -127,6 +134,7 @@ class Connection(web.RequestHandler):
 
     def written(self) -> None:
         """The answer is out; the connection waits for its next request."""
+        self.answered = True
         if self.transport is not None:
             self._owner.idle(self)
 

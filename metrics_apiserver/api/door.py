@@ -123,6 +123,19 @@ class Door(web.Server):
         """From now on every answer closes its connection; new ones are still served."""
         self.is_draining = True
 
+    def close_outdated(self) -> None:
+        """Closes idle connections that showed no certificate while another context was in use.
+
+        They were not asked for one by an authority that is known now, and a caller that keeps its
+        connection open would stay a stranger.
+        """
+        for connection in tuple(self._idle):
+            if connection.answered and self._is_outdated(connection):
+                connection.force_close()
+
+    def _is_outdated(self, connection: Connection) -> bool:
+        return connection.peer is None and connection.context is not self._tls()
+
     async def finish(self, timeout_seconds: float) -> None:
         """Stops accepting, lets requests in flight end, and closes every connection."""
         self.is_draining = True
@@ -135,8 +148,8 @@ class Door(web.Server):
                 await self.shutdown(timeout_seconds)
         except TimeoutError:
             _logger.warning("requests were still in flight after %s s", timeout_seconds)
-            for connection in self.connections:
-                connection.force_close()
+            for left in self.connections:
+                left.force_close()
 
     def __call__(self) -> Connection:
         return Connection(self, self, self._loop)
@@ -182,11 +195,13 @@ class Door(web.Server):
 
     async def _open(self, raw: socket.socket) -> None:
         """Shakes hands; from then on the connection lives by itself."""
+        connection = self()
+        connection.context = self._tls()
         try:
             await self._loop.connect_accepted_socket(
-                self,
+                lambda: connection,
                 raw,
-                ssl=self._tls(),
+                ssl=connection.context,
                 ssl_handshake_timeout=self.limits.handshake_seconds,
                 ssl_shutdown_timeout=_TLS_GOODBYE_SECONDS,
             )
@@ -203,6 +218,7 @@ class Door(web.Server):
         refusal = self._refuse(request, connection)
         encoded = refusal or await self._encode(request, connection)
         closes = refusal is not None or self.is_draining or "Upgrade" in request.headers
+        closes = closes or self._is_outdated(connection)
         return Answer(
             encoded,
             common_headers(request.headers),

@@ -186,12 +186,13 @@ class Server:
         return 0 if good else 1
 
     def _loops(self, entrance: Door) -> dict[str, Loop]:
-        def count() -> None:
+        def look() -> None:
+            entrance.close_outdated()
             site.count_refusals(entrance, self._front.in_flight, self.telemetry)
 
         return {
             **self._world.loops,
-            **self._upkeep.loops(count),
+            **self._upkeep.loops(look),
             "rule reload": self._sources.reloader.run,
             "relist": self._sources.relister.run,
             "event loop lag": self._lag.run,

@@ -50,16 +50,16 @@ class Upkeep:
         self._relister = relister
         self._troubles = TroubleLog(world.troubles)
 
-    def loops(self, count: Callable[[], None]) -> dict[str, Loop]:
+    def loops(self, at_door: Callable[[], None]) -> dict[str, Loop]:
         """The turns as loops, by name.
 
         Args:
-            count: brings counters up to what others counted; taken along with the certificates.
+            at_door: what the door has to do after each look at the certificates.
         """
 
         def look() -> None:
             self.look_at_certificates()
-            count()
+            at_door()
 
         return {
             "serving certificate": lambda: _every(SERVING_SECONDS, look),

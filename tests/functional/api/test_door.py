@@ -290,3 +290,33 @@ def test_wildcards_take_both_families() -> None:
                 assert listener.getsockname()[0] == expected
     with door.bind("::1", 0) as listener:
         assert listener.getsockname()[0] == "::1"
+
+
+def test_strangers_from_before_a_new_context_have_to_come_again(run: Run) -> None:
+    authority = pki.authority("front-proxy-ca")
+    leaf = pki.client(authority, "front")
+    contexts = [doors.server_context()]
+
+    async def scenario() -> None:
+        async with (
+            opened(tls=lambda: contexts[-1]) as subject,
+            subject.client(leaf) as idle,
+            subject.client(leaf) as new,
+            subject.client(leaf) as busy,
+        ):
+            await idle.get()
+            assert (await busy.get()).header("Connection") is None
+            subject.door.close_outdated()
+            contexts.append(doors.server_context(authority))
+            assert (await busy.get()).header("Connection") == "close"
+            subject.door.close_outdated()
+            assert await idle.is_closed()
+            # A request may be under way on a connection that has had no answer yet.
+            assert (await new.get()).header("Connection") == "close"
+            async with subject.client(leaf) as known:
+                await known.get()
+                contexts.append(doors.server_context(authority))
+                subject.door.close_outdated()
+                assert (await known.get()).header("Connection") is None
+
+    run(scenario())
