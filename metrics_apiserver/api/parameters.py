@@ -9,9 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from metrics_apiserver.core import errors
+from metrics_apiserver.core import errors, strconv
 
-_INT64 = re.compile(r"[+-]?\d{1,19}")
 _DURATION = re.compile(r"[+-]?(0|((\d+(\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h))+)", re.ASCII)
 _PART = re.compile(r"([\d.]+)(ns|us|µs|ms|s|m|h)", re.ASCII)
 _UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -27,7 +26,7 @@ def check(query: Mapping[str, str]) -> None:
     """
     for name in ("limit", "timeoutSeconds"):
         text = query.get(name, "")
-        if text and _INT64.fullmatch(text) is None:
+        if text and strconv.parse_int(text) is None:
             raise errors.BadRequest(f"the parameter {name} must be a whole number, not {text!r}")
 
 

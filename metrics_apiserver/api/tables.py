@@ -5,7 +5,7 @@ Pod rows sum their containers; a list without items has null columns and rows, a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from metrics_apiserver.core import quantity
@@ -16,6 +16,7 @@ _COLUMNS = (
     ("memory", "quantity", ""),
     ("Window", "duration", ""),
 )
+_UNKNOWN = "<none>"
 
 
 def build(kind: str, items: Sequence[Any], version: str) -> dict[str, Any]:
@@ -59,6 +60,11 @@ def _usage(kind: str, item: Any) -> tuple[str, str]:
     if kind == "nodes":
         return item["usage"]["cpu"], item["usage"]["memory"]
     usages = [container["usage"] for container in item["containers"]]
-    cpu = sum(quantity.parse(usage["cpu"]) for usage in usages)
-    memory = sum(quantity.parse(usage["memory"]) for usage in usages)
-    return quantity.from_float(float(cpu)), quantity.from_bytes(float(memory))
+    return _sum(usages, "cpu", quantity.from_float), _sum(usages, "memory", quantity.from_bytes)
+
+
+def _sum(usages: Sequence[Mapping[str, str]], resource: str, write: Callable[[float], str]) -> str:
+    """A pod's sum; one that misses a container would look like little use."""
+    if any(resource not in usage for usage in usages):
+        return _UNKNOWN
+    return write(float(sum(quantity.parse(usage[resource]) for usage in usages)))

@@ -54,13 +54,15 @@ def snapshot(
     mapper: RESTMapper | None = None,
     generation: int = 1,
 ) -> Snapshot:
-    """The Snapshot of a rule file whose every series query finds all of `series`."""
+    """The Snapshot of a rule file; a series query that is a name finds the series of that name.
+
+    Any other one finds all of `series`.
+    """
     rules = parse(text)
     found = tuple(series)
     queries = {rule.series_query for rule in (*rules.rules, *rules.external_rules)}
-    return registry.build(
-        rules, mapper or RESTMapper(RESOURCES), dict.fromkeys(queries, found), generation
-    )
+    by_query = {query: [one for one in found if one.name == query] or found for query in queries}
+    return registry.build(rules, mapper or RESTMapper(RESOURCES), by_query, generation)
 
 
 def series(name: str, *labels: str) -> Series:
