@@ -48,6 +48,7 @@ STATIC = (
     "undefined variable",
     "printf: ",
     "nil is not a command",
+    "complex constants are not supported",
 )
 
 OPERANDS = [".", "$", ".Series", "$.Series", ".LabelMatchers", ".GroupBy", ".GroupBySlice"]
