@@ -1,0 +1,83 @@
+{{/* How kube-apiserver trusts the server; see tls.mode in values.yaml. */}}
+{{- define "metrics-apiserver.tlsMode" -}}
+{{- $certificate := false -}}
+{{- range .Values.extraArguments }}{{ if hasPrefix "--tls-cert-file" (toString .) }}{{ $certificate = true }}{{ end }}{{ end -}}
+{{- if .Values.tls.mode -}}{{ .Values.tls.mode }}
+{{- else if .Values.certManager.enabled -}}certManager
+{{- else if .Values.tls.enable -}}values
+{{- else if .Values.tls.secret.name -}}secret
+{{- else if $certificate -}}arguments
+{{- else -}}selfManaged
+{{- end -}}
+{{- end -}}
+
+{{/* Values files that were copied whole hold comments in these places. */}}
+{{- define "metrics-apiserver.givenCA" -}}
+{{- if contains "-----BEGIN CERTIFICATE-----" (default "" .Values.tls.ca) }}{{ .Values.tls.ca }}{{ end -}}
+{{- end -}}
+
+{{- define "metrics-apiserver.servingSecretName" -}}
+{{- $mode := include "metrics-apiserver.tlsMode" . -}}
+{{- if eq $mode "secret" -}}
+{{- required "tls.mode secret needs tls.secret.name" .Values.tls.secret.name -}}
+{{- else if eq $mode "selfManaged" -}}
+{{- include "metrics-apiserver.fullname" . | trunc 50 | trimSuffix "-" }}-serving-cert
+{{- else if has $mode (list "values" "certManager") -}}
+{{- include "metrics-apiserver.fullname" . -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The Secret that is mounted; a server that keeps its pair itself reads it from the API. */}}
+{{- define "metrics-apiserver.mountedSecret" -}}
+{{- if ne (include "metrics-apiserver.tlsMode" .) "selfManaged" -}}
+{{- include "metrics-apiserver.servingSecretName" . -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "metrics-apiserver.tlsArguments" -}}
+{{- $mode := include "metrics-apiserver.tlsMode" . -}}
+{{- if eq $mode "secret" -}}
+- --tls-cert-file=/var/run/serving-cert/{{ .Values.tls.secret.certificateKey }}
+- --tls-private-key-file=/var/run/serving-cert/{{ .Values.tls.secret.privateKeyKey }}
+{{- else if has $mode (list "values" "certManager") -}}
+- --tls-cert-file=/var/run/serving-cert/tls.crt
+- --tls-private-key-file=/var/run/serving-cert/tls.key
+{{- else if eq $mode "unverified" -}}
+- --cert-dir=/tmp/cert
+{{- end -}}
+{{- end -}}
+
+{{/* The part of an APIService's spec that says what is trusted. */}}
+{{- define "metrics-apiserver.trust" -}}
+{{- $mode := include "metrics-apiserver.tlsMode" . -}}
+{{- $given := include "metrics-apiserver.givenCA" . -}}
+{{- if eq $mode "values" -}}
+{{- $_ := required "tls.enable needs tls.ca, a PEM certificate" $given -}}
+caBundle: {{ b64enc $given }}
+{{- else if eq $mode "secret" -}}
+{{- if $given -}}
+caBundle: {{ b64enc $given }}
+{{- else -}}
+{{- $secret := lookup "v1" "Secret" (include "metrics-apiserver.namespace" .) .Values.tls.secret.name -}}
+{{- $found := "" -}}
+{{- if $secret }}{{ $found = get (default dict $secret.data) .Values.tls.secret.caKey }}{{ end -}}
+caBundle: {{ required (printf "the authority of the Secret %s is not known: set tls.ca, or put it into the Secret under %s before the installation" .Values.tls.secret.name .Values.tls.secret.caKey) $found }}
+{{- end -}}
+{{- else if eq $mode "arguments" -}}
+{{- if $given -}}
+caBundle: {{ b64enc $given }}
+{{- else -}}
+insecureSkipTLSVerify: true
+{{- end -}}
+{{- else if eq $mode "unverified" -}}
+insecureSkipTLSVerify: true
+{{- end -}}
+{{- end -}}
+
+{{/* What cert-manager's injector reads, as NAMESPACE/CERTIFICATE. */}}
+{{- define "metrics-apiserver.injectFrom" -}}
+{{- if eq (include "metrics-apiserver.tlsMode" .) "certManager" -}}
+{{- $kind := ternary "cert" "root-cert" (not (empty .Values.certManager.issuerRef)) -}}
+{{ include "metrics-apiserver.namespace" . }}/{{ include "metrics-apiserver.fullname" . }}-{{ $kind }}
+{{- end -}}
+{{- end -}}
