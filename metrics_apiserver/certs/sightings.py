@@ -1,0 +1,35 @@
+"""How long a replica has seen things as they are, by its own monotonic clock.
+
+Nothing about time is written anywhere: a replica that restarts waits anew, which costs only time,
+and no two clocks are ever compared.
+"""
+
+from __future__ import annotations
+
+from metrics_apiserver.certs import rotation
+from metrics_apiserver.certs.rotation import View, Waited
+
+
+class Sightings:
+    """What the looks so far have shown without a break."""
+
+    def __init__(self) -> None:
+        self._trusted: dict[str, float] = {}
+        self._serving: bytes | None = None
+        self._serving_since = 0.0
+
+    def see(self, view: View, clock: float) -> None:
+        """Takes one look in, made at `clock` monotonic seconds."""
+        trusted = rotation.trusted_by_all(view)
+        self._trusted = {one: self._trusted.get(one, clock) for one in trusted}
+        serving = view.material.serving
+        certificate = serving.certificate if serving is not None else None
+        if certificate != self._serving:
+            self._serving, self._serving_since = certificate, clock
+
+    def waited(self, seconds: float, clock: float) -> Waited:
+        """What has been so for that long."""
+        return Waited(
+            frozenset(one for one, since in self._trusted.items() if clock - since >= seconds),
+            self._serving is not None and clock - self._serving_since >= seconds,
+        )
