@@ -15,6 +15,10 @@ def heading(text: str) -> None:
     print(f"\n{_BOLD}{text}{_PLAIN}", flush=True)
 
 
+def plain(text: str) -> None:
+    print(text, flush=True)
+
+
 def note(text: str) -> None:
     print(f"{_DIM}{text}{_PLAIN}", flush=True)
 

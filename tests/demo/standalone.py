@@ -163,12 +163,13 @@ def _number(item: Any) -> float:
     return float(text[:-1]) / 1000 if text.endswith("m") else float(text)
 
 
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
+def interrupt(_number: int, _frame: FrameType | None) -> None:
+    """A signal handler that ends a demo as Ctrl-C does."""
     raise KeyboardInterrupt
 
 
 def main() -> int:
-    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGTERM, interrupt)
     once = os.environ.get("ONCE", "") not in ("", "0")
     demo = Demo(DIRECTORY)
     try:

@@ -1,0 +1,148 @@
+"""`make demo-cluster`: a Deployment and a stock HPA on a real control plane, scaling on GPU use.
+
+The load rises and falls; what each pod's GPU shows is the load divided by the ready pods; the HPA
+keeps it near its target of 40. With ONCE=1 one rise and fall is shown; exit code 1 when the HPA did
+not follow. Everything listens on 127.0.0.1.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tests.demo import show
+from tests.demo.standalone import interrupt
+from tests.e2e.harness import binaries, polling, workload
+from tests.e2e.harness.workload import Loads
+from tests.e2e.harness.world import World, namespace
+from tests.fakes.cluster_exporter import Exporter
+from tests.fakes.cluster_kubelet import Kubelet
+
+RULES = (binaries.ROOT / "tests/e2e/rules.yaml").read_text()
+METRIC = (
+    f"/apis/custom.metrics.k8s.io/v1beta2/namespaces/{workload.NAMESPACE}/pods/*/duty_cycle_current"
+)
+TURN_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Step:
+    """A load, and the replicas that keep each pod near the target."""
+
+    load: float
+    replicas: range
+    turns: int
+
+
+STEPS = (
+    Step(30.0, range(1, 2), 12),
+    Step(300.0, range(7, 10), 30),
+    Step(120.0, range(3, 5), 25),
+    Step(30.0, range(1, 2), 25),
+)
+
+
+class Demo:
+    """The world, its workload and the table."""
+
+    def __init__(self) -> None:
+        self.world = World(binaries.ROOT / ".cache/demo-cluster")
+        self.kubelet = Kubelet(self.world.cluster, workload.NAMESPACE, workload.NODE)
+        self.loads = Loads(self.kubelet)
+        self.exporter = Exporter(self.loads.render)
+
+    def start(self) -> None:
+        """Starts everything and applies the Deployment and its HPA."""
+        show.heading("Starting")
+        self.world.start()
+        show.note(f"  kube-apiserver and kube-controller-manager on {self.world.control_plane.url}")
+        self.world.apply(
+            [namespace(workload.NAMESPACE), workload.node(), workload.deployment("gpu")]
+        )
+        self.kubelet.start()
+        prometheus = self.world.prometheus("prometheus", [self.exporter.target])
+        show.note(f"  Prometheus on {prometheus.url}")
+        polling.until("the pod's GPU is seen", lambda: prometheus.query("nvidia_gpu_duty_cycle"))
+        self.world.serve(RULES, prometheus, flags=["--query-freshness=1s"])
+        show.note(f"  metrics-apiserver on https://localhost:{self.world.server.port}, Available")
+        self.world.apply([workload.autoscaler("gpu", workload.pods_metric())])
+        show.heading("What the HPA asks")
+        show.command(f"kubectl get --raw '{METRIC}'")
+        show.answer(self.world.cluster.read(METRIC))
+
+    def follow(self, steps: Iterator[Step], *, once: bool) -> bool:
+        """Shows load, metric and replicas; False when the HPA did not reach a step's replicas."""
+        show.heading("Load, metric and replicas: the HPA holds the average at 40")
+        show.note("  time      load   per pod   ready   wanted by the HPA")
+        for step in steps:
+            self.loads.set(gpu=step.load)
+            if not self._turns(step, once=once):
+                return False
+        return True
+
+    def _turns(self, step: Step, *, once: bool) -> bool:
+        reached = False
+        for _ in range(step.turns):
+            began = time.monotonic()
+            replicas = self.world.replicas("gpu")
+            reached = replicas in step.replicas
+            self._row(step.load, replicas)
+            if once and reached:
+                return True
+            polling.hold(max(0.0, TURN_SECONDS - (time.monotonic() - began)))
+        return reached or not once
+
+    def _row(self, load: float, replicas: int) -> None:
+        ready = len(self.kubelet.ready("gpu"))
+        answer = self.world.cluster.get(METRIC)
+        values = [_number(value) for value in answer.values().values()]
+        mean = f"{sum(values) / len(values):7.1f}" if values else "      -"
+        bar = "#" * replicas
+        now = time.strftime("%H:%M:%S")
+        show.plain(f"  {now}  {load:5.0f}   {mean}   {ready:5d}   {replicas:2d} {bar}")
+
+    def close(self) -> None:
+        if self.kubelet.is_alive():
+            self.kubelet.close()
+        self.world.close()
+        self.exporter.close()
+
+
+def _number(text: str) -> float:
+    return float(text[:-1]) / 1000 if text.endswith("m") else float(text)
+
+
+def _for_ever() -> Iterator[Step]:
+    while True:
+        yield from STEPS
+
+
+def main() -> int:
+    signal.signal(signal.SIGTERM, interrupt)
+    once = os.environ.get("ONCE", "") not in ("", "0")
+    demo = Demo()
+    code = 0
+    try:
+        demo.start()
+        if not demo.follow(iter(STEPS) if once else _for_ever(), once=once):
+            show.plain("\nthe HPA did not follow the load")
+            code = 1
+        show.heading("kubectl describe hpa gpu")
+        show.plain(demo.world.kubectl("-n", workload.NAMESPACE, "describe", "hpa", "gpu"))
+    except KeyboardInterrupt:
+        show.note("\nstopped")
+    except AssertionError as error:
+        print(f"\nthe demo failed: {error}", file=sys.stderr)
+        print(f"logs are in {demo.world.directory}", file=sys.stderr)
+        code = 1
+    finally:
+        demo.close()
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
