@@ -77,7 +77,9 @@ class Server:
         self._upkeep = Upkeep(settings, self.telemetry, self._world, self._serving, relister)
         gate = site.make_gate(settings, self._world, faults.settle(paths), self.telemetry)
         probes = site.make_health(self._world, self._vitals())
-        self._front = site.make_front(settings, gate, self._make_columns(), probes, self.telemetry)
+        self._front = site.make_front(
+            settings, self._world, gate, self._make_columns(), probes, self.telemetry
+        )
 
     def _make_prometheus(self, faults: Faults) -> PrometheusClient | None:
         settings = self._settings

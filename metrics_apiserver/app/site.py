@@ -107,6 +107,7 @@ class Front:
 
 def make_front(
     settings: ServeSettings,
+    world: World,
     gate: TwoStepGate,
     columns: Columns,
     probes: health.Health,
@@ -123,7 +124,7 @@ def make_front(
             probes,
             documents,
             openapi.OpenAPI(__version__),
-            pages.Pages(__version__, telemetry.render),
+            pages.Pages(__version__, lambda: render_metrics(world, telemetry)),
         ),
         in_flight=in_flight,
         observe=_observer(telemetry),
@@ -155,11 +156,13 @@ def export_door(entrance: Door, in_flight: InFlight, telemetry: Telemetry) -> No
     telemetry.connections.set_function(lambda: len(entrance.connections))
 
 
-def count_watched(world: World, telemetry: Telemetry) -> None:
-    """Brings the gauges of watched objects up to date; a kind that idled away leaves."""
+def render_metrics(world: World, telemetry: Telemetry) -> bytes:
+    """The self-metrics, with what is counted only when somebody reads it."""
+    # Anew each time: a kind that nobody reads any more is not watched any more.
     telemetry.watched_objects.clear()
     for resource, number in world.watched().items():
         telemetry.watched_objects.labels(resource).set(number)
+    return telemetry.render()
 
 
 def count_refusals(entrance: Door, in_flight: InFlight, telemetry: Telemetry) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from metrics_apiserver.app import site, tls
+from metrics_apiserver.app import tls
 from metrics_apiserver.app.supervisor import Loop
 from metrics_apiserver.app.troubles import TroubleLog
 from metrics_apiserver.app.world import World
@@ -79,9 +79,8 @@ class Upkeep:
         tls.renew(self._settings, self._world.where)
 
     def look_around(self) -> None:
-        """Logs what began or ceased to be wrong, and counts the objects that are watched."""
+        """Logs what began or ceased to be wrong."""
         self._troubles.look_once()
-        site.count_watched(self._world, self._telemetry)
 
     def ask_for_resources(self) -> None:
         """While a rule waits for a resource, the cluster is asked for it now and then."""
