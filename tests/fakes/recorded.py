@@ -1,7 +1,7 @@
-"""A real Prometheus over recorded data, asked at one fixed moment.
+"""A real Prometheus over recorded data: a past written as blocks by promtool.
 
-The data is a generated past, written as blocks by promtool, so that nothing has to be scraped first
-and two queries at the same moment see the same samples.
+Nothing has to be scraped first. `render` generates a past that ends at `MOMENT`, where two queries
+see the same samples; `render_fixture` gives series of the conformance world any time one likes.
 """
 
 from __future__ import annotations
@@ -13,10 +13,12 @@ import urllib.parse
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import TracebackType
 
 from metrics_apiserver.core.model import QueryResult
 from metrics_apiserver.prometheus import decode, failures
-from tests.fakes import prometheus
+from tests.fakes import exposition, prometheus
+from tests.fakes.prometheus import Backend
 
 MOMENT = 1_700_000_000
 _STEP_SECONDS = 15
@@ -96,19 +98,38 @@ def _counter(chance: random.Random) -> _Value:
     return values.__getitem__
 
 
+def render_fixture(text: str, begin: int, end: int) -> str:
+    """OpenMetrics text of a fixture's series, one sample a second.
+
+    Args:
+        text: in the format of `exposition.render_fixture`; each family in lines of its own.
+        begin, end: epoch seconds; counters have their base at `begin`.
+    """
+    rows: dict[str, list[str]] = {}
+    for at in range(begin, end + 1):
+        for row in exposition.render_fixture(text, at - begin).splitlines():
+            head, _, value = row.rpartition(" ")
+            rows.setdefault(head, []).append(f"{head} {value} {at}")
+    families: dict[str, list[str]] = {}
+    for head, lines in rows.items():
+        families.setdefault(head.partition("{")[0], []).extend(lines)
+    body = (row for name, lines in families.items() for row in (f"# TYPE {name} unknown", *lines))
+    return "\n".join([*body, "# EOF", ""])
+
+
 @contextmanager
-def running(directory: Path, seed: int) -> Iterator[RecordedBackend]:
-    """A Prometheus over `render(seed)`; the directory is empty."""
-    text = directory / "recorded.om"
-    text.write_text(render(seed))
+def running(directory: Path, text: str) -> Iterator[Backend]:
+    """A Prometheus that knows what the OpenMetrics text says; the directory is empty."""
+    file = directory / "recorded.om"
+    file.write_text(text)
     command = ["promtool", "tsdb", "create-blocks-from", "openmetrics"]
-    subprocess.run([*command, str(text), str(directory / "tsdb")], check=True, capture_output=True)
+    subprocess.run([*command, str(file), str(directory / "tsdb")], check=True, capture_output=True)
     with prometheus.prometheus(directory, []) as backend:
-        asked = RecordedBackend(backend.port)
-        try:
-            yield asked
-        finally:
-            asked.close()
+        yield backend
+
+
+def is_installed() -> bool:
+    return prometheus.is_installed("prometheus") and prometheus.is_installed("promtool")
 
 
 class RecordedBackend:
@@ -134,5 +155,13 @@ class RecordedBackend:
         reader.feed(body)
         return reader.finish()
 
-    def close(self) -> None:
+    def __enter__(self) -> RecordedBackend:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self._connection.close()

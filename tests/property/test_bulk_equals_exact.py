@@ -22,7 +22,6 @@ from metrics_apiserver.core.model import Sample
 from metrics_apiserver.core.question import Question
 from metrics_apiserver.provider.evaluate import Evaluator, Proof
 from metrics_apiserver.settings import EvaluationSettings
-from tests.fakes import prometheus as backends
 from tests.fakes import recorded
 from tests.fakes.evaluation import FIELDS
 from tests.fakes.recorded import RecordedBackend
@@ -42,10 +41,14 @@ class Arena:
 
 @pytest.fixture(scope="module")
 def arena(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arena]:
-    if not (backends.is_installed("prometheus") and backends.is_installed("promtool")):
+    if not recorded.is_installed():
         pytest.skip("prometheus and promtool are not on PATH")
     directory = tmp_path_factory.mktemp("recorded")
-    with asyncio.Runner() as runner, recorded.running(directory, seed=20) as backend:
+    with (
+        asyncio.Runner() as runner,
+        recorded.running(directory, recorded.render(seed=20)) as prometheus,
+        RecordedBackend(prometheus.port) as backend,
+    ):
         yield Arena(backend, runner)
 
 
