@@ -73,27 +73,26 @@ def _serve(words: list[str]) -> int:
 
 
 def _check(words: list[str]) -> int:
-    from metrics_apiserver.core import config
+    from metrics_apiserver.provider import reload
 
+    if "--help" in words or "-h" in words:
+        print(USAGE, end="")
+        return 0
     if not words or any(word.startswith("-") for word in words):
         print("usage: metrics-apiserver check FILE...", file=sys.stderr)
         return 2
     code = 0
     for word in words:
         try:
-            text = Path(word).read_bytes()
-            rules = config.parse(text, word)
-        except OSError as error:
-            print(f"{word}: cannot read the rule file: {error.strerror}", file=sys.stderr)
-            code = 2
+            _, rules = reload.load(Path(word))
         except errors.ConfigError as error:
             print(error, file=sys.stderr)
             code = 2
-        else:
-            for warning in rules.warnings:
-                print(f"warning: {warning.render(word)}", file=sys.stderr)
-            parts = [f"{len(rules.rules)} rules", f"{len(rules.external_rules)} external rules"]
-            if rules.resource_rules is not None:
-                parts.append("resource rules")
-            print(f"{word}: good: {', '.join(parts)}")
+            continue
+        for warning in rules.warnings:
+            print(f"warning: {warning.render(word)}", file=sys.stderr)
+        parts = [f"{len(rules.rules)} rules", f"{len(rules.external_rules)} external rules"]
+        if rules.resource_rules is not None:
+            parts.append("resource rules")
+        print(f"{word}: good: {', '.join(parts)}")
     return code
