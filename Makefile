@@ -61,6 +61,11 @@ bench: $(STAMP) ## Reads of a fleet of HPAs; PEER=<command> measures another ser
 	@$(PY) -m tests.e2e.harness.binaries >/dev/null
 	@$(PY) -m tests.bench.fleet
 
+.PHONY: bench-relist
+bench-relist: $(STAMP) ## What a relist costs over 200 000 series; takes PEER too
+	@$(PY) -m tests.e2e.harness.binaries >/dev/null
+	@$(PY) -m tests.bench.relist
+
 CHECKS := check-lint check-format check-types check-imports check-spelling check-docs
 
 .PHONY: check $(CHECKS)

@@ -34,7 +34,7 @@ METRICS = ("duty_cycle", "memory_used_bytes")
 HPA_USER = "system:serviceaccount:kube-system:horizontal-pod-autoscaler"
 
 
-def _number(name: str, default: int) -> int:
+def number(name: str, default: int) -> int:
     return int(os.environ.get(name) or default)
 
 
@@ -48,7 +48,7 @@ class Fleet:
 
     @classmethod
     def from_environment(cls) -> Fleet:
-        return cls(_number("NAMESPACES", 40), _number("APPS", 25), _number("PODS", 4))
+        return cls(number("NAMESPACES", 40), number("APPS", 25), number("PODS", 4))
 
     @property
     def size(self) -> int:
@@ -133,6 +133,11 @@ def subjects() -> list[Subject]:
     return found
 
 
+def choose(subject: Subject) -> None:
+    """Makes a subject the one that the world's server starts next."""
+    os.environ["SUBJECT"] = shlex.join(subject.command)
+
+
 class Bench:
     """One world, measured under several loads and subjects."""
 
@@ -144,7 +149,7 @@ class Bench:
 
     def start(self, subject: Subject) -> float:
         """Starts a subject; seconds from its start to ready."""
-        os.environ["SUBJECT"] = shlex.join(subject.command)
+        choose(subject)
         server = self.world.server
         flags = ("--metrics-relist-interval=60s", *subject.flags)
         server.configure(RULES, self.prometheus.url, flags)
@@ -265,14 +270,14 @@ def run(world: World, fleet: Fleet, loads: Sequence[Load], say: Callable[[str], 
                 report = bench.run(load)
                 results.setdefault(subject.name, {})[load.title] = report
                 rows.append(row(subject.name, load, report, ready))
-            world.server.stop()
+            world.server.process.end()
     say(measure.table(HEAD, rows))
     for line in ratios(results):
         say(line)
 
 
 def main() -> None:
-    seconds = _number("SECONDS_EACH", 10)
+    seconds = number("SECONDS_EACH", 10)
     loads = (Load(5, seconds), Load(50, seconds), Load(50, seconds, rate=333.0))
     world = World(binaries.ROOT / ".cache/bench/fleet")
     try:

@@ -1,0 +1,125 @@
+"""What a relist costs: two broad rules over 200 000 series, this server and, with PEER, another.
+
+    make bench-relist
+    make bench-relist PEER=/path/to/adapter SERIES_NAMES=200 PODS_EACH=1000
+
+Prometheus scrapes once and then rests, so that its processor time beyond rest is the relists'.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import partial
+
+from tests.bench import fleet, measure
+from tests.bench.fleet import number, subjects
+from tests.e2e.harness import binaries, polling
+from tests.e2e.harness.prometheus import Prometheus
+from tests.e2e.harness.server import Server
+from tests.e2e.harness.world import CUSTOM, World
+from tests.fakes.cluster_exporter import Exporter
+
+INTERVAL_SECONDS = 10
+TURNS = 3
+RULES = """\
+rules:
+- seriesQuery: '{__name__=~"^broad_.*",namespace!="",pod!=""}'
+  resources: {overrides: {namespace: {resource: namespace}, pod: {resource: pod}}}
+  metricsQuery: sum(<<.Series>>{<<.LabelMatchers>>}) by (<<.GroupBy>>)
+- seriesQuery: '{__name__=~"^broad_.*",namespace!=""}'
+  resources: {overrides: {namespace: {resource: namespace}, pod: {resource: pod}}}
+  name: {as: "${0}_max"}
+  metricsQuery: max(<<.Series>>{<<.LabelMatchers>>}) by (<<.GroupBy>>)
+"""
+EMPTY = "rules: []\n"
+
+
+def series(names: int, pods: int) -> str:
+    return "".join(
+        f'broad_{name}{{namespace="team-{pod % 40}",pod="app-{pod}",node="node-{pod % 50}",'
+        f'container="main",service="app"}} 1\n'
+        for name in range(names)
+        for pod in range(pods)
+    )
+
+
+def _start(
+    world: World, server: Server, rules: str, prometheus: Prometheus, flags: list[str]
+) -> None:
+    server.configure(rules, prometheus.url, flags)
+    server.start()
+    world.wait_available(CUSTOM)
+
+
+def run(world: World, names: int, pods: int, say: Callable[[str], None]) -> None:
+    """Measures every subject and prints the table."""
+    world.start()
+    text = series(names, pods)
+    rows = []
+    with Exporter(lambda: text) as exporter:
+        prometheus = Prometheus(world.directory, world.processes, "prometheus")
+        prometheus.start([exporter.target], interval="60s")
+        count = 'count({__name__=~"^broad_.*"})'
+        polling.until("series scraped", lambda: prometheus.query(count), timeout=180.0)
+        say(f"# {names * pods} series under {names} names; {measure.machine()}")
+        for subject in subjects():
+            fleet.choose(subject)
+            relist = f"--metrics-relist-interval={INTERVAL_SECONDS}s"
+            flags = [relist, "--metrics-max-age=10m", *subject.flags]
+            _start(world, world.server, EMPTY, prometheus, flags)
+            time.sleep(5)
+            bare = measure.resident_mb(world.server.process.pid)
+            rest = _spent(prometheus, INTERVAL_SECONDS * TURNS)
+            world.server.process.end()
+            _start(world, world.server, RULES, prometheus, flags)
+            time.sleep(INTERVAL_SECONDS)
+            asked = measure.requests_answered(prometheus.url)
+            spent = _spent(prometheus, INTERVAL_SECONDS * TURNS) - rest
+            after = measure.requests_answered(prometheus.url)
+            requests = sum(after.values()) - sum(asked.values())
+            full = measure.resident_mb(world.server.process.pid)
+            listed = world.cluster.read("/apis/custom.metrics.k8s.io/v1beta1")["resources"]
+            world.server.process.end()
+            rows.append(
+                [
+                    subject.name,
+                    f"{spent / TURNS:.2f}",
+                    f"{requests / TURNS:.1f}",
+                    f"{bare:.1f}",
+                    f"{full - bare:+.1f}",
+                    str(len(listed)),
+                ]
+            )
+    head = (
+        "subject",
+        "Prometheus CPU s a relist",
+        "requests",
+        "RSS MB without",
+        "growth MB",
+        "metrics",
+    )
+    say(measure.table(head, rows))
+
+
+def _spent(prometheus: Prometheus, seconds: float) -> float:
+    before = measure.cpu_seconds(prometheus.process.pid)
+    time.sleep(seconds)
+    return measure.cpu_seconds(prometheus.process.pid) - before
+
+
+def main() -> None:
+    world = World(binaries.ROOT / ".cache/bench/relist")
+    try:
+        run(
+            world,
+            number("SERIES_NAMES", 200),
+            number("PODS_EACH", 1000),
+            partial(print, flush=True),
+        )
+    finally:
+        world.close()
+
+
+if __name__ == "__main__":
+    main()
