@@ -1,7 +1,7 @@
-"""A real Prometheus over recorded data: a past written as blocks by promtool.
+"""A real Prometheus over a generated past that ends at `MOMENT`, and questions at that moment.
 
-Nothing has to be scraped first. `render` generates a past that ends at `MOMENT`, where two queries
-see the same samples; `render_fixture` gives series of the conformance world any time one likes.
+Written as blocks by promtool, so that nothing has to be scraped first and any two queries see the
+same samples.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from types import TracebackType
 
 from metrics_apiserver.core.model import QueryResult
 from metrics_apiserver.prometheus import decode, failures
-from tests.fakes import exposition, prometheus
+from tests.fakes import prometheus
 from tests.fakes.prometheus import Backend
 
 MOMENT = 1_700_000_000
@@ -96,25 +96,6 @@ def _counter(chance: random.Random) -> _Value:
         count = 0.0 if chance.random() < 0.03 else count + chance.choice([0.0, 1.0, 7.0])
         values.append(count)
     return values.__getitem__
-
-
-def render_fixture(text: str, begin: int, end: int) -> str:
-    """OpenMetrics text of a fixture's series, one sample a second.
-
-    Args:
-        text: in the format of `exposition.render_fixture`; each family in lines of its own.
-        begin, end: epoch seconds; counters have their base at `begin`.
-    """
-    rows: dict[str, list[str]] = {}
-    for at in range(begin, end + 1):
-        for row in exposition.render_fixture(text, at - begin).splitlines():
-            head, _, value = row.rpartition(" ")
-            rows.setdefault(head, []).append(f"{head} {value} {at}")
-    families: dict[str, list[str]] = {}
-    for head, lines in rows.items():
-        families.setdefault(head.partition("{")[0], []).extend(lines)
-    body = (row for name, lines in families.items() for row in (f"# TYPE {name} unknown", *lines))
-    return "\n".join([*body, "# EOF", ""])
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import orjson
 import pytest
@@ -33,10 +34,11 @@ from metrics_apiserver.provider.resource import ResourceProvider
 from metrics_apiserver.settings import EvaluationSettings, PrometheusSettings, RelistSettings
 from tests.conformance import comparison
 from tests.conformance.comparison import Case
-from tests.fakes import recorded, snapshots
+from tests.fakes import backfill, recorded, snapshots
 from tests.fakes.listing import FakeLister, Labels
 from tests.fakes.prometheus import Backend
 
+SERIES = comparison.FOLDER / "series.prom"
 _PLURALS = {
     "Namespace": "namespaces",
     "Node": "nodes",
@@ -77,20 +79,11 @@ def objects() -> FakeLister:
 
 
 @pytest.fixture(scope="module")
-def history() -> str:
-    """What the world has shown for two minutes and will for ten more."""
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
+    """A Prometheus that has seen the world for minutes and will go on seeing it."""
     if not recorded.is_installed():
         pytest.skip("prometheus and promtool are not on PATH")
-    now = int(time.time())  # noqa: TID251 - the data has to be of now, as Prometheus tells it
-    text = (comparison.FOLDER / "series.prom").read_text()
-    return recorded.render_fixture(text, now - 120, now + 600)
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory, history: str) -> Iterator[Backend]:
-    """A Prometheus over that history."""
-    with recorded.running(tmp_path_factory.mktemp("world"), history) as backend:
-        backend.wait_for('queue_gauge{queue="a"}')
+    with backfill.running(tmp_path_factory.mktemp("world"), SERIES.read_text()) as backend:
         yield backend
 
 
@@ -276,11 +269,12 @@ async def test_a_bulk_answer_that_is_too_large_is_asked_in_slices(world: Backend
 
 
 async def test_while_prometheus_is_away_reads_fail_and_the_list_stays(
-    tmp_path_factory: pytest.TempPathFactory, history: str
+    tmp_path: Path,
 ) -> None:
     path = "/apis/custom.metrics.k8s.io/v1beta1/namespaces/prod/pods/web-0/queue_sum"
-    with recorded.running(tmp_path_factory.mktemp("away"), history) as backend:
-        backend.wait_for('queue_gauge{queue="a"}')
+    if not recorded.is_installed():
+        pytest.skip("prometheus and promtool are not on PATH")
+    with backfill.running(tmp_path, SERIES.read_text()) as backend:
         async with serving(backend.url, "broad", 0.05) as site:
             assert (await site.get(path))[0] == 200
             before = site.relister.snapshot
