@@ -31,7 +31,7 @@ def rules(
     first = next(case for case in comparison.load_cases() if case.config == config)
     polling.until("first values", partial(agrees, world, first))
     yield config
-    world.server.stop()
+    world.server.kill()
 
 
 def agrees(world: World, case: Case) -> bool:

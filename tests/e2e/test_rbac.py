@@ -41,7 +41,7 @@ def guarded(world: World) -> Iterator[World]:
         world.serve(RULES, prometheus, CUSTOM, SHORT_CACHES)
         polling.until("first values", lambda: world.cluster.get(PODS).items)
         yield world
-        world.server.stop()
+        world.server.kill()
         prometheus.process.end()
 
 
@@ -106,7 +106,7 @@ def test_without_the_delegator_only_masters_are_answered(guarded: World) -> None
 
 def test_without_the_authentication_reader_no_proxied_caller_is_known(guarded: World) -> None:
     target = shipped(guarded, "RoleBinding", "custom-metrics-auth-reader")
-    guarded.server.stop()
+    guarded.server.kill()
     with without(guarded, target):
         guarded.server.start("/livez")
         client = guarded.server.client(
@@ -129,7 +129,7 @@ def test_the_hpa_reads_by_the_shipped_binding(guarded: World) -> None:
 def test_each_rule_of_the_reader_role_is_needed(guarded: World) -> None:
     """Gives back kind after kind to a server that started without any, and reads each in turn."""
     role = shipped(guarded, "ClusterRole", "custom-metrics-resource-reader")
-    guarded.server.stop()
+    guarded.server.kill()
     guarded.cluster.apply({**role, "rules": []})
     guarded.server.start("/livez")
     rules: list[Object] = []

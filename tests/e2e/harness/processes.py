@@ -62,6 +62,13 @@ class Process:
         """Process id; 0 when it does not run."""
         return self._running.pid if self._running else 0
 
+    def ensure(self) -> None:
+        """Starts the process unless it runs: a failed test may have left it dead."""
+        if self._running is not None and self._running.poll() is not None:
+            self.end()
+        if self._running is None:
+            self.start()
+
     def exit_code(self) -> int | None:
         """The exit code of a process that ended by itself; None while it runs or never ran."""
         return self._running.poll() if self._running else None

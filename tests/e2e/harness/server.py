@@ -88,9 +88,6 @@ class Server:
 
         polling.until(f"server answers {path}", answered, seen=self.process.tail)
 
-    def stop(self) -> int:
-        """SIGTERM; returns the exit code."""
-        return self.process.end()
-
     def kill(self) -> None:
+        """SIGKILL: a drain would only cost the tests time."""
         self.process.end(signal.SIGKILL)
