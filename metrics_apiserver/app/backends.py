@@ -32,6 +32,7 @@ _PATHS = {
     "label_values": "/api/v1/label/:name/values",
     "label_names": "/api/v1/labels",
 }
+_EVALUATIONS = ("bulk", "exact", "shared", "fallback")
 
 
 def make_prometheus(
@@ -148,11 +149,10 @@ def make_columns(
             if number:
                 telemetry.samples_left_out.labels(rule, reason).inc(number)
 
+    # From the start, so that a rate knows the time before the first of a kind.
+    evaluations = {kind: telemetry.evaluations.labels(kind).inc for kind in _EVALUATIONS}
     evaluator = Evaluator(
-        prometheus,
-        settings.evaluation,
-        spawn=spawn,
-        observe=lambda kind: telemetry.evaluations.labels(kind).inc(),
+        prometheus, settings.evaluation, spawn=spawn, observe=lambda kind: evaluations[kind]()
     )
     return Columns(
         CustomProvider(snapshot, objects, evaluator, count),
