@@ -245,7 +245,7 @@ def _shown_default(flag: Flag) -> str:
 def format_value(flag: Flag, value: Any) -> str:
     """A value as one would write it on the command line."""
     if flag.kind == "duration":
-        return f"{value:g}s"
+        return f"{value / 3600:g}h" if value and value % 3600 == 0 else f"{value:g}s"
     if flag.kind in _LISTS:
         return ",".join(value)
     if flag.kind == "bool":

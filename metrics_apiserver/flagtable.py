@@ -182,6 +182,49 @@ SERVING = _group(
     ("max-connections", "int", 1024, "connections open at once"),
 )
 
+CERTIFICATES = _group(
+    "Certificates",
+    (
+        "cert-secret",
+        "string",
+        "",
+        "NAMESPACE/NAME of a Secret in which the server keeps a pair and an authority of its own",
+    ),
+    ("cert-service", "string", "", "NAME.NAMESPACE of the Service that the certificate names"),
+    (
+        "cert-apiservices",
+        "strings",
+        [],
+        "APIServices whose caBundle the server keeps, such as v1beta1.custom.metrics.k8s.io",
+    ),
+    ("cert-cluster-domain", "string", "cluster.local", "DNS domain of the cluster; may be empty"),
+    (
+        "cert-key-algorithm",
+        "string",
+        "ECDSA-P256",
+        "ECDSA-P256, ECDSA-P384, RSA-2048, RSA-3072 or RSA-4096",
+    ),
+    (
+        "cert-lifetime",
+        "duration",
+        365 * 86400.0,
+        "how long a certificate is valid; it is renewed when a third is left",
+    ),
+    (
+        "cert-ca-lifetime",
+        "duration",
+        3650 * 86400.0,
+        "how long an authority is valid; it is replaced when a third is left",
+    ),
+    (
+        "cert-overlap",
+        "duration",
+        600.0,
+        "how long an old and a new authority are trusted side by side before each next step",
+    ),
+    ("cert-interval", "duration", 30.0, "interval at which Secret and APIServices are looked at"),
+)
+
 STANDALONE = _group(
     "Standalone",
     (
@@ -241,6 +284,7 @@ TABLE: tuple[Flag, ...] = (
     *KUBERNETES,
     *AUTHENTICATION,
     *SERVING,
+    *CERTIFICATES,
     *STANDALONE,
     *LOGGING,
     *IGNORED,

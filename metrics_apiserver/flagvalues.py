@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from metrics_apiserver.certflags import SERVE_NAMES, CertificateFlags
 from metrics_apiserver.certs import ciphers
 from metrics_apiserver.core import errors
 from metrics_apiserver.core.errors import ConfigError, Fault
@@ -42,7 +43,8 @@ def build(parsed: Parsed) -> ServeSettings:
         errors.ConfigError: flags that contradict each other or cannot be; all are named.
     """
     values = {**parsed.values, **_standalone_defaults(parsed)}
-    faults = _judge(values)
+    certificates = CertificateFlags(values, SERVE_NAMES) if values["cert-secret"] else None
+    faults = [*_judge(values), *(certificates.faults() if certificates is not None else ())]
     faults += [
         Fault(f"unexpected argument {word!r}", path="arguments") for word in parsed.positional
     ]
@@ -70,6 +72,7 @@ def build(parsed: Parsed) -> ServeSettings:
         ),
         relist=RelistSettings(relist, values["metrics-max-age"] or relist),
         evaluation=EvaluationSettings(values["query-freshness"], values["prometheus-timeout"]),
+        certificates=certificates.settings() if certificates is not None else None,
         standalone=values["standalone"],
         write_kubeconfig=values["write-kubeconfig"],
         prometheus_auth_incluster=values["prometheus-auth-incluster"],
@@ -129,6 +132,16 @@ def _judge(values: dict[str, Any]) -> list[Fault]:
             values["standalone"] or not values["write-kubeconfig"],
             "write-kubeconfig",
             "has a meaning only with --standalone",
+        ),
+        (
+            not values["cert-secret"] or not (values["tls-cert-file"] or values["standalone"]),
+            "cert-secret",
+            "cannot be used together with --tls-cert-file or --standalone",
+        ),
+        (
+            values["cert-secret"] or not (values["cert-service"] or values["cert-apiservices"]),
+            "cert-secret",
+            "is needed by --cert-service and --cert-apiservices",
         ),
         (
             not values["metrics-max-age"]

@@ -216,10 +216,36 @@ class KubeSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class CertificateSettings:
+    """The pair and the authority that are kept in a Secret, and published in APIServices.
+
+    Attributes:
+        secret_namespace, secret_name: the Secret.
+        hosts: names of a pair; the first is the one that kube-apiserver asks for.
+        api_services: names of APIServices; may be empty.
+        key_algorithm: `ECDSA-P256` and so on, as `certs.issue.KeyAlgorithm` names them.
+        lifetime_seconds, authority_lifetime_seconds: of a pair and of an authority.
+        overlap_seconds: how long an old and a new authority are trusted side by side.
+        interval_seconds: between two looks at the Secret.
+    """
+
+    secret_namespace: str
+    secret_name: str
+    hosts: tuple[str, ...]
+    api_services: tuple[str, ...] = ()
+    key_algorithm: str = "ECDSA-P256"
+    lifetime_seconds: float = 365 * 86400.0
+    authority_lifetime_seconds: float = 3650 * 86400.0
+    overlap_seconds: float = 600.0
+    interval_seconds: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
 class ServeSettings:
     """Everything `serve` was told.
 
     Attributes:
+        certificates: a pair that the server keeps itself; None where it comes from elsewhere.
         standalone: no kube-apiserver; loopback only.
         write_kubeconfig: where standalone writes a kubeconfig; empty means nowhere.
         prometheus_auth_incluster, prometheus_auth_config: kubeconfig-made credentials for
@@ -237,6 +263,7 @@ class ServeSettings:
     authorization: AuthorizationSettings
     relist: RelistSettings
     evaluation: EvaluationSettings
+    certificates: CertificateSettings | None = None
     standalone: bool = False
     write_kubeconfig: str = ""
     prometheus_auth_incluster: bool = False

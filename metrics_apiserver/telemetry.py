@@ -25,6 +25,7 @@ class Telemetry:
         self._serving()
         self._upstream()
         self._state()
+        self._certificates()
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"{_PREFIX}_{name}", text, labels, registry=self.registry)
@@ -116,6 +117,31 @@ class Telemetry:
             "watched_objects", "Objects held from watches, by resource.", "resource"
         )
         self.build = self._gauge("build_info", "Constant 1, with the version.", "version")
+
+    def _certificates(self) -> None:
+        self.certificate_steps = self._counter(
+            "certificate_steps_total", "Steps of self-managed certificates taken here.", "kind"
+        )
+        self.certificate_failures = self._counter(
+            "certificate_failures_total",
+            "Turns of self-managed certificates that could not read or write.",
+        )
+        self.certificate_sync_timestamp = self._gauge(
+            "certificate_sync_timestamp_seconds",
+            "When Secret and APIServices were last seen whole; 0 where they are not managed here.",
+        )
+        self.certificate_authority_expiry = self._gauge(
+            "certificate_authority_expiry_timestamp_seconds",
+            "When the authority of self-managed certificates expires; 0 where there is none.",
+        )
+        self.certificate_authorities = self._gauge(
+            "certificate_authorities",
+            "Authorities in the Secret; more than one while one takes over from another.",
+        )
+        self.certificate_distrusting = self._gauge(
+            "certificate_distrusting_apiservices",
+            "APIServices whose caBundle does not vouch for the certificate that is served.",
+        )
 
     def render(self) -> bytes:
         """Prometheus text format."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from metrics_apiserver.app import selfmanaged
 from metrics_apiserver.app.faults import Faults
+from metrics_apiserver.app.selfmanaged import SelfManaged
 from metrics_apiserver.app.supervisor import Loop
 from metrics_apiserver.app.trust import FlagTrust
 from metrics_apiserver.app.world import Check, World
@@ -19,6 +21,7 @@ from metrics_apiserver.kube.objects import PODS, ObjectCache, Spawn
 from metrics_apiserver.kube.requestheader import AuthenticationSource
 from metrics_apiserver.kube.reviews import AccessReviewer, TokenReviewer
 from metrics_apiserver.settings import ServeSettings
+from metrics_apiserver.telemetry import Telemetry
 
 _AUTHENTICATION = "authentication configuration"
 
@@ -110,6 +113,7 @@ def _said(error: errors.Unavailable) -> str:
 def make_world(
     settings: ServeSettings,
     faults: Faults,
+    telemetry: Telemetry,
     spawn: Spawn,
     on_mapper: Callable[[RESTMapper], None],
     on_trust: Callable[[], None],
@@ -119,9 +123,10 @@ def make_world(
     Args:
         settings: what the flags say.
         faults: takes what cannot be used: a kubeconfig, the pod's service account, a bundle.
+        telemetry: takes what is counted of self-managed certificates.
         spawn: starts background work.
         on_mapper: told of each new resource table.
-        on_trust: told when it changed whom to believe.
+        on_trust: told when it changed whom to believe, or what pair to serve.
 
     Returns:
         The surroundings; None when there were faults.
@@ -142,7 +147,7 @@ def make_world(
         ),
         not settings.authentication.skip_lookup,
     )
-    return World(
+    world = World(
         mapper=lambda: sources.mapper.current,
         ask_mapper=sources.mapper.ask,
         objects=sources.objects,
@@ -154,4 +159,26 @@ def make_world(
         checks=sources.checks(),
         troubles=sources.troubles,
         watched=sources.watched,
+    )
+    told = settings.certificates
+    if told is None:
+        return world
+    kept = faults.of(lambda: SelfManaged(told, authentication, telemetry, on_trust))
+    return _with_certificates(world, kept) if kept is not None else None
+
+
+def _with_certificates(world: World, kept: SelfManaged) -> World:
+    """The surroundings of a server that keeps its pair in a Secret."""
+
+    async def close() -> None:
+        await world.close()
+        await kept.close()
+
+    return replace(
+        world,
+        close=close,
+        loops={**world.loops, selfmanaged.PART: kept.keeper.run},
+        checks={**world.checks, selfmanaged.PART: kept.check},
+        troubles=lambda: {**world.troubles(), **kept.troubles()},
+        where=kept.where,
     )

@@ -90,6 +90,7 @@ class Server:
         return cluster.make_world(
             self._settings,
             faults,
+            self.telemetry,
             self._supervisor.spawn,
             self._on_mapper,
             # At once, so that nobody is told "ready" before the next handshake knows them.

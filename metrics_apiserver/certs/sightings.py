@@ -1,7 +1,7 @@
 """How long a replica has seen things as they are, by its own monotonic clock.
 
-Nothing about time is written anywhere: a replica that restarts waits anew, which costs only time,
-and no two clocks are ever compared.
+Nothing about time is written anywhere: a replica that restarts, or that could not look for a while,
+waits anew, which costs only time, and no two clocks are ever compared.
 """
 
 from __future__ import annotations
@@ -11,15 +11,24 @@ from metrics_apiserver.certs.rotation import View, Waited
 
 
 class Sightings:
-    """What the looks so far have shown without a break."""
+    """What the looks so far have shown without a break.
 
-    def __init__(self) -> None:
+    Args:
+        longest_gap: seconds between two looks after which nothing counts as seen before.
+    """
+
+    def __init__(self, longest_gap: float) -> None:
+        self._longest_gap = longest_gap
+        self._last = 0.0
         self._trusted: dict[str, float] = {}
         self._serving: bytes | None = None
         self._serving_since = 0.0
 
     def see(self, view: View, clock: float) -> None:
         """Takes one look in, made at `clock` monotonic seconds."""
+        if clock - self._last > self._longest_gap:
+            self._trusted, self._serving = {}, None
+        self._last = clock
         trusted = rotation.trusted_by_all(view)
         self._trusted = {one: self._trusted.get(one, clock) for one in trusted}
         serving = view.material.serving
