@@ -131,8 +131,8 @@ def configure(verbosity: int, form: str, stream: TextIO | None = None) -> LossyH
     """Sets up the root logger.
 
     Args:
-        verbosity: klog's number: below 4 notable events only, from 4 on everything of ours, from 8
-            on also what the libraries say.
+        verbosity: klog's number: below 4 notable events only, from 4 on everything of ours but
+            the queries, from 6 on these too, from 8 on also what the libraries say.
         form: `text` or `json`.
         stream: standard error by default.
     """
@@ -143,4 +143,6 @@ def configure(verbosity: int, form: str, stream: TextIO | None = None) -> LossyH
     root.setLevel(logging.DEBUG if verbosity >= 8 else logging.WARNING)
     ours = logging.getLogger("metrics_apiserver")
     ours.setLevel(logging.DEBUG if verbosity >= 4 else logging.INFO)
+    queries = logging.getLogger("metrics_apiserver.provider.queries")
+    queries.setLevel(logging.DEBUG if verbosity >= 6 else logging.INFO)
     return handler

@@ -23,6 +23,7 @@ from metrics_apiserver.core.question import Question
 from metrics_apiserver.provider import bulk
 from metrics_apiserver.provider.bulk import MAX_HELD_SAMPLES, Answer, Backend, BySelf, Group
 from metrics_apiserver.provider.exact import ExactEvaluator
+from metrics_apiserver.provider.queries import ToldBackend
 from metrics_apiserver.settings import EvaluationSettings
 
 __all__ = ["Backend", "BySelf", "Evaluator", "Spawn"]
@@ -56,7 +57,8 @@ class Evaluator:
         clock: Callable[[], float] = time.monotonic,
         prove: Proof = question.prove_bulk,
     ) -> None:
-        self._backend = backend
+        told = ToldBackend(backend, clock)
+        self._backend = told
         self._settings = settings
         self._spawn = spawn
         self._observe = observe
@@ -65,7 +67,7 @@ class Evaluator:
         self._groups: OrderedDict[Question, Group] = OrderedDict()
         self._held = 0
         self._refreshes: SingleFlight[Question, Answer] = SingleFlight()
-        self._exact = ExactEvaluator(backend, settings, observe=observe, clock=clock)
+        self._exact = ExactEvaluator(told, settings, observe=observe, clock=clock)
 
     def why_exact(self, asked: Question) -> str | None:
         """None where the question is evaluated in bulk; else the reason why not."""

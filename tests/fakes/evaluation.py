@@ -33,6 +33,7 @@ class FakeBackend:
     Attributes:
         answer: gives the samples of a query, or raises; or the error to raise, whatever is asked.
         kind: of the results.
+        warnings: of the results.
         asked, timeouts: of every query, in order.
         gate: queries wait for it, so that a test decides when they end; open at first.
         running: queries that wait now.
@@ -46,6 +47,7 @@ class FakeBackend:
     ) -> None:
         self.answer = answer
         self.kind = kind
+        self.warnings: tuple[str, ...] = ()
         self.asked: list[str] = []
         self.timeouts: list[float] = []
         self.gate = asyncio.Event()
@@ -63,4 +65,4 @@ class FakeBackend:
             self.running -= 1
         if isinstance(self.answer, Exception):
             raise self.answer
-        return QueryResult(self.kind, list(self.answer(text)))
+        return QueryResult(self.kind, list(self.answer(text)), self.warnings)

@@ -12,17 +12,18 @@ import pytest
 
 from metrics_apiserver import logs
 
+QUERIES = "metrics_apiserver.provider.queries"
 EVIL = 'a\nb\r\x1b[31mred\x07\x00\u2028\u0085\u009b1m"q" \\ end'
 
 
 @pytest.fixture(autouse=True)
 def restored_logging() -> Iterator[None]:
-    root, ours = logging.getLogger(), logging.getLogger("metrics_apiserver")
-    before = (root.handlers[:], root.level, ours.level)
+    loggers = [logging.getLogger(name) for name in ("", "metrics_apiserver", QUERIES)]
+    handlers, levels = loggers[0].handlers[:], [logger.level for logger in loggers]
     yield
-    root.handlers[:] = before[0]
-    root.setLevel(before[1])
-    ours.setLevel(before[2])
+    loggers[0].handlers[:] = handlers
+    for logger, level in zip(loggers, levels, strict=True):
+        logger.setLevel(level)
 
 
 def write(form: str, message: str, *arguments: object, **extra: object) -> str:
@@ -102,18 +103,20 @@ def test_levels(level: int, shown: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("verbosity", "ours", "libraries"),
+    ("verbosity", "ours", "queries", "libraries"),
     [
-        (0, logging.INFO, logging.WARNING),
-        (3, logging.INFO, logging.WARNING),
-        (4, logging.DEBUG, logging.WARNING),
-        (8, logging.DEBUG, logging.DEBUG),
-        (10, logging.DEBUG, logging.DEBUG),
+        (0, logging.INFO, logging.INFO, logging.WARNING),
+        (3, logging.INFO, logging.INFO, logging.WARNING),
+        (4, logging.DEBUG, logging.INFO, logging.WARNING),
+        (6, logging.DEBUG, logging.DEBUG, logging.WARNING),
+        (8, logging.DEBUG, logging.DEBUG, logging.DEBUG),
+        (10, logging.DEBUG, logging.DEBUG, logging.DEBUG),
     ],
 )
-def test_verbosity(verbosity: int, ours: int, libraries: int) -> None:
+def test_verbosity(verbosity: int, ours: int, queries: int, libraries: int) -> None:
     logs.configure(verbosity, "text", io.StringIO())
     assert logging.getLogger("metrics_apiserver.api").getEffectiveLevel() == ours
+    assert logging.getLogger(QUERIES).getEffectiveLevel() == queries
     assert logging.getLogger("aiohttp").getEffectiveLevel() == libraries
 
 
