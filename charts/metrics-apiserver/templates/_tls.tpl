@@ -81,3 +81,24 @@ insecureSkipTLSVerify: true
 {{ include "metrics-apiserver.namespace" . }}/{{ include "metrics-apiserver.fullname" . }}-{{ $kind }}
 {{- end -}}
 {{- end -}}
+
+{{/* How Prometheus verifies the server that it sends its token to. The authority must lie in a Secret
+     of the ServiceMonitor's own namespace. */}}
+{{- define "metrics-apiserver.scrapeTLS" -}}
+{{- $mode := include "metrics-apiserver.tlsMode" . -}}
+{{- $namespace := include "metrics-apiserver.namespace" . -}}
+{{- if .Values.serviceMonitor.tlsConfig -}}
+{{- toYaml .Values.serviceMonitor.tlsConfig -}}
+{{- else if has $mode (list "arguments" "unverified") -}}
+insecureSkipVerify: true
+{{- else -}}
+{{- if ne $namespace (default $namespace .Values.serviceMonitor.namespace) -}}
+{{- fail "serviceMonitor.namespace is not that of the server, where its authority is: set serviceMonitor.tlsConfig" -}}
+{{- end -}}
+serverName: {{ include "metrics-apiserver.fullname" . }}.{{ $namespace }}.svc
+ca:
+  secret:
+    name: {{ include "metrics-apiserver.servingSecretName" . }}
+    key: {{ ternary .Values.tls.secret.caKey "ca.crt" (eq $mode "secret") }}
+{{- end -}}
+{{- end -}}

@@ -1,0 +1,53 @@
+"""Files that must stand in two places: a chart and a kustomization read nothing outside themselves.
+
+`python -m tests.copies` writes each copy anew from its original in `config/`; a test compares.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+CHART = ROOT / "charts/metrics-apiserver/files"
+COMPONENT = ROOT / "manifests/components/monitoring"
+PACKS = ("alibaba-gpu", "dcgm", "http-requests", "prometheus-adapter-defaults", "resource-rules")
+
+
+def copies() -> dict[Path, str]:
+    """What each copy must hold."""
+    packs = {
+        CHART / f"rules/{pack}.yaml": (ROOT / f"config/{pack}.yaml").read_text() for pack in PACKS
+    }
+    alerts = (ROOT / "config/monitoring/alerts.yaml").read_text()
+    dashboard = (ROOT / "config/monitoring/dashboard.json").read_text()
+    return {
+        **packs,
+        CHART / "monitoring/alerts.yaml": alerts,
+        CHART / "monitoring/dashboard.json": dashboard,
+        COMPONENT / "dashboard.json": dashboard,
+        COMPONENT / "prometheus-rule.yaml": _prometheus_rule(alerts),
+    }
+
+
+def _prometheus_rule(alerts: str) -> str:
+    head = {
+        "apiVersion": "monitoring.coreos.com/v1",
+        "kind": "PrometheusRule",
+        "metadata": {"name": "custom-metrics-apiserver", "namespace": "monitoring"},
+        "spec": yaml.safe_load(alerts),
+    }
+    shown = yaml.safe_dump(head, sort_keys=False, width=100, allow_unicode=True)
+    return f"# The alerts of config/monitoring/alerts.yaml, for the Prometheus Operator.\n{shown}"
+
+
+def write() -> None:
+    """Renews every copy."""
+    for path, text in copies().items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+
+if __name__ == "__main__":
+    write()

@@ -1,0 +1,142 @@
+"""Alerts and dashboard speak of metrics that the server has, and scraping verifies the server."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from metrics_apiserver.core import promql
+from metrics_apiserver.telemetry import Telemetry
+from tests import copies, helm
+from tests.helm import ROOT, Object, Refused
+
+ALERTS = ROOT / "config/monitoring/alerts.yaml"
+DASHBOARD = json.loads((ROOT / "config/monitoring/dashboard.json").read_text())
+OWN_METRIC = re.compile(r"\b(?:metrics_apiserver|prometheus_adapter)_\w+")
+MATCHED_LABEL = re.compile(r"(\w+)\s*(?:=~|!~|!=|=)\s*\"")
+FOREIGN_LABELS = {"job", "pod", "instance", "name", "le"}
+
+
+def alerts() -> list[Object]:
+    found: list[Object] = yaml.safe_load(ALERTS.read_text())["groups"][0]["rules"]
+    return found
+
+
+def expressions() -> list[str]:
+    panels = [target["expr"] for panel in DASHBOARD["panels"] for target in panel["targets"]]
+    return [one["expr"] for one in alerts()] + panels
+
+
+def self_metrics() -> dict[str, set[str]]:
+    """Every series name with its labels."""
+    telemetry = Telemetry()
+    found: dict[str, set[str]] = {}
+    for metric in vars(telemetry).values():
+        if name := getattr(metric, "_name", None):
+            for end in ("", "_total", "_bucket", "_sum", "_count"):
+                found[name + end] = set(metric._labelnames)
+    return found
+
+
+@pytest.mark.parametrize("expression", expressions())
+def test_an_expression_is_promql_over_self_metrics(expression: str) -> None:
+    plain = expression.replace("$__rate_interval", "5m")
+    promql.validate(plain)
+    known = self_metrics()
+    used = set(OWN_METRIC.findall(plain))
+    assert used <= known.keys()
+    if used:
+        labels = set.union(*(known[name] for name in used))
+        assert set(MATCHED_LABEL.findall(plain)) <= labels | FOREIGN_LABELS
+
+
+def test_promtool_takes_the_alerts() -> None:
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        pytest.skip("promtool is not on PATH")
+    command = [promtool, "check", "rules", "--lint-fatal", str(ALERTS)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    # One alert with two severities is on purpose; nothing else may be found.
+    assert done.returncode == 0 or "duplicate" in done.stdout + done.stderr, done
+
+
+def test_every_alert_says_what_and_why() -> None:
+    for one in alerts():
+        assert one["labels"]["severity"] in {"critical", "warning", "info"}
+        assert one["annotations"].keys() == {"summary", "description"}
+
+
+@pytest.mark.parametrize("path", copies.copies(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_copies_are_up_to_date(path: Path) -> None:
+    assert path.read_text() == copies.copies()[path], "run `python -m tests.copies`"
+
+
+def test_the_rule_of_the_operator_has_every_alert_but_those_disabled() -> None:
+    rule = {"enabled": True, "disabled": ["MetricsAPIServerAbsent"]}
+    (found,) = [
+        one for one in helm.render({"prometheusRule": rule}) if one["kind"] == "PrometheusRule"
+    ]
+    (group,) = found["spec"]["groups"]
+    assert group["rules"] == [one for one in alerts() if one["alert"] not in rule["disabled"]]
+
+
+def test_grafana_finds_the_dashboard() -> None:
+    objects = helm.render({"grafanaDashboard": {"enabled": True}})
+    (found,) = [one for one in objects if one["metadata"]["name"].endswith("-dashboard")]
+    assert found["metadata"]["labels"]["grafana_dashboard"] == "1"
+    assert json.loads(found["data"]["metrics-apiserver.json"]) == DASHBOARD
+
+
+def monitor(values: dict[str, Any]) -> Object:
+    (found,) = [one for one in helm.render(values) if one["kind"] == "ServiceMonitor"]
+    spec: Object = found["spec"]
+    return spec
+
+
+CA = "-----BEGIN CERTIFICATE-----\nbm8=\n-----END CERTIFICATE-----\n"
+NAME = "release-metrics-apiserver"
+
+
+@pytest.mark.parametrize(
+    ("values", "secret", "key"),
+    [
+        ({}, f"{NAME}-serving-cert", "ca.crt"),
+        ({"certManager": {"enabled": True}}, NAME, "ca.crt"),
+        ({"tls": {"ca": CA, "secret": {"name": "pair", "caKey": "root.crt"}}}, "pair", "root.crt"),
+        ({"tls": {"enable": True, "ca": CA, "certificate": "c", "key": "k"}}, NAME, "ca.crt"),
+    ],
+    ids=str,
+)
+def test_a_scrape_verifies_the_server(values: dict[str, Any], secret: str, key: str) -> None:
+    (endpoint,) = monitor({**values, "serviceMonitor": {"enabled": True}})["endpoints"]
+    assert endpoint["scheme"] == "https"
+    assert endpoint["tlsConfig"] == {
+        "serverName": f"{NAME}.monitoring.svc",
+        "ca": {"secret": {"name": secret, "key": key}},
+    }
+
+
+def test_a_monitor_elsewhere_needs_an_authority_there() -> None:
+    there = {"enabled": True, "namespace": "elsewhere"}
+    with pytest.raises(Refused, match=r"set serviceMonitor\.tlsConfig"):
+        monitor({"serviceMonitor": there})
+    settings = {"insecureSkipVerify": True}
+    (endpoint,) = monitor({"serviceMonitor": {**there, "tlsConfig": settings}})["endpoints"]
+    assert endpoint["tlsConfig"] == settings
+
+
+def test_prometheus_gets_the_right_to_read_metrics() -> None:
+    account = {"name": "prometheus-k8s", "namespace": "observability"}
+    settings = {"enabled": True, "prometheusServiceAccount": account}
+    objects = helm.render({"serviceMonitor": settings})
+    (role,) = [one for one in objects if one["metadata"]["name"] == f"{NAME}-scrape"][:1]
+    assert role["rules"] == [{"nonResourceURLs": ["/metrics"], "verbs": ["get"]}]
+    binding = [one for one in objects if one["metadata"]["name"] == f"{NAME}-scrape"][1]
+    assert binding["subjects"] == [{"kind": "ServiceAccount", **account}]
