@@ -19,6 +19,7 @@ metrics-apiserver serves custom, external and resource metrics from Prometheus t
 Usage:
   metrics-apiserver [serve] --config=FILE [flags]   run the server
   metrics-apiserver check FILE...                   judge rule files; exit code 2 on a fault
+  metrics-apiserver exporter [flags]                run the NVML exporter (extra [gpu])
   metrics-apiserver version                         print the version
 
 `metrics-apiserver serve --help` lists the flags.
@@ -52,6 +53,8 @@ def _run(command: str, words: list[str]) -> int:
         return _serve(words)
     if command == "check":
         return _check(words)
+    if command == "exporter":
+        return _exporter(words)
     if command == "version":
         print(f"metrics-apiserver {__version__}")
         return 0
@@ -70,6 +73,13 @@ def _serve(words: list[str]) -> int:
     from metrics_apiserver import app
 
     return app.run(settings)
+
+
+def _exporter(words: list[str]) -> int:
+    # Imported late: what the exporter needs is in the extra [gpu] only.
+    from metrics_apiserver.exporter import cli as exporter
+
+    return exporter.main(words)
 
 
 def _check(words: list[str]) -> int:

@@ -1,0 +1,63 @@
+"""Device ids as device plugins advertise them, and which unit each one means.
+
+NVIDIA's plugin: a UUID, with `::n` for the slots of a shared one. GKE's: `nvidia0`, `nvidia0/gi1`,
+with `/vgpu2` for slots. CDI names are read after their `=`. A bare number is an NVML index.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+
+from metrics_apiserver.exporter.model import Unit
+
+_GKE = re.compile(r"nvidia(\d{1,4})(?:/gi(\d{1,4}))?(?:/vgpu\d{1,6})?")
+_GKE_SLOT = re.compile(r"/vgpu\d{1,6}$")
+_LEGACY_MIG = re.compile(r"MIG-(GPU-[^/]+)/(\d{1,4})/(\d{1,4})")
+_INDEX = re.compile(r"\d{1,4}")
+
+
+def base_of(device_id: str) -> str:
+    """The id of the whole: without the number of the slot."""
+    name = device_id.rpartition("=")[2].partition("::")[0]
+    return _GKE_SLOT.sub("", name) if name.startswith("nvidia") else name
+
+
+def is_slot(device_id: str) -> bool:
+    """Whether the id is one of several that stand for the same unit."""
+    return base_of(device_id) != device_id.rpartition("=")[2]
+
+
+class Units:
+    """Finds units by what a plugin calls them.
+
+    Args:
+        units: of the last tick.
+    """
+
+    def __init__(self, units: Iterable[Unit]) -> None:
+        self._by_uuid: dict[str, Unit] = {unit.uuid: unit for unit in units}
+        gpus = [unit for unit in self._by_uuid.values() if not unit.parent]
+        parts = [unit for unit in self._by_uuid.values() if unit.parent]
+        self._by_index: Mapping[int, Unit] = {unit.index: unit for unit in gpus}
+        self._by_minor = {unit.minor: unit for unit in gpus if unit.minor is not None}
+        self._by_gi = {(unit.minor, unit.gi): unit for unit in parts}
+        self._by_place = {(unit.parent, unit.gi, unit.ci): unit for unit in parts}
+
+    def __contains__(self, uuid: str) -> bool:
+        return uuid in self._by_uuid
+
+    def find(self, device_id: str) -> Unit | None:
+        """The unit of a base id, or None: not here, or of a shape nobody documented."""
+        if (unit := self._by_uuid.get(device_id)) is not None:
+            return unit
+        if match := _LEGACY_MIG.fullmatch(device_id):
+            return self._by_place.get((match[1], int(match[2]), int(match[3])))
+        if match := _GKE.fullmatch(device_id):
+            minor = int(match[1])
+            if match[2] is not None:
+                return self._by_gi.get((minor, int(match[2])))
+            return self._by_minor.get(minor)
+        if _INDEX.fullmatch(device_id):
+            return self._by_index.get(int(device_id))
+        return None

@@ -1,0 +1,211 @@
+"""The kubelet's pod-resources service on its socket: which container was given which device ids.
+
+Only the three messages that matter are read, by number (k8s.io/kubelet, podresources/v1/api.proto).
+A kubelet that knows only v1alpha1 is asked that way. The service allows all its clients together
+100 calls a second, so it is polled seldom, and one turn makes two calls.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+
+from metrics_apiserver.exporter.attribution import wire
+from metrics_apiserver.exporter.attribution.deviceids import base_of
+
+_TIMEOUT_SECONDS = 10.0
+_MAX_BYTES = 16 << 20
+_OPTIONS = (
+    # grpc-core would send the socket's escaped path as :authority, which strict servers refuse.
+    ("grpc.default_authority", "localhost"),
+    ("grpc.max_receive_message_length", _MAX_BYTES),
+    ("grpc.enable_http_proxy", 0),
+)
+_SERVICES = ("v1.PodResourcesLister", "v1alpha1.PodResourcesLister")
+_NVIDIA = ("nvidia.com/gpu", "nvidia.com/gpu.shared")
+_NVIDIA_MIG = "nvidia.com/mig-"
+DRA_DRIVER = "gpu.nvidia.com"
+
+
+class Unavailable(Exception):
+    """The kubelet gave no answer that can be used.
+
+    Attributes:
+        reason: a short word for a metric.
+    """
+
+    def __init__(self, reason: str, text: str) -> None:
+        super().__init__(text)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A device that a container was given through a ResourceClaim."""
+
+    pool: str
+    device: str
+    cdi_names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What one container was given."""
+
+    namespace: str
+    pod: str
+    container: str
+    device_ids: tuple[str, ...] = ()
+    claimed: tuple[Claimed, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One look.
+
+    Attributes:
+        slots: base device id -> how many ids the plugin advertises for it; None where the kubelet
+            does not say.
+    """
+
+    grants: tuple[Grant, ...]
+    slots: Mapping[str, int] | None
+
+
+class Client:
+    """Asks the kubelet; every look dials anew, since the kubelet makes its socket anew.
+
+    Args:
+        resource_names: accepted beside NVIDIA's.
+    """
+
+    def __init__(self, socket: Path, resource_names: frozenset[str] = frozenset()) -> None:
+        self._target = f"unix:{socket}"
+        self._names = resource_names | frozenset(_NVIDIA)
+        self._service = _SERVICES[0]
+
+    def look(self) -> Answer:
+        """Blocks for up to two timeouts.
+
+        Raises:
+            Unavailable: no socket, no service, too many calls, or an answer that does not parse.
+        """
+        with grpc.insecure_channel(self._target, options=_OPTIONS) as channel:
+            listed = self._list(channel)
+            try:
+                allocatable = self._call(channel, "GetAllocatableResources")
+            except grpc.RpcError as error:
+                if _code(error) is not grpc.StatusCode.UNIMPLEMENTED:
+                    raise _unavailable(error) from None
+                allocatable = None
+        try:
+            grants = tuple(self._grants(listed))
+            slots = None if allocatable is None else self._slots(allocatable)
+        except wire.Malformed as fault:
+            raise Unavailable("decode", f"the kubelet's answer does not parse: {fault}") from None
+        return Answer(grants, slots)
+
+    def _list(self, channel: grpc.Channel) -> bytes:
+        for service in (self._service, *_SERVICES):
+            try:
+                answer = self._call(channel, "List", service)
+            except grpc.RpcError as error:
+                if _code(error) is not grpc.StatusCode.UNIMPLEMENTED:
+                    raise _unavailable(error) from None
+            else:
+                self._service = service
+                return answer
+        raise Unavailable("unimplemented", "the kubelet serves no pod resources")
+
+    def _call(self, channel: grpc.Channel, method: str, service: str | None = None) -> bytes:
+        ask: Callable[..., bytes] = channel.unary_unary(
+            f"/{service or self._service}/{method}",
+            request_serializer=bytes,
+            response_deserializer=bytes,
+        )
+        return ask(b"", timeout=_TIMEOUT_SECONDS)
+
+    def _is_gpu(self, resource: str) -> bool:
+        return resource in self._names or resource.startswith(_NVIDIA_MIG)
+
+    def _slots(self, data: bytes) -> dict[str, int]:
+        """AllocatableResourcesResponse: devices=1."""
+        ids = (
+            device
+            for number, content in wire.fields(data)
+            if number == 1
+            for device in self._device_ids(content)
+        )
+        return dict(Counter(base_of(device) for device in ids))
+
+    def _device_ids(self, data: bytes) -> tuple[str, ...]:
+        """ContainerDevices: resource_name=1, device_ids=2."""
+        found = list(wire.fields(data))
+        resource = next((wire.text(content) for number, content in found if number == 1), "")
+        if not self._is_gpu(resource):
+            return ()
+        return tuple(wire.text(content) for number, content in found if number == 2)
+
+    def _grants(self, data: bytes) -> Iterator[Grant]:
+        """ListPodResourcesResponse: pod_resources=1 {name=1, namespace=2, containers=3}."""
+        for number, content in wire.fields(data):
+            if number != 1:
+                continue
+            parts = list(wire.fields(content))
+            texts = {kind: wire.text(part) for kind, part in parts if kind in (1, 2)}
+            for kind, part in parts:
+                if kind == 3:
+                    grant = self._grant(part, texts.get(2, ""), texts.get(1, ""))
+                    if grant.device_ids or grant.claimed:
+                        yield grant
+
+    def _grant(self, data: bytes, namespace: str, pod: str) -> Grant:
+        """ContainerResources: name=1, devices=2, dynamic_resources=5 {claim_resources=4}."""
+        container = ""
+        ids: list[str] = []
+        claimed: list[Claimed] = []
+        for number, content in wire.fields(data):
+            if number == 1:
+                container = wire.text(content)
+            elif number == 2:
+                ids += self._device_ids(content)
+            elif number == 5:
+                claims = (part for number, part in wire.fields(content) if number == 4)
+                claimed += [one for claim in claims if (one := _claimed(claim)) is not None]
+        return Grant(namespace, pod, container, tuple(ids), tuple(claimed))
+
+
+def _claimed(data: bytes) -> Claimed | None:
+    """ClaimResource: cdi_devices=1 {name=1}, driver_name=2, pool_name=3, device_name=4."""
+    texts, names = {}, []
+    for number, content in wire.fields(data):
+        if number == 1:
+            names += [wire.text(part) for number, part in wire.fields(content) if number == 1]
+        elif number in (2, 3, 4):
+            texts[number] = wire.text(content)
+    if texts.get(2) != DRA_DRIVER:
+        return None
+    return Claimed(texts.get(3, ""), texts.get(4, ""), tuple(names))
+
+
+def _code(error: grpc.RpcError) -> grpc.StatusCode | None:
+    code = getattr(error, "code", None)  # what is raised is a Call as well, by no declared type
+    return code() if callable(code) else None
+
+
+_REASONS = {
+    grpc.StatusCode.UNAVAILABLE: "socket",
+    grpc.StatusCode.RESOURCE_EXHAUSTED: "rate_limited",
+    grpc.StatusCode.DEADLINE_EXCEEDED: "timeout",
+    grpc.StatusCode.PERMISSION_DENIED: "permission",
+}
+
+
+def _unavailable(error: grpc.RpcError) -> Unavailable:
+    code = _code(error)
+    reason = _REASONS.get(code, "rpc") if code else "rpc"
+    return Unavailable(reason, f"the kubelet's pod-resources service: {code and code.name}")

@@ -1,0 +1,111 @@
+"""UUIDs of devices that were given out through ResourceClaims, from this node's ResourceSlices.
+
+The kubelet names such a device by pool and name only. Reading the slices needs `list` on
+resourceslices in resource.k8s.io; they are read when a name is not known, at most every 30 s. Which
+API server, and as whom, is what every pod is told in its environment and service-account folder.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import logging
+import os
+import ssl
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from metrics_apiserver.exporter.attribution.podresources import DRA_DRIVER, Claimed
+
+_logger = logging.getLogger(__name__)
+
+ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+_VERSIONS = ("v1", "v1beta2", "v1beta1")
+_TIMEOUT_SECONDS = 5.0
+_MAX_BYTES = 16 << 20
+_REFRESH_SECONDS = 30.0
+
+
+class ResourceSlices:
+    """(pool, device) -> UUID.
+
+    Args:
+        node: whose slices to read.
+        account: folder with `token` and `ca.crt`.
+        environment: holds KUBERNETES_SERVICE_HOST and _PORT.
+        clock: monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        node: str,
+        clock: Callable[[], float],
+        account: Path = ACCOUNT,
+        environment: Mapping[str, str] = os.environ,
+    ) -> None:
+        self._node = node
+        self._clock = clock
+        self._account = account
+        self._environment = environment
+        self._uuids: dict[tuple[str, str], str] = {}
+        self._read_at = float("-inf")
+
+    def find(self, claimed: Claimed) -> str | None:
+        """The UUID, or None; never blocks."""
+        return self._uuids.get((claimed.pool, claimed.device))
+
+    def refresh(self, wanted: set[tuple[str, str]]) -> None:
+        """Reads the slices if one of the wanted is not known.
+
+        Raises:
+            OSError, ValueError: the API server gives no answer that can be used.
+        """
+        now = self._clock()
+        if wanted <= self._uuids.keys() or now - self._read_at < _REFRESH_SECONDS:
+            return
+        self._read_at = now
+        self._uuids = dict(_uuids(self._list()))
+
+    def _list(self) -> list[dict[str, Any]]:
+        host = self._environment["KUBERNETES_SERVICE_HOST"]
+        port = int(self._environment.get("KUBERNETES_SERVICE_PORT", "443"))
+        context = ssl.create_default_context(cafile=str(self._account / "ca.crt"))
+        token = (self._account / "token").read_text(encoding="utf-8").strip()
+        connection = http.client.HTTPSConnection(
+            host, port, timeout=_TIMEOUT_SECONDS, context=context
+        )
+        selector = quote(f"spec.nodeName={self._node}")
+        try:
+            for version in _VERSIONS:
+                connection.request(
+                    "GET",
+                    f"/apis/resource.k8s.io/{version}/resourceslices?fieldSelector={selector}",
+                    headers={"Authorization": f"Bearer {token}", "Accept": "application/json"},
+                )
+                answer = connection.getresponse()
+                body = answer.read(_MAX_BYTES + 1)
+                if answer.status == http.HTTPStatus.NOT_FOUND:
+                    continue
+                if answer.status != http.HTTPStatus.OK or len(body) > _MAX_BYTES:
+                    raise OSError(f"listing ResourceSlices: HTTP {answer.status}")
+                items: list[dict[str, Any]] = json.loads(body).get("items") or []
+                return items
+        finally:
+            connection.close()
+        raise OSError("the API server has no ResourceSlices")
+
+
+def _uuids(slices: list[dict[str, Any]]) -> Iterator[tuple[tuple[str, str], str]]:
+    for one in slices:
+        spec = one.get("spec") or {}
+        if spec.get("driver") != DRA_DRIVER:
+            continue
+        pool = (spec.get("pool") or {}).get("name", "")
+        for device in spec.get("devices") or []:
+            # Up to v1beta1 what describes a device lies one level deeper.
+            attributes = (device.get("basic") or device).get("attributes") or {}
+            uuid = (attributes.get("uuid") or {}).get("string")
+            if uuid:
+                yield (pool, device.get("name", "")), uuid

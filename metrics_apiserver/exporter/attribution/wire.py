@@ -1,0 +1,66 @@
+"""The protobuf wire format, as far as the kubelet's answers use it: strings and messages.
+
+A whole protobuf runtime for four messages would weigh more than they do. Unknown fields are
+skipped, as the format asks; anything that does not parse refuses the whole answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+_FIXED = {_FIXED64: 8, _FIXED32: 4}
+
+
+class Malformed(ValueError):
+    """Bytes that are no message."""
+
+
+def fields(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Number and content of each length-delimited field, in order; others are skipped.
+
+    Raises:
+        Malformed: with the first fault, after the fields before it were given.
+    """
+    at = 0
+    while at < len(data):
+        tag, at = _varint(data, at)
+        number, kind = tag >> 3, tag & 7
+        if number == 0:
+            raise Malformed("field number 0")
+        if kind == _VARINT:
+            _, at = _varint(data, at)
+            continue
+        if kind == _BYTES:
+            size, at = _varint(data, at)
+        elif kind in _FIXED:
+            size = _FIXED[kind]
+        else:
+            raise Malformed(f"wire type {kind}")
+        end = at + size
+        if end > len(data):
+            raise Malformed("a field ends after its message")
+        if kind == _BYTES:
+            yield number, data[at:end]
+        at = end
+
+
+def _varint(data: bytes, at: int) -> tuple[int, int]:
+    value = 0
+    for shift in range(0, 70, 7):
+        if at >= len(data):
+            raise Malformed("a number ends after its message")
+        byte = data[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, at
+    raise Malformed("a number of more than ten bytes")
+
+
+def text(content: bytes) -> str:
+    """A string field."""
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        raise Malformed("a string that is not UTF-8") from None

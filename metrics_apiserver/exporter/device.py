@@ -1,0 +1,249 @@
+"""Reads one GPU: what is due of its probes, the smoothed duty cycle, its processes and instances.
+
+Each value fails alone. Only what concerns the whole device or library is raised: a lost GPU, a
+handle that is no longer good, a library that must be initialised again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from functools import partial
+
+from metrics_apiserver.exporter import activity, probes
+from metrics_apiserver.exporter.activity import Activity
+from metrics_apiserver.exporter.asking import RAISED, Asker, Context
+from metrics_apiserver.exporter.model import Reading, Unit
+from metrics_apiserver.exporter.nvml import gpm, instances
+from metrics_apiserver.exporter.nvml.library import Code, Failure, Handle
+from metrics_apiserver.exporter.probes import Pace
+from metrics_apiserver.exporter.rates import Rates
+from metrics_apiserver.exporter.tracking import Processes
+from metrics_apiserver.exporter.values import Values
+from metrics_apiserver.exporter.window import Window
+
+_SAMPLES = "nvmlDeviceGetSamples"
+_GPU_UTILIZATION_SAMPLES = 1
+_MEMORY = "nvmlDeviceGetMemoryInfo"
+_FIELDS = "nvmlDeviceGetFieldValues"
+
+
+class _Instance:
+    """A MIG instance: its memory and, on Hopper and later, its activity."""
+
+    def __init__(self, unit: Unit, handle: Handle, window_seconds: float) -> None:
+        self.unit = unit
+        self.handle = handle
+        self.sm = Window(window_seconds)
+        self.duty = Window(window_seconds)
+
+
+class Gpu:
+    """A GPU between two initialisations of NVML.
+
+    Args:
+        found: its MIG instances; None when MIG is off.
+        now: monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        unit: Unit,
+        handle: Handle,
+        found: Sequence[instances.Found] | None,
+        now: float,
+    ) -> None:
+        window = context.settings.window_seconds
+        self.unit = unit
+        self.handle = handle
+        self.is_mig = found is not None
+        self.is_mig_pending = False  # its mode changes at the next reset; see inventory
+        self.mig_uuids = frozenset(one.uuid for one in found or ())
+        self._asker = Asker(context, unit.uuid, now)
+        self._groups = context.settings.groups
+        self._instances = [
+            _Instance(_instance_unit(unit, one), one.handle, window) for one in found or ()
+        ]
+        self._due: dict[Pace, float] = dict.fromkeys(Pace, float("-inf"))
+        self._values = Values(self._asker.drop)
+        self._window = Window(window)
+        self._seen_sample = 0
+        self._processes = Processes(self._asker, handle)
+        self._rates = Rates()
+        self._activity = Activity(self._asker, handle)
+
+    @property
+    def is_broken(self) -> bool:
+        """The last tick brought unknown errors and not one answer."""
+        return self._asker.is_broken
+
+    def read(self, now: float) -> list[Reading]:
+        """One tick: the GPU's reading and those of its instances.
+
+        Raises:
+            Failure: with a code of `asking.RAISED`, or INVALID_ARGUMENT for a stale MIG handle.
+        """
+        asker = self._asker
+        asker.begin(now)
+        due = [pace for pace in Pace if now >= self._due[pace]]
+        for pace in due:
+            self._due[pace] = now + pace - 0.01  # ticks are not exactly a second apart
+        self._read_memory()
+        for probe in probes.PROBES:
+            if probe.pace in due and self._is_collected(probe.group):
+                self._read_probe(probe)
+        for pace in due:
+            self._read_fields(pace)
+        self._read_duty()
+        if not self.is_mig:
+            self._read_activity()
+        busy = max(self._values.get("gpu_util", 0), self._values.get("duty_cycle", 0)) > 0
+        self._processes.read_uses(busy)
+        if Pace.MEDIUM in due:
+            self._processes.read_memory()
+        return self._readings()
+
+    def restart(self, uuid: str) -> None:
+        """The unit changed hands: what was before is not the new holder's."""
+        if uuid == self.unit.uuid:
+            self._window.clear()
+        for one in self._instances:
+            if uuid == one.unit.uuid:
+                one.sm.clear()
+                one.duty.clear()
+
+    def close(self) -> None:
+        """Frees what was allocated in NVML."""
+        self._activity.close()
+
+    def _is_collected(self, group: str) -> bool:
+        return not group or group in self._groups
+
+    def _read_memory(self) -> None:
+        asker = self._asker
+        self._values.keep_memory(
+            asker.ask(_MEMORY, partial(asker.library.memory, self.handle)),
+            asker.ask(_MEMORY, partial(asker.library.memory_v1, self.handle)),
+        )
+
+    def _read_probe(self, probe: probes.Probe) -> None:
+        asker = self._asker
+        calls = [(probe.call, probe.arguments)]
+        if probe.otherwise is not None:
+            calls.append(probe.otherwise)
+        found: tuple[float | None, ...] = (None,) * len(probe.keys)
+        for call, arguments in calls:
+            name = ".".join((call, *map(str, arguments)))
+            answer = asker.ask(name, partial(asker.library.call, call, self.handle, *arguments))
+            if answer is not None:
+                found = probe.pick(answer)
+                break
+        for key, value in zip(probe.keys, found, strict=True):
+            self._values.keep(key, value)
+
+    def _read_fields(self, pace: Pace) -> None:
+        asker = self._asker
+        wanted = [
+            field
+            for field in probes.FIELDS
+            if field.pace == pace
+            and self._is_collected(field.group)
+            and asker.allows(f"{_FIELDS}.{field.number}")
+        ]
+        if not wanted:
+            return
+        numbers = [field.number for field in wanted]
+        found = asker.ask(_FIELDS, partial(asker.library.field_values, self.handle, numbers))
+        for field in wanted:
+            value = (found or {}).get(field.number)
+            if isinstance(value, Failure):
+                asker.fail(value.call, value)
+                value = None
+            elif value is not None:
+                asker.work(f"{_FIELDS}.{field.number}")
+            self._values.keep(field.key, value)
+        if pace is Pace.FAST:
+            for key, rate in self._rates.update(self._values, asker.now).items():
+                self._values.keep(key, rate)
+
+    def _read_duty(self) -> None:
+        asker, values = self._asker, self._values
+        if not asker.is_settled:
+            values.keep("gpu_util", None)
+            values.keep("mem_copy_util", None)
+        samples = asker.ask(_SAMPLES, self._fetch_samples, quiet=(Code.NOT_FOUND,))
+        if samples is not None:
+            self._take_samples(samples)
+        elif self._seen_sample == 0 and "gpu_util" in values:
+            # No ring of samples on this board: one reading a tick.
+            self._window.add(asker.now, values["gpu_util"], asker.now)
+        values.keep("duty_cycle", self._window.mean(asker.now))
+
+    def _fetch_samples(self) -> list[tuple[int, int]]:
+        _, found = self._asker.library.call(
+            _SAMPLES, self.handle, _GPU_UTILIZATION_SAMPLES, self._seen_sample
+        )
+        return [(int(one.timeStamp), int(one.sampleValue.uiVal)) for one in found]
+
+    def _take_samples(self, samples: Iterable[tuple[int, int]]) -> None:
+        # The first answer is the driver's whole buffer, of the time before we looked.
+        asker, seen = self._asker, self._seen_sample
+        is_believed = asker.is_settled and seen > 0
+        for stamp, value in sorted(samples):
+            if stamp <= seen:
+                continue
+            self._seen_sample = stamp
+            if not 0 <= value <= 100:
+                asker.drop("duty_cycle")
+            elif is_believed:
+                self._window.add(stamp / 1e6, value, asker.now)
+
+    def _read_activity(self) -> None:
+        activity.keep(self._values, self._activity.measure(None))
+        for key in ("tx", "rx"):
+            if f"prof_pcie_{key}" not in self._values:
+                self._values.keep(f"prof_pcie_{key}", self._values.get(f"pcie_{key}_rate"))
+
+    def _readings(self) -> list[Reading]:
+        state = self._processes
+        if self.is_mig:
+            whole = Reading(self.unit, dict(self._values), is_split=True)
+            measured = {
+                gi: self._activity.measure(gi) for gi in {one.unit.gi for one in self._instances}
+            }
+            parts = [self._read_instance(one, measured[one.unit.gi]) for one in self._instances]
+            return [whole, *parts]
+        memory = None if state.memory is None else {p: m for p, (_, m) in state.memory.items()}
+        uses = state.uses if self._asker.is_settled else None
+        return [Reading(self.unit, dict(self._values), uses, memory)]
+
+    def _read_instance(self, one: _Instance, measured: dict[int, float]) -> Reading:
+        asker, values = self._asker, Values(self._asker.drop)
+        library = asker.library
+        try:
+            values.keep_memory(library.memory(one.handle), library.memory_v1(one.handle))
+        except Failure as failure:
+            if failure.code in (*RAISED, Code.INVALID_ARGUMENT):
+                raise
+            asker.fail(f"{_MEMORY}.mig", failure)
+        activity.keep(values, measured)
+        for window, key, number in (
+            (one.sm, "sm_util", gpm.SM),
+            (one.duty, "duty_cycle", gpm.GRAPHICS),
+        ):
+            value = measured.get(number)
+            if value is not None and 0 <= value <= 100 and asker.is_settled:
+                window.add(asker.now, value, asker.now)
+            values.keep(key, window.mean(asker.now))
+        state = self._processes.memory
+        memory = (
+            None if state is None else {p: m for p, (gi, m) in state.items() if gi == one.unit.gi}
+        )
+        return Reading(one.unit, values, None, memory)
+
+
+def _instance_unit(gpu: Unit, found: instances.Found) -> Unit:
+    return replace(
+        gpu, uuid=found.uuid, parent=gpu.uuid, gi=found.gi, ci=found.ci, profile=found.profile
+    )

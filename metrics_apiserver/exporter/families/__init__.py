@@ -1,0 +1,1 @@
+"""The series that are served, one module for each family of names."""

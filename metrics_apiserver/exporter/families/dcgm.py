@@ -1,0 +1,121 @@
+"""Family (b): the names of dcgm-exporter that NVML can honestly supply, with its labels.
+
+Types and names follow its default-counters.csv and DCGM's own field table; activity (`PROF`) is
+there on Hopper and later only. NVLINK_BANDWIDTH_TOTAL is a rate that DCGM calls a counter: it is a
+gauge here unless strict types are asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from metrics_apiserver.exporter import journal
+from metrics_apiserver.exporter.families.dcgmtable import CLOCK_EVENTS, NVLINK, TABLE, XID_COUNT
+from metrics_apiserver.exporter.families.text import Family, labels
+from metrics_apiserver.exporter.model import DeviceState, Unit
+from metrics_apiserver.exporter.rows import Row
+from metrics_apiserver.exporter.settings import Exposition
+
+_WINDOW_MS = str(int(journal.RECENT_SECONDS * 1000))
+
+
+@dataclass(frozen=True, slots=True)
+class _Names:
+    """How a style calls what names the holder."""
+
+    uuid: str
+    container: str
+    namespace: str
+    pod: str
+    node: str = ""
+
+
+_STYLES = {
+    "dcgm": _Names("UUID", "container", "namespace", "pod"),
+    "dcgm-old": _Names("uuid", "container_name", "pod_namespace", "pod_name"),
+    "alibaba": _Names("UUID", "ContainerName", "NamespaceName", "PodName", "NodeName"),
+}
+
+
+class Builder:
+    """Writes the family by the settings.
+
+    Args:
+        settings: styles, groups and constant labels.
+    """
+
+    def __init__(self, settings: Exposition) -> None:
+        self._settings = settings
+        self._names = _STYLES[settings.label_style]
+        self._table = tuple(
+            replace(one, kind="counter")
+            if one.name == NVLINK and settings.strict_dcgm_types
+            else one
+            for one in TABLE
+            if not one.group or one.group in settings.groups
+        )
+
+    def build(
+        self, rows: Sequence[Row], states: Iterable[DeviceState], driver: str
+    ) -> list[Family]:
+        """The family's metrics.
+
+        Args:
+            rows: of the tick.
+            states: for the counts of recent events.
+            driver: version, a label of every series.
+        """
+        found = [Family(one.name, one.kind, one.help) for one in self._table]
+        for row in rows:
+            text = labels(self._pairs(row, driver))
+            for metric, family in zip(self._table, found, strict=True):
+                family.add(text, metric.value(row.values))
+        if "exp" in self._settings.groups:
+            units = {row.unit.uuid: row.unit for row in rows if not row.unit.parent}
+            found += self._recent(units, states, driver)
+        return found
+
+    def _recent(
+        self, units: Mapping[str, Unit], states: Iterable[DeviceState], driver: str
+    ) -> list[Family]:
+        xids = Family(XID_COUNT, "gauge", "XIDs by number in the window.")
+        reasons = Family(CLOCK_EVENTS, "gauge", "Samples by clock event in the window.")
+        for state in states:
+            unit = units.get(state.uuid)
+            if unit is None:
+                continue
+            pairs = self._pairs(Row(unit, {}), driver)
+            window = ("window_size_in_ms", _WINDOW_MS)
+            for xid, count in sorted(state.recent_xids.items()):
+                xids.add(labels([*pairs, window, ("xid", str(xid))]), count)
+            for reason, count in sorted(state.recent_reasons.items()):
+                reasons.add(labels([*pairs, ("clock_event", reason), window]), count)
+        return [xids, reasons]
+
+    def _pairs(self, row: Row, driver: str) -> list[tuple[str, str]]:
+        unit, holding, names, settings = row.unit, row.holding, self._names, self._settings
+        pairs = [
+            ("gpu", str(unit.index)),
+            (names.uuid, unit.parent or unit.uuid),
+            ("pci_bus_id", unit.bus_id),
+            ("device", f"nvidia{unit.index}"),
+            ("modelName", unit.name),
+        ]
+        if unit.gi is not None:
+            pairs += [("GPU_I_PROFILE", unit.profile), ("GPU_I_ID", str(unit.gi))]
+        if settings.hostname_label != "none":
+            pairs.append((settings.hostname_label, settings.node))
+        constant = {"DCGM_FI_DRIVER_VERSION": driver, **settings.extra_labels}
+        if names.node:
+            constant[names.node] = settings.node
+        pairs += sorted(constant.items())
+        if holding is not None:
+            pairs += sorted(
+                (
+                    (names.container, holding.container),
+                    (names.namespace, holding.pod.namespace),
+                    (names.pod, holding.pod.name),
+                )
+            )
+        return pairs

@@ -1,0 +1,89 @@
+"""Family (a), `nvidia_gpu_*`: names of the well-known exporter, labels of Alibaba's.
+
+This is the default for an HPA: no label collides with those of scraping, so nothing is renamed to
+`exported_*`. duty_cycle is the share of time with a kernel resident, not how full the GPU was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from metrics_apiserver.exporter.families import granted
+from metrics_apiserver.exporter.families.text import Family, Metric, labels
+from metrics_apiserver.exporter.rows import Row
+
+TABLE = (
+    Metric(
+        "nvidia_gpu_duty_cycle",
+        "gauge",
+        "Percent of time with any kernel resident, mean over the window.",
+        "duty_cycle",
+    ),
+    Metric(
+        "nvidia_gpu_memory_used_bytes",
+        "gauge",
+        "Memory used, with what the driver reserves; of a shared GPU the pod's own.",
+        "memory_used_v1",
+    ),
+    Metric("nvidia_gpu_memory_total_bytes", "gauge", "Memory of the device.", "memory_total"),
+    Metric(
+        "nvidia_gpu_power_usage_milliwatts", "gauge", "Power draw of the board.", "power_milliwatts"
+    ),
+    Metric("nvidia_gpu_temperature_celsius", "gauge", "Temperature of the chip.", "temperature"),
+    Metric(
+        "nvidia_gpu_fanspeed_percent",
+        "gauge",
+        "Intended fan speed in percent of the most; may exceed 100.",
+        "fan_percent",
+    ),
+)
+NUM_DEVICES = "nvidia_gpu_num_devices"
+ALLOCATED_BYTES = "nvidia_gpu_memory_allocated_bytes"
+SHARING_MEMORY = "nvidia_gpu_sharing_memory"
+ALLOCATED_DEVICES = "nvidia_gpu_allocated_num_devices"
+
+
+def build(rows: Sequence[Row], count: int | None, node: str) -> list[Family]:
+    """The family's metrics.
+
+    Args:
+        rows: of the tick.
+        count: GPUs by NVML; None while NVML is not initialised.
+        node: the node's name.
+    """
+    found = [Family(metric.name, metric.kind, metric.help) for metric in TABLE]
+    allocated = Family(ALLOCATED_BYTES, "gauge", "Memory granted to the container on this device.")
+    sharing = Family(SHARING_MEMORY, "gauge", "The same, of shared devices only.")
+    node_labels = labels((("node_name", node),))
+    devices = Family(NUM_DEVICES, "gauge", "GPUs on the node.")
+    devices.add(node_labels, count)
+    for row in rows:
+        text = _labels(row, node)
+        for metric, family in zip(TABLE, found, strict=True):
+            family.add(text, metric.value(row.values))
+        size = granted.memory(row)
+        allocated.add(text, size)
+        if row.mode == "share":
+            sharing.add(text, size)
+    sums = Family(ALLOCATED_DEVICES, "gauge", "GPUs granted to pods, shared ones by their share.")
+    shares = granted.shares(rows)
+    if count is not None and None not in shares.values():
+        sums.add(node_labels, float(sum(share for share in shares.values() if share)))
+    return [devices, *found, allocated, sharing, sums]
+
+
+def _labels(row: Row, node: str) -> str:
+    unit, holding = row.unit, row.holding
+    pairs = [
+        ("minor_number", "" if unit.minor is None else str(unit.minor)),
+        ("uuid", unit.uuid),
+        ("name", unit.name),
+        ("allocate_mode", row.mode or ""),
+        ("container_name", holding.container if holding else ""),
+        ("namespace_name", holding.pod.namespace if holding else ""),
+        ("node_name", node),
+        ("pod_name", holding.pod.name if holding else ""),
+    ]
+    if unit.gi is not None:
+        pairs.append(("GPU_I_ID", str(unit.gi)))
+    return labels(pairs)

@@ -1,0 +1,205 @@
+"""Family (d): one series for each pod, in units that an HPA can divide by its target.
+
+An average target of 60 means 60 per cent of what each pod was granted, whatever its number of
+GPUs. The labels never say which GPU: adapters that take one of several series of a pod would else
+show an arbitrary GPU. A pod of which one part is not known has no series: half a sum is wrong.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from metrics_apiserver.exporter.families.text import Family, labels
+from metrics_apiserver.exporter.model import Allocation, Holding, Pod, Reading
+from metrics_apiserver.exporter.usage import Usage
+
+UTILIZATION = "gpu_pod_utilization_percent"
+SM = "gpu_pod_sm_utilization_percent"
+MEMORY_USED = "gpu_pod_memory_used_bytes"
+MEMORY_LIMIT = "gpu_pod_memory_limit_bytes"
+MEMORY = "gpu_pod_memory_utilization_percent"
+DEVICES = "gpu_pod_devices"
+SOURCE = "gpu_pod_source"
+
+HELP = {
+    UTILIZATION: "Percent of the GPU time the pod was granted, mean over the window.",
+    SM: "Percent of SM time of whole GPUs, mean over the pod's devices.",
+    MEMORY_USED: "GPU memory the pod uses.",
+    MEMORY_LIMIT: "GPU memory the pod was granted.",
+    MEMORY: "Used in percent of granted GPU memory.",
+    DEVICES: "GPUs the pod was granted; shared ones by their share.",
+    SOURCE: "1; how the pod's utilisation was found: device, process, gpm or none.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PodNumbers:
+    """A pod's values by metric name; those that are not known are left out."""
+
+    values: Mapping[str, float]
+    source: str
+
+
+@dataclass(slots=True)
+class _Unit:
+    """What a pod has of one unit; None is not known."""
+
+    share: float | None
+    utilization: float | None
+    sm: float | None
+    used: float | None
+    total: float | None
+    source: str
+
+
+class Calculator:
+    """Turns readings into the numbers of pods.
+
+    Args:
+        fall_back: show a shared unit's own numbers for pods whose own are not known.
+        warmup_seconds: see `settings.Exposition`.
+    """
+
+    def __init__(self, fall_back: bool, warmup_seconds: float) -> None:
+        self._fall_back = fall_back
+        self._warmup_seconds = warmup_seconds
+        self._cold_since: dict[Pod, float] = {}
+        self._warm: set[Pod] = set()
+
+    def calculate(
+        self, readings: Iterable[Reading], allocation: Allocation, usage: Usage, now: float
+    ) -> dict[Pod, PodNumbers]:
+        """Every pod that holds a unit that could be read.
+
+        Args:
+            readings: of the tick.
+            allocation: who holds what.
+            usage: what processes used.
+            now: monotonic seconds.
+        """
+        by_uuid = {reading.unit.uuid: reading for reading in readings}
+        holdings: dict[Pod, list[Holding]] = defaultdict(list)
+        for holding in allocation.holdings:
+            holdings[holding.pod].append(holding)
+        found = {}
+        for pod, held in holdings.items():
+            units = [
+                self._of_unit(by_uuid.get(uuid), of_unit, usage)
+                for uuid, of_unit in _by_unit(held).items()
+            ]
+            found[pod] = _numbers(units)
+        self._cold_since = {pod: at for pod, at in self._cold_since.items() if pod in found}
+        self._warm &= found.keys()
+        return {pod: one for pod, one in found.items() if self._is_warm(pod, one, now)}
+
+    def _is_warm(self, pod: Pod, numbers: PodNumbers, now: float) -> bool:
+        if self._warmup_seconds <= 0 or pod in self._warm:
+            return True
+        since = self._cold_since.setdefault(pod, now)
+        if numbers.values.get(UTILIZATION, 0) > 0 or now - since >= self._warmup_seconds:
+            self._warm.add(pod)
+            return True
+        return False
+
+    def _of_unit(self, reading: Reading | None, held: list[Holding], usage: Usage) -> _Unit:
+        shares = [holding.share for holding in held]
+        is_shared = any(holding.is_shared for holding in held)
+        share: float | None = 1.0
+        if is_shared:
+            share = None if None in shares else sum(one for one in shares if one is not None)
+        if reading is None:
+            return _Unit(share, None, None, None, None, "none")
+        values = reading.values
+        total = values.get("memory_total")
+        sm, memory = _processes(held, usage)
+        if reading.unit.parent:
+            # NVML tells no processes' use on MIG instances.
+            activity = None if is_shared and not self._fall_back else values.get("sm_util")
+            used = None if is_shared and not self._fall_back else values.get("memory_used")
+            source = "none" if activity is None else "gpm"
+            return _Unit(share, activity, activity, used, total, source)
+        if not is_shared:
+            duty = values.get("duty_cycle")
+            source = "none" if duty is None else "device"
+            return _Unit(share, duty, sm, values.get("memory_used"), total, source)
+        if sm is not None and share:
+            return _Unit(share, min(100.0, sm / share), sm, memory, total, "process")
+        if self._fall_back and "duty_cycle" in values:
+            return _Unit(share, values["duty_cycle"], sm, memory, total, "device")
+        return _Unit(share, None, sm, memory, total, "none")
+
+
+def _by_unit(held: Iterable[Holding]) -> dict[str, list[Holding]]:
+    found: dict[str, list[Holding]] = defaultdict(list)
+    for holding in held:
+        found[holding.unit].append(holding)
+    return found
+
+
+def _processes(held: list[Holding], usage: Usage) -> tuple[float | None, float | None]:
+    """SM time and memory of the pod's processes on one unit."""
+    sm: float | None = 0.0
+    memory: float | None = 0
+    for holding in held:
+        part = usage.containers.get((holding.unit, holding.pod, holding.container))
+        use = part.use if part else None
+        used = part.memory if part else None
+        sm = None if sm is None or use is None else sm + use.sm
+        memory = None if memory is None or used is None else memory + used
+    return None if sm is None else min(100.0, sm), memory
+
+
+def _numbers(units: list[_Unit]) -> PodNumbers:
+    values: dict[str, float] = {}
+    granted = _sum(unit.share for unit in units)
+    if granted:
+        values[DEVICES] = granted
+        weighted = _sum(
+            None if unit.utilization is None else unit.utilization * (unit.share or 0)
+            for unit in units
+        )
+        if weighted is not None:
+            values[UTILIZATION] = weighted / granted
+    sm = _sum(unit.sm for unit in units)
+    if sm is not None:
+        values[SM] = sm / len(units)
+    used = _sum(unit.used for unit in units)
+    limit = _sum(
+        None if unit.total is None or unit.share is None else unit.total * unit.share
+        for unit in units
+    )
+    if used is not None:
+        values[MEMORY_USED] = int(used)
+    if limit:
+        values[MEMORY_LIMIT] = round(limit)
+        if used is not None:
+            values[MEMORY] = used / limit * 100
+    sources = {unit.source for unit in units}
+    return PodNumbers(values, sources.pop() if len(sources) == 1 else _mixed(sources))
+
+
+def _mixed(sources: set[str]) -> str:
+    return "none" if "none" in sources else "process" if "process" in sources else "gpm"
+
+
+def _sum(parts: Iterable[float | None]) -> float | None:
+    total = 0.0
+    for part in parts:
+        if part is None:
+            return None
+        total += part
+    return total
+
+
+def build(numbers: Mapping[Pod, PodNumbers], node: str) -> list[Family]:
+    """The family's metrics."""
+    found = {name: Family(name, "gauge", text) for name, text in HELP.items()}
+    for pod, one in numbers.items():
+        pairs = [("namespace_name", pod.namespace), ("pod_name", pod.name), ("node_name", node)]
+        text = labels(pairs)
+        for name, value in one.values.items():
+            found[name].add(text, value)
+        found[SOURCE].add(labels([*pairs, ("source", one.source)]), 1)
+    return list(found.values())

@@ -1,0 +1,309 @@
+"""The exporter's command line: words in, `Settings` out. Every flag has its line in --help.
+
+Names of the node and of our own pod come from NODE_NAME, POD_NAME and POD_NAMESPACE, which the
+downward API fills, unless a flag says otherwise.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from metrics_apiserver.exporter.probes import GROUPS
+from metrics_apiserver.exporter.settings import (
+    FAMILIES,
+    Exposition,
+    Holders,
+    Sampling,
+    Settings,
+    Web,
+)
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)?")
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, None: 1.0}
+_LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+
+
+def _seconds(text: str) -> float:
+    match = _DURATION.fullmatch(text)
+    if match is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is no duration such as 1s or 10m")
+    return float(match[1]) * _UNITS[match[2]]
+
+
+def _interval(text: str) -> float:
+    seconds = _seconds(text)
+    if not 0.1 <= seconds <= 60:
+        raise argparse.ArgumentTypeError("must lie between 100ms and 60s")
+    return seconds
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, colon, port = text.rpartition(":")
+    if not colon or not port.isdecimal() or int(port) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is no address such as :9445 or 127.0.0.1:9445")
+    return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or _LABEL.fullmatch(name) is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is no label such as NodePoolId=np1")
+    return name, value
+
+
+def _words(known: Sequence[str]) -> type[argparse.Action]:
+    """An action for a list of words with commas between them, out of the known ones."""
+
+    class Words(argparse.Action):
+        def __call__(
+            self,
+            parser: argparse.ArgumentParser,
+            namespace: argparse.Namespace,
+            values: object,
+            option_string: str | None = None,
+        ) -> None:
+            words = [word for word in str(values).split(",") if word]
+            unknown = [word for word in words if word not in known]
+            if unknown:
+                text = f"{option_string}: {unknown[0]!r} is not one of {', '.join(known)}"
+                parser.error(text)
+            setattr(namespace, self.dest, frozenset(words))
+
+    return Words
+
+
+def parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
+    """The flags with their defaults."""
+    made = argparse.ArgumentParser(
+        prog="nvml-exporter",
+        description="GPU use per pod for Prometheus, read from NVML.",
+        allow_abbrev=False,
+    )
+    _add_holders(made.add_argument_group("who holds the GPUs"), environment)
+    _add_sampling(made.add_argument_group("reading"))
+    _add_exposition(made.add_argument_group("what is shown"))
+    _add_process(made.add_argument_group("serving"))
+    return made
+
+
+def _add_holders(group: argparse._ArgumentGroup, environment: Mapping[str, str]) -> None:
+    add = group.add_argument
+    add(
+        "--attribution",
+        choices=("daemonset", "sidecar", "none"),
+        default="daemonset",
+        help="ask the kubelet (daemonset), look around in the own pod (sidecar), or not at all",
+    )
+    add(
+        "--processes",
+        action="store_true",
+        help="attribute processes by their cgroups; needs the host's pid namespace",
+    )
+    add("--node-name", default=environment.get("NODE_NAME", ""), help="default: $NODE_NAME")
+    add("--pod-name", default=environment.get("POD_NAME", ""), help="default: $POD_NAME")
+    add(
+        "--pod-namespace",
+        default=environment.get("POD_NAMESPACE", ""),
+        help="default: $POD_NAMESPACE",
+    )
+    add(
+        "--kubelet-root",
+        type=Path,
+        default=Path("/var/lib/kubelet"),
+        help="where the kubelet keeps its pod-resources socket (default: %(default)s)",
+    )
+    add(
+        "--resource-name",
+        action="append",
+        default=[],
+        help="an extended resource that stands for GPUs, beside NVIDIA's; may be repeated",
+    )
+    add(
+        "--gpu-uuids",
+        default="",
+        help="GPUs of the own pod with commas between them; for --attribution=sidecar",
+    )
+    add(
+        "--resource-slices",
+        action="store_true",
+        help="look devices of ResourceClaims up in the node's ResourceSlices",
+    )
+    add("--poll-interval", type=_seconds, default=10.0, help="between two looks (default: 10s)")
+    add("--host-proc", type=Path, default=Path("/proc"), help="default: %(default)s")
+    add("--pod-logs", type=Path, default=Path("/var/log/pods"), help="default: %(default)s")
+    add(
+        "--container-logs",
+        type=Path,
+        default=Path("/var/log/containers"),
+        help="default: %(default)s",
+    )
+
+
+def _add_sampling(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add("--interval", type=_interval, default=1.0, help="between two ticks (default: 1s)")
+    add(
+        "--window",
+        type=_seconds,
+        default=15.0,
+        help="over which utilisation is averaged (default: 15s)",
+    )
+    add(
+        "--settle",
+        type=_seconds,
+        default=2.0,
+        help="for which utilisation is not believed after NVML was initialised (default: 2s)",
+    )
+    add(
+        "--collect",
+        action=_words(GROUPS),
+        default=frozenset(),
+        metavar="GROUPS",
+        help=f"more metrics, with commas between them: {', '.join(GROUPS)}",
+    )
+    add("--nvml-library", default=None, help="a file to load instead of libnvidia-ml.so.1")
+    add(
+        "--exit-without-driver-after",
+        type=_seconds,
+        default=None,
+        help="end when no driver was found for so long; for runtimes that inject the library",
+    )
+
+
+def _add_exposition(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add(
+        "--families",
+        action=_words(FAMILIES),
+        default=frozenset(FAMILIES),
+        metavar="FAMILIES",
+        help=f"with commas between them (default: {','.join(FAMILIES)})",
+    )
+    add(
+        "--label-style",
+        choices=("dcgm", "dcgm-old", "alibaba"),
+        default="dcgm",
+        help="labels of DCGM_FI_* series (default: %(default)s)",
+    )
+    add(
+        "--hostname-label",
+        choices=("Hostname", "hostname", "none"),
+        default="Hostname",
+        help="of DCGM_FI_* series (default: %(default)s)",
+    )
+    add(
+        "--extra-label",
+        type=_pair,
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a constant label on DCGM_* series; may be repeated",
+    )
+    add("--per-process", action="store_true", help="DCGM_CUSTOM_PROCESS_* for each process")
+    add("--dcgm-strict-types", action="store_true", help="call NVLink's rate a counter, as DCGM")
+    add(
+        "--shared-fallback",
+        choices=("none", "device"),
+        default="none",
+        help="of pods on a shared GPU whose own use is not known: nothing, or the GPU's",
+    )
+    add(
+        "--warmup",
+        type=_seconds,
+        default=0.0,
+        help="withhold gpu_pod_* of a new pod until it computes, at most so long (default: 0s)",
+    )
+    add("--max-series", type=int, default=50_000, help="default: %(default)s")
+
+
+def _add_process(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add(
+        "--web.listen-address",
+        dest="listen",
+        type=_address,
+        action="append",
+        default=None,
+        help="may be repeated (default: :9445)",
+    )
+    add(
+        "--web.config.file",
+        dest="web_config",
+        type=Path,
+        default=None,
+        help="TLS and basic authentication, as Prometheus exporters have it",
+    )
+    add("--web.telemetry-path", dest="telemetry_path", default="/metrics", help="default: /metrics")
+    add(
+        "--log.level",
+        dest="log_level",
+        choices=("debug", "info", "warning", "error"),
+        default="info",
+        help="default: %(default)s",
+    )
+    add(
+        "--log.format",
+        dest="log_format",
+        choices=("text", "json"),
+        default="text",
+        help="default: text",
+    )
+
+
+def parse(words: Sequence[str], environment: Mapping[str, str]) -> Settings:
+    """The settings of a command line.
+
+    Raises:
+        SystemExit: as argparse does it, with the fault on standard error.
+    """
+    made = parser(environment)
+    found = made.parse_args(words)
+    if found.attribution == "sidecar" and not (found.pod_name and found.pod_namespace):
+        made.error("--attribution=sidecar needs POD_NAME and POD_NAMESPACE (downward API)")
+    if found.attribution == "sidecar" and found.processes:
+        made.error("--processes needs --attribution=daemonset: a sidecar cannot tell pids apart")
+    groups = found.collect | ({"clocks"} if "exp" in found.collect else set())
+    return Settings(
+        sampling=Sampling(
+            interval_seconds=found.interval,
+            window_seconds=found.window,
+            settle_seconds=found.settle,
+            groups=groups,
+            processes=found.processes,
+            library=found.nvml_library,
+            exit_without_driver_seconds=found.exit_without_driver_after,
+        ),
+        exposition=Exposition(
+            node=found.node_name,
+            families=found.families,
+            groups=groups,
+            label_style=found.label_style,
+            hostname_label=found.hostname_label,
+            extra_labels=dict(found.extra_label),
+            per_process=found.per_process,
+            strict_dcgm_types=found.dcgm_strict_types,
+            fall_back_to_device=found.shared_fallback == "device",
+            warmup_seconds=found.warmup,
+            max_series=found.max_series,
+        ),
+        holders=Holders(
+            attribution=found.attribution,
+            resource_names=frozenset(found.resource_name),
+            socket=found.kubelet_root / "pod-resources" / "kubelet.sock",
+            poll_seconds=found.poll_interval,
+            node=found.node_name,
+            proc=found.host_proc,
+            pod_logs=found.pod_logs,
+            container_logs=found.container_logs,
+            pod=found.pod_name,
+            namespace=found.pod_namespace,
+            gpu_uuids=tuple(uuid for uuid in found.gpu_uuids.split(",") if uuid),
+            resource_slices=found.resource_slices,
+        ),
+        web=Web(tuple(found.listen or [("", 9445)]), found.web_config, found.telemetry_path),
+        log_level=found.log_level,
+        log_format=found.log_format,
+    )

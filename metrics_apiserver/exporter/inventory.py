@@ -1,0 +1,137 @@
+"""Which GPUs NVML has, after each initialisation; what cannot be opened is listed, not raised.
+
+The UUID is a device's identity: indices reorder over reboots. A GPU whose MIG mode is about to
+change is left alone for a while, since every open handle blocks the change.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from metrics_apiserver.exporter.asking import Context
+from metrics_apiserver.exporter.device import Gpu
+from metrics_apiserver.exporter.model import Unit
+from metrics_apiserver.exporter.nvml import instances
+from metrics_apiserver.exporter.nvml.library import Code, Failure, Handle, Library
+
+Condition = Literal["lost", "no_permission", "paused"]
+
+
+@dataclass(slots=True)
+class Inventory:
+    """The GPUs of one initialisation.
+
+    Attributes:
+        count: as NVML says it, with those that could not be opened.
+        gpus: by UUID.
+        absent: index -> why it is not among `gpus`.
+    """
+
+    count: int = 0
+    gpus: dict[str, Gpu] = field(default_factory=dict)
+    absent: dict[int, Condition] = field(default_factory=dict)
+    pci_addresses: frozenset[str] = frozenset()
+
+    def close(self) -> None:
+        """Frees what was allocated for the GPUs."""
+        for gpu in self.gpus.values():
+            gpu.close()
+        self.gpus.clear()
+
+
+def enumerate_gpus(context: Context, now: float, is_paused: Callable[[int], bool]) -> Inventory:
+    """Opens every GPU that can be opened.
+
+    Args:
+        context: of this initialisation.
+        now: monotonic seconds.
+        is_paused: index -> whether the GPU is to be left alone.
+
+    Raises:
+        Failure: what concerns the whole library.
+    """
+    library = context.library
+    found = Inventory(int(library.call("nvmlDeviceGetCount")))
+    found.pci_addresses = list_pci_addresses(context.settings.driver_proc)
+    for index in range(found.count):
+        if is_paused(index):
+            found.absent[index] = "paused"
+            continue
+        try:
+            gpu = _open(context, index, now)
+        except Failure as failure:
+            found.absent[index] = _condition(failure)
+            context.capabilities.failed(f"index {index}", failure, now)
+        else:
+            found.gpus[gpu.unit.uuid] = gpu
+    return found
+
+
+def _condition(failure: Failure) -> Condition:
+    if failure.code in (Code.GPU_IS_LOST, Code.RESET_REQUIRED):
+        return "lost"
+    if failure.code == Code.NO_PERMISSION:
+        return "no_permission"
+    if failure.code in (Code.UNINITIALIZED, Code.LIB_RM_VERSION_MISMATCH):
+        raise failure
+    return "lost"
+
+
+def _open(context: Context, index: int, now: float) -> Gpu:
+    library = context.library
+    handle = library.call("nvmlDeviceGetHandleByIndex", index)
+    unit = Unit(
+        uuid=library.text("nvmlDeviceGetUUID", handle),
+        index=index,
+        name=_optional_text(library, handle),
+        bus_id=_bus_id(library, handle),
+        minor=_minor(library, handle),
+    )
+    mode = instances.mode(library, handle)
+    found = instances.enumerate_instances(library, handle) if mode.current else None
+    gpu = Gpu(context, unit, handle, found, now)
+    gpu.is_mig_pending = mode.pending != mode.current
+    return gpu
+
+
+def _optional_text(library: Library, handle: Handle) -> str:
+    with contextlib.suppress(Failure):
+        return library.text("nvmlDeviceGetName", handle)
+    return ""
+
+
+def _bus_id(library: Library, handle: Handle) -> str:
+    with contextlib.suppress(Failure):
+        return str(library.call("nvmlDeviceGetPciInfo", handle).busId)
+    return ""
+
+
+def _minor(library: Library, handle: Handle) -> int | None:
+    with contextlib.suppress(Failure):
+        return int(library.call("nvmlDeviceGetMinorNumber", handle))
+    return None
+
+
+def mig_changed(library: Library, gpu: Gpu) -> Literal["", "changed", "pending"]:
+    """Whether the GPU is no longer what it was when it was opened, as far as MIG goes."""
+    mode = instances.mode(library, gpu.handle)
+    if mode.pending != mode.current:
+        return "pending"
+    if mode.current != gpu.is_mig:
+        return "changed"
+    if mode.current:
+        found = instances.enumerate_instances(library, gpu.handle)
+        if frozenset(one.uuid for one in found) != gpu.mig_uuids:
+            return "changed"
+    return ""
+
+
+def list_pci_addresses(directory: Path) -> frozenset[str]:
+    """The GPUs the kernel driver has now; NVML's own list is that of its initialisation."""
+    with contextlib.suppress(OSError):
+        return frozenset(path.name for path in directory.iterdir())
+    return frozenset()

@@ -1,0 +1,115 @@
+"""What happened to each GPU since the process began, over re-initialisations of NVML.
+
+XIDs are counted for each GPU that can report them, from 0 on, so that `rate()` works from the
+first; the last one is kept for ever, as DCGM does.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+from metrics_apiserver.exporter.model import DeviceState, Reading
+from metrics_apiserver.exporter.nvml import events
+from metrics_apiserver.exporter.nvml.events import Event
+
+RECENT_SECONDS = 300.0
+_MAX_XIDS = 64  # distinct ones of a GPU
+_MAX_RECENT = 4096
+
+# Bit of the clocks' event reasons -> the word of dcgm-exporter's `clock_event`.
+REASONS = {
+    0x1: "gpu_idle",
+    0x2: "clocks_setting",
+    0x4: "power_cap",
+    0x8: "hw_slowdown",
+    0x10: "sync_boost",
+    0x20: "sw_thermal",
+    0x40: "hw_thermal",
+    0x80: "hw_power_brake",
+    0x100: "display_clocks",
+}
+
+
+class _Recent:
+    """Counts by name of the last minutes, in ticks."""
+
+    def __init__(self) -> None:
+        self._items: deque[tuple[float, tuple[str, ...]]] = deque(maxlen=_MAX_RECENT)
+
+    def add(self, now: float, names: Iterable[str]) -> None:
+        self._items.append((now, tuple(names)))
+
+    def counts(self, now: float) -> dict[str, int]:
+        while self._items and self._items[0][0] <= now - RECENT_SECONDS:
+            self._items.popleft()
+        return dict(Counter(name for _, names in self._items for name in names))
+
+
+@dataclass(slots=True)
+class _Entry:
+    can_report: bool = False
+    xids: Counter[int] = field(default_factory=Counter)
+    last_xid: int = 0
+    last_xid_at: float | None = None
+    recent_xids: _Recent = field(default_factory=_Recent)
+    recent_reasons: _Recent = field(default_factory=_Recent)
+
+
+class Journal:
+    """By UUID; entries of GPUs that are gone stay, so that counters do not begin again."""
+
+    def __init__(self) -> None:
+        self._entries: dict[str, _Entry] = {}
+
+    def begin(self, uuids: Iterable[str], able: frozenset[str]) -> None:
+        """NVML was initialised: these are the GPUs, and those of them that report events."""
+        for uuid in uuids:
+            self._entries.setdefault(uuid, _Entry()).can_report = uuid in able
+
+    def add(self, event: Event, now: float, wall: float) -> None:
+        """Takes an event up; those of unknown devices are left out.
+
+        Args:
+            event: as it arrived.
+            now: monotonic seconds.
+            wall: epoch seconds.
+        """
+        entry = self._entries.get(event.key)
+        if entry is None or event.kind != events.XID:
+            return
+        if event.data in entry.xids or len(entry.xids) < _MAX_XIDS:
+            entry.xids[event.data] += 1
+            entry.recent_xids.add(now, (str(event.data),))
+        entry.last_xid = event.data
+        entry.last_xid_at = wall
+
+    def observe(self, uuid: str, values: Mapping[str, float], now: float) -> None:
+        """Counts a tick's reasons for the clocks to be what they are."""
+        entry = self._entries.get(uuid)
+        if entry is not None and "clocks_event_reasons" in values:
+            entry.recent_reasons.add(now, _names(int(values["clocks_event_reasons"])))
+
+    def complete(self, reading: Reading) -> Reading:
+        """The reading with the last XID, 0 for none, where the GPU reports them."""
+        entry = self._entries.get(reading.unit.uuid)
+        if entry is None or not entry.can_report:
+            return reading
+        return replace(reading, values={**reading.values, "xid": entry.last_xid})
+
+    def state(self, uuid: str, now: float) -> DeviceState:
+        """What the metrics show of a GPU, as far as this knows it."""
+        entry = self._entries.get(uuid, _Entry())
+        recent = entry.recent_xids.counts(now)
+        return DeviceState(
+            uuid,
+            xids=dict(entry.xids) if entry.can_report else None,
+            last_xid_at=entry.last_xid_at,
+            recent_xids={int(xid): count for xid, count in recent.items()},
+            recent_reasons=entry.recent_reasons.counts(now),
+        )
+
+
+def _names(reasons: int) -> Iterator[str]:
+    return (name for bit, name in REASONS.items() if reasons & bit)

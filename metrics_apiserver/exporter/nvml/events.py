@@ -1,0 +1,130 @@
+"""XIDs and MIG reconfiguration as they happen: the one other thread that calls into NVML.
+
+It waits for the next event and does nothing else; what arrives is queued for the sampling thread,
+which turns the raw handle into a device. Before NVML is shut down or initialised anew, `stop` ends
+the thread and frees the event set. Errors from before the registration are lost: that is NVML's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import logging
+import queue
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from metrics_apiserver.exporter.nvml.library import Code, Failure, Handle, Library
+
+_logger = logging.getLogger(__name__)
+
+XID = 0x8
+DOUBLE_BIT_ERROR = 0x2
+MIG_CHANGE = 0x100
+_WANTED = (XID | DOUBLE_BIT_ERROR | MIG_CHANGE, XID | DOUBLE_BIT_ERROR, XID)
+_WAIT_MS = 500
+_PENDING = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What happened to which device.
+
+    Attributes:
+        key: as given to `start`.
+        data: the XID, for XIDs.
+    """
+
+    key: str
+    kind: int
+    data: int
+
+
+class Watch:
+    """Owns the event set and its thread between `start` and `stop`."""
+
+    def __init__(self) -> None:
+        self._events: queue.Queue[Event] = queue.Queue(_PENDING)
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._keys: dict[int, str] = {}
+        self.failed = False
+
+    def start(self, library: Library, handles: Mapping[str, Handle]) -> frozenset[str]:
+        """Registers the devices and begins to wait; gives the keys that can report.
+
+        Called by the sampling thread. Without a device that can, no thread is started.
+        """
+        self.failed = False
+        self._stopping.clear()
+        event_set = library.call("nvmlEventSetCreate")
+        able = [key for key, handle in handles.items() if _register(library, handle, event_set)]
+        if not able:
+            library.call("nvmlEventSetFree", event_set)
+            return frozenset()
+        self._keys = {_address(handles[key]): key for key in able}
+        # Not the sampling thread's library: its heartbeat must not be stamped from here.
+        own = Library()
+        arguments = (own, event_set)
+        self._thread = threading.Thread(
+            target=self._wait, args=arguments, name="nvml-events", daemon=True
+        )
+        self._thread.start()
+        return frozenset(able)
+
+    def stop(self) -> bool:
+        """Ends the wait; False if the thread is stuck in NVML."""
+        if self._thread is None:
+            return True
+        self._stopping.set()
+        self._thread.join(2 * _WAIT_MS / 1000)
+        stuck = self._thread.is_alive()
+        self._thread = None
+        return not stuck
+
+    def take(self) -> list[Event]:
+        """All events since the last call."""
+        found: list[Event] = []
+        with contextlib.suppress(queue.Empty):
+            while True:
+                found.append(self._events.get_nowait())
+        return found
+
+    def _wait(self, library: Library, event_set: Handle) -> None:
+        while not self._stopping.is_set():
+            try:
+                data = library.call("nvmlEventSetWait_v2", event_set, _WAIT_MS)
+            except Failure as failure:
+                if failure.code == Code.TIMEOUT:
+                    continue
+                # The sampling thread builds the set anew.
+                _logger.warning("waiting for events failed", extra={"error": str(failure)})
+                self.failed = True
+                break
+            event = Event(
+                self._keys.get(_address(data.device), ""), int(data.eventType), int(data.eventData)
+            )
+            with contextlib.suppress(queue.Full):
+                self._events.put_nowait(event)
+        with contextlib.suppress(Failure):
+            library.call("nvmlEventSetFree", event_set)
+
+
+def _register(library: Library, handle: Handle, event_set: Handle) -> bool:
+    try:
+        supported = int(library.call("nvmlDeviceGetSupportedEventTypes", handle))
+    except Failure:
+        return False
+    for wanted in _WANTED:
+        types = wanted & supported
+        if not types & XID:
+            return False
+        with contextlib.suppress(Failure):
+            library.call("nvmlDeviceRegisterEvents", handle, types, event_set)
+            return True
+    return False
+
+
+def _address(handle: Handle) -> int:
+    return ctypes.cast(handle, ctypes.c_void_p).value or 0

@@ -1,0 +1,103 @@
+"""MIG instances of a GPU: which there are, and what each is called.
+
+Everything is keyed by the MIG UUID, never by GPU and profile: profiles repeat on one GPU.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+
+import pynvml
+
+from metrics_apiserver.exporter.nvml.library import Code, Failure, Handle, Library
+
+_PROFILE_IN_NAME = re.compile(r"MIG (\S+)")
+
+
+@dataclass(frozen=True, slots=True)
+class MigMode:
+    """Whether MIG is on, and whether it will be after the GPU's next reset."""
+
+    current: bool
+    pending: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One MIG device: the compute instance `ci` of the GPU instance `gi`."""
+
+    handle: Handle
+    uuid: str
+    gi: int
+    ci: int
+    profile: str
+
+
+def mode(library: Library, handle: Handle) -> MigMode:
+    """Both off where the board or the driver has no MIG."""
+    try:
+        current, pending = library.call("nvmlDeviceGetMigMode", handle)
+    except Failure as failure:
+        if failure.code in (Code.NOT_SUPPORTED, Code.FUNCTION_NOT_FOUND):
+            return MigMode(current=False, pending=False)
+        raise
+    return MigMode(current=bool(current), pending=bool(pending))
+
+
+def enumerate_instances(library: Library, handle: Handle) -> list[Found]:
+    """All MIG devices of a GPU; holes in the numbering are normal."""
+    found = []
+    for index in range(library.call("nvmlDeviceGetMaxMigDeviceCount", handle)):
+        try:
+            mig = library.call("nvmlDeviceGetMigDeviceHandleByIndex", handle, index)
+        except Failure as failure:
+            if failure.code in (Code.NOT_FOUND, Code.INVALID_ARGUMENT):
+                continue
+            raise
+        gi = library.call("nvmlDeviceGetGpuInstanceId", mig)
+        ci = library.call("nvmlDeviceGetComputeInstanceId", mig)
+        uuid = library.text("nvmlDeviceGetUUID", mig)
+        found.append(Found(mig, uuid, gi, ci, _profile(library, handle, mig, gi)))
+    return found
+
+
+def _profile(library: Library, handle: Handle, mig: Handle, gi: int) -> str:
+    """As `1g.5gb`: by the driver's name of the profile, the device's name, or its size."""
+    for source in (_profile_by_id, _profile_by_name, _profile_by_size):
+        try:
+            if profile := source(library, handle, mig, gi):
+                return profile
+        except Failure:
+            continue
+    return ""
+
+
+def _profile_by_id(library: Library, handle: Handle, mig: Handle, gi: int) -> str:
+    # Instances carry the driver's number of a profile, the question takes NVML's own.
+    del mig
+    instance = library.call("nvmlDeviceGetGpuInstanceById", handle, gi)
+    wanted = library.call("nvmlGpuInstanceGetInfo", instance).profileId
+    for profile in range(pynvml.NVML_GPU_INSTANCE_PROFILE_COUNT):
+        try:
+            info = library.call("nvmlDeviceGetGpuInstanceProfileInfo", handle, profile, 2)
+        except Failure as failure:
+            if failure.code in (Code.NOT_SUPPORTED, Code.INVALID_ARGUMENT):
+                continue  # not a profile of this board
+            raise
+        if info.id == wanted:
+            return str(info.name).removeprefix("MIG ")
+    return ""
+
+
+def _profile_by_name(library: Library, handle: Handle, mig: Handle, gi: int) -> str:
+    del handle, gi
+    match = _PROFILE_IN_NAME.search(library.text("nvmlDeviceGetName", mig))
+    return match[1] if match else ""
+
+
+def _profile_by_size(library: Library, handle: Handle, mig: Handle, gi: int) -> str:
+    del handle, gi
+    found = library.call("nvmlDeviceGetAttributes_v2", mig)
+    return f"{found.gpuInstanceSliceCount}g.{math.ceil(found.memorySizeMB / 1024)}gb"

@@ -1,0 +1,217 @@
+"""Calls into libnvidia-ml.so.1 through pynvml, each stamped for the watchdog before it is made.
+
+One kind of failure comes out, with NVML's number: pynvml's mismatch error is no NVMLError, its
+errors cannot be hashed or compared with None, and texts that are not UTF-8 raise. Functions that
+an older pynvml or an older driver lacks fail as FUNCTION_NOT_FOUND. Nothing here is safe for two
+threads; the sampling thread owns it (events.py says what its own thread may call).
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any, Protocol
+
+import pynvml
+
+Handle = Any  # a pointer into NVML, of ctypes; nobody but NVML looks into one
+
+_TEXT_BYTES = 96  # NVML_DEVICE_UUID_V2_BUFFER_SIZE and NVML_DEVICE_NAME_V2_BUFFER_SIZE
+_SYSTEM_TEXT_BYTES = 80
+
+
+class Code(IntEnum):
+    """NVML's return codes that the exporter tells apart."""
+
+    SUCCESS = 0
+    UNINITIALIZED = 1
+    INVALID_ARGUMENT = 2
+    NOT_SUPPORTED = 3
+    NO_PERMISSION = 4
+    NOT_FOUND = 6
+    INSUFFICIENT_SIZE = 7
+    DRIVER_NOT_LOADED = 9
+    TIMEOUT = 10
+    LIBRARY_NOT_FOUND = 12
+    FUNCTION_NOT_FOUND = 13
+    CORRUPTED_INFOROM = 14
+    GPU_IS_LOST = 15
+    RESET_REQUIRED = 16
+    OPERATING_SYSTEM = 17
+    LIB_RM_VERSION_MISMATCH = 18
+    ARGUMENT_VERSION_MISMATCH = 25
+    UNKNOWN = 999
+
+
+class Failure(Exception):
+    """A call that NVML refused.
+
+    Attributes:
+        call: the C function.
+        code: NVML's return code; any number, not only those of `Code`.
+    """
+
+    def __init__(self, call: str, code: int) -> None:
+        name = Code(code).name if code in Code.__members__.values() else f"code {code}"
+        super().__init__(f"{call}: {name}")
+        self.call = call
+        self.code = code
+
+
+class Heartbeat(Protocol):
+    """Told the name of each call just before it is made."""
+
+    def __call__(self, call: str, /) -> None: ...
+
+
+def _no_beat(call: str, /) -> None:
+    del call
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Bytes. `used` of the first version holds what the driver reserves, that of the second not."""
+
+    total: int
+    used: int
+    free: int
+    reserved: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Versions:
+    """What `build_info` tells of the driver; empty where NVML does not say."""
+
+    driver: str = ""
+    nvml: str = ""
+    cuda: str = ""
+
+
+class Library:
+    """The loaded library.
+
+    Args:
+        beat: see `Heartbeat`.
+        path: a library file to load instead of the one that the dynamic linker finds.
+    """
+
+    def __init__(self, beat: Heartbeat = _no_beat, path: str | None = None) -> None:
+        self._beat = beat
+        self._path = path
+        self._without_memory_v2 = False
+
+    def init(self) -> None:
+        """Loads and initialises; may be tried again after a failure."""
+        if self._path is not None and pynvml.nvmlLib is None:
+            try:
+                pynvml.nvmlLib = ctypes.CDLL(self._path)
+            except OSError:
+                raise Failure("nvmlInitWithFlags", Code.LIBRARY_NOT_FOUND) from None
+        self.call("nvmlInitWithFlags", 0)
+        self._without_memory_v2 = False
+
+    def shutdown(self) -> None:
+        """Gives every handle back; the library itself stays mapped."""
+        self.call("nvmlShutdown")
+
+    def call(self, name: str, *arguments: Any) -> Any:
+        """One function of pynvml.
+
+        Raises:
+            Failure: whatever went wrong.
+        """
+        self._beat(name)
+        function: Callable[..., Any] | None = getattr(pynvml, name, None)
+        if function is None:
+            raise Failure(name, Code.FUNCTION_NOT_FOUND)
+        try:
+            return function(*arguments)
+        except pynvml.NVMLError as error:
+            raise Failure(name, int(error.value)) from None
+        except pynvml.NVMLLibraryMismatchError:
+            raise Failure(name, Code.FUNCTION_NOT_FOUND) from None
+        except UnicodeDecodeError:
+            raise Failure(name, Code.UNKNOWN) from None
+
+    def raw(self, symbol: str, *arguments: Any) -> int:
+        """One C function, its return code as it is."""
+        self._beat(symbol)
+        try:
+            function = getattr(pynvml.nvmlLib, symbol)
+        except AttributeError:
+            return Code.FUNCTION_NOT_FOUND
+        return int(function(*arguments))
+
+    def check(self, symbol: str, *arguments: Any) -> None:
+        """One C function that is to succeed."""
+        code = self.raw(symbol, *arguments)
+        if code != Code.SUCCESS:
+            raise Failure(symbol, code)
+
+    def text(self, symbol: str, handle: Handle, size: int = _TEXT_BYTES) -> str:
+        """A text of a device; bytes that are not UTF-8 are replaced."""
+        buffer = ctypes.create_string_buffer(size)
+        self.check(symbol, handle, buffer, ctypes.c_uint(size))
+        return buffer.value.decode(errors="replace")
+
+    def versions(self) -> Versions:
+        """Driver, NVML and CUDA versions."""
+        cuda = ctypes.c_int()
+        code = self.raw("nvmlSystemGetCudaDriverVersion_v2", ctypes.byref(cuda))
+        number = cuda.value if code == Code.SUCCESS else 0
+        return Versions(
+            self._system_text("nvmlSystemGetDriverVersion"),
+            self._system_text("nvmlSystemGetNVMLVersion"),
+            f"{number // 1000}.{number % 1000 // 10}" if number else "",
+        )
+
+    def _system_text(self, symbol: str) -> str:
+        buffer = ctypes.create_string_buffer(_SYSTEM_TEXT_BYTES)
+        code = self.raw(symbol, buffer, ctypes.c_uint(_SYSTEM_TEXT_BYTES))
+        return buffer.value.decode(errors="replace") if code == Code.SUCCESS else ""
+
+    def memory(self, handle: Handle) -> Memory:
+        """By the second version where the driver knows it, else by the first."""
+        if not self._without_memory_v2:
+            try:
+                found = self.call("nvmlDeviceGetMemoryInfo", handle, pynvml.nvmlMemory_v2)
+            except Failure as failure:
+                unknown = (Code.FUNCTION_NOT_FOUND, Code.ARGUMENT_VERSION_MISMATCH)
+                if failure.code not in unknown:
+                    raise
+                self._without_memory_v2 = True
+            else:
+                return Memory(found.total, found.used, found.free, found.reserved)
+        return self.memory_v1(handle)
+
+    def memory_v1(self, handle: Handle) -> Memory:
+        """By the first version, whose `used` is what older exporters show."""
+        found = self.call("nvmlDeviceGetMemoryInfo", handle)
+        return Memory(found.total, found.used, found.free)
+
+    def field_values(self, handle: Handle, ids: Sequence[int]) -> dict[int, float | Failure]:
+        """Many fields by one call; each has a value or a failure of its own."""
+        name = "nvmlDeviceGetFieldValues"
+        found = self.call(name, handle, [(field, _SCOPES.get(field, 0)) for field in ids])
+        return {
+            int(one.fieldId): Failure(f"{name}.{one.fieldId}", one.nvmlReturn)
+            if one.nvmlReturn
+            else _number(one.value, _TYPES.get(one.fieldId, one.valueType))
+            for one in found
+        }
+
+
+# All links of the NVLink counters; of power fields scope 0 is the GPU.
+_SCOPES = {138: 0xFFFFFFFF, 139: 0xFFFFFFFF}
+# R545 claims a wrong type for the memory's temperature; it is an unsigned int.
+_TYPES = {82: 1}
+_MEMBERS = ("dVal", "uiVal", "ulVal", "ullVal", "sllVal", "siVal")
+
+
+def _number(union: Any, value_type: int) -> float:
+    """The member of an nvmlValue_t that its type names."""
+    member = _MEMBERS[value_type] if value_type < len(_MEMBERS) else "ullVal"
+    found = getattr(union, member)
+    return float(found) if member == "dVal" else int(found)

@@ -1,0 +1,159 @@
+"""Processes on a GPU: who holds memory, and who computed since the last look.
+
+pynvml's wrappers are not used: they fail on an idle GPU, give up when the list grows between the
+two calls, and overrun their rows on the R535 drivers that write 32 bytes for each of the 24 of
+nvmlProcessInfo_t. Here the buffer is always wide enough, and rows that read as nonsense with the
+declared stride are read again with the other.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+
+import pynvml
+
+from metrics_apiserver.exporter.nvml.library import Code, Failure, Handle, Library
+
+_STRIDE = 24
+_STRIDE_R535 = 32
+_MAX_PID = 1 << 22  # the kernel's PID_MAX_LIMIT
+_MEMORY_UNKNOWN = (1 << 64) - 1
+_NO_INSTANCE = 0xFFFFFFFF
+_MAX_ROWS = 1 << 16
+_SIZING_ROUNDS = 4
+
+# What a process list is of, by the letter that exporters give as the process type.
+LISTS = {
+    "C": "nvmlDeviceGetComputeRunningProcesses",
+    "G": "nvmlDeviceGetGraphicsRunningProcesses",
+    "M": "nvmlDeviceGetMPSComputeRunningProcesses",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A process that holds memory of a GPU or MIG instance.
+
+    Attributes:
+        memory: bytes; None where the driver does not say.
+        gi: number of the GPU instance; None without MIG.
+    """
+
+    pid: int
+    kind: str
+    memory: int | None
+    gi: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """What one process used of a GPU in percent, by the driver's sample at a time (epoch µs)."""
+
+    pid: int
+    time: int
+    sm: int
+    memory: int
+    encoder: int
+    decoder: int
+
+
+def running(
+    library: Library, handle: Handle, kind: str, alive: Callable[[int], bool] | None = None
+) -> list[Running]:
+    """The processes of one kind.
+
+    Args:
+        library: initialised.
+        handle: of a GPU or MIG device.
+        kind: a key of `LISTS`.
+        alive: tells whether a pid exists, where our pid namespace is the host's.
+    """
+    last = Failure(LISTS[kind], Code.FUNCTION_NOT_FOUND)
+    for suffix in ("_v3", "_v2"):
+        try:
+            data, count = _fetch(library, LISTS[kind] + suffix, handle)
+        except Failure as failure:
+            if failure.code not in (Code.FUNCTION_NOT_FOUND, Code.ARGUMENT_VERSION_MISMATCH):
+                raise
+            last = failure
+        else:
+            return _decode(data, count, kind, alive)
+    raise last
+
+
+def _fetch(library: Library, symbol: str, handle: Handle) -> tuple[bytes, int]:
+    count = ctypes.c_uint(0)
+    code = library.raw(symbol, handle, ctypes.byref(count), None)
+    for _ in range(_SIZING_ROUNDS):
+        if code == Code.SUCCESS:
+            return b"", 0
+        if code != Code.INSUFFICIENT_SIZE or count.value > _MAX_ROWS:
+            raise Failure(symbol, code)
+        room = count.value * 2 + 5
+        count.value = room
+        buffer = ctypes.create_string_buffer(room * _STRIDE_R535)
+        code = library.raw(symbol, handle, ctypes.byref(count), buffer)
+        if code == Code.SUCCESS:
+            return buffer.raw, min(count.value, room)
+    raise Failure(symbol, code)
+
+
+def _decode(
+    data: bytes, count: int, kind: str, alive: Callable[[int], bool] | None
+) -> list[Running]:
+    rows = _rows(data, count, kind, _STRIDE)
+    good = [row for row in rows if _is_plausible(row.pid, alive)]
+    if 2 * len(good) >= len(rows):
+        return good
+    other = [row for row in _rows(data, count, kind, _STRIDE_R535) if _is_plausible(row.pid, alive)]
+    # Where the other reading is no better, the rows stay: the caller sees pids that nobody has.
+    return other if len(other) > len(good) else rows if alive else good
+
+
+def _rows(data: bytes, count: int, kind: str, stride: int) -> list[Running]:
+    found = []
+    for index in range(count):
+        row = pynvml.c_nvmlProcessInfo_v2_t.from_buffer_copy(data, index * stride)
+        memory = None if row.usedGpuMemory == _MEMORY_UNKNOWN else int(row.usedGpuMemory)
+        gi = None if row.gpuInstanceId == _NO_INSTANCE else int(row.gpuInstanceId)
+        found.append(Running(int(row.pid), kind, memory, gi))
+    return found
+
+
+def _is_plausible(pid: int, alive: Callable[[int], bool] | None) -> bool:
+    return 0 < pid <= _MAX_PID and (alive is None or alive(pid))
+
+
+def utilization(library: Library, handle: Handle, last_seen: int) -> list[Use]:
+    """One or more samples for each process that computed since `last_seen` (the driver's µs).
+
+    An idle GPU gives none. Drivers ask for 100 rows whatever there is.
+
+    Raises:
+        Failure: NOT_SUPPORTED on MIG devices and many virtual ones.
+    """
+    symbol = "nvmlDeviceGetProcessUtilization"
+    count, since = ctypes.c_uint(0), ctypes.c_ulonglong(last_seen)
+    code = library.raw(symbol, handle, None, ctypes.byref(count), since)
+    for _ in range(_SIZING_ROUNDS):
+        if code in (Code.SUCCESS, Code.NOT_FOUND):
+            return []
+        if code != Code.INSUFFICIENT_SIZE or count.value > _MAX_ROWS:
+            raise Failure(symbol, code)
+        room = count.value + 16
+        count.value = room
+        rows = (pynvml.c_nvmlProcessUtilizationSample_t * room)()
+        code = library.raw(symbol, handle, rows, ctypes.byref(count), since)
+        if code == Code.SUCCESS:
+            return _uses(rows[: min(count.value, room)])
+    raise Failure(symbol, code)
+
+
+def _uses(rows: Collection[pynvml.c_nvmlProcessUtilizationSample_t]) -> list[Use]:
+    return [
+        Use(row.pid, row.timeStamp, row.smUtil, row.memUtil, row.encUtil, row.decUtil)
+        for row in rows
+        if row.pid
+    ]

@@ -1,0 +1,182 @@
+"""What is asked of a GPU, how often, and under which key the answer is kept.
+
+Three paces: utilisation and memory each tick, sensors and clocks each 5 s, counters of errors each
+30 s. `nvmlDeviceGetPcieThroughput` is left alone: it waits 20 ms in the driver each time. A probe
+that belongs to a group is only asked when the group is collected.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
+
+import pynvml
+
+from metrics_apiserver.exporter.nvml import gpm
+
+
+class Pace(IntEnum):
+    """Seconds between two readings; FAST means each tick."""
+
+    FAST = 0
+    MEDIUM = 5
+    SLOW = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """One call and the values it gives."""
+
+    keys: tuple[str, ...]
+    pace: Pace
+    call: str
+    arguments: tuple[Any, ...] = ()
+    pick: Callable[[Any], tuple[float, ...]] = lambda found: (found,)
+    group: str = ""
+    otherwise: tuple[str, tuple[Any, ...]] | None = None  # another call, where the first is missing
+
+
+def _license(found: Any) -> tuple[float, ...]:
+    features = found.gridLicensableFeatures[: found.licensableFeaturesCount]
+    return (int(any(one.featureState > 0 for one in features)),)
+
+
+def _first(found: Any) -> tuple[float, ...]:
+    return (found[0],)
+
+
+def _utilization(found: Any) -> tuple[float, ...]:
+    return found.gpu, found.memory
+
+
+PROBES = (
+    Probe(
+        ("gpu_util", "mem_copy_util"),
+        Pace.FAST,
+        "nvmlDeviceGetUtilizationRates",
+        pick=_utilization,
+    ),
+    Probe(
+        ("temperature",),
+        Pace.MEDIUM,
+        "nvmlDeviceGetTemperature",
+        (0,),
+        otherwise=("nvmlDeviceGetTemperatureV", (0,)),
+    ),
+    Probe(("power_milliwatts",), Pace.MEDIUM, "nvmlDeviceGetPowerUsage"),
+    Probe(("fan_percent",), Pace.MEDIUM, "nvmlDeviceGetFanSpeed"),
+    Probe(("sm_clock",), Pace.MEDIUM, "nvmlDeviceGetClockInfo", (pynvml.NVML_CLOCK_SM,)),
+    Probe(("mem_clock",), Pace.MEDIUM, "nvmlDeviceGetClockInfo", (pynvml.NVML_CLOCK_MEM,)),
+    Probe(("enc_util",), Pace.MEDIUM, "nvmlDeviceGetEncoderUtilization", pick=_first),
+    Probe(("dec_util",), Pace.MEDIUM, "nvmlDeviceGetDecoderUtilization", pick=_first),
+    Probe(("energy_millijoules",), Pace.MEDIUM, "nvmlDeviceGetTotalEnergyConsumption"),
+    Probe(
+        ("clocks_event_reasons",),
+        Pace.FAST,  # samples of it are counted
+        "nvmlDeviceGetCurrentClocksEventReasons",
+        group="clocks",
+        otherwise=("nvmlDeviceGetCurrentClocksThrottleReasons", ()),
+    ),
+    Probe(("pcie_replay",), Pace.SLOW, "nvmlDeviceGetPcieReplayCounter"),
+    Probe(("vgpu_license",), Pace.SLOW, "nvmlDeviceGetGridLicensableFeatures_v4", pick=_license),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field of nvmlDeviceGetFieldValues; fields of one pace share a call."""
+
+    key: str
+    number: int
+    pace: Pace
+    group: str = ""
+
+
+MEMORY_TEMPERATURE = 82
+FIELDS = (
+    Field("memory_temperature", MEMORY_TEMPERATURE, Pace.MEDIUM),
+    Field("nvlink_tx_kib", 138, Pace.FAST),
+    Field("nvlink_rx_kib", 139, Pace.FAST),
+    Field("pcie_tx_count", 197, Pace.FAST),
+    Field("pcie_rx_count", 198, Pace.FAST),
+    Field("power_instant_milliwatts", 186, Pace.MEDIUM, "power"),
+    Field("remapped_correctable", 142, Pace.SLOW),
+    Field("remapped_uncorrectable", 143, Pace.SLOW),
+    Field("remap_failure", 145, Pace.SLOW),
+    Field("ecc_sbe_volatile", 3, Pace.SLOW, "ecc"),
+    Field("ecc_dbe_volatile", 4, Pace.SLOW, "ecc"),
+    Field("ecc_sbe_aggregate", 5, Pace.SLOW, "ecc"),
+    Field("ecc_dbe_aggregate", 6, Pace.SLOW, "ecc"),
+    Field("retired_sbe", 29, Pace.SLOW, "retired"),
+    Field("retired_dbe", 30, Pace.SLOW, "retired"),
+    Field("retired_pending", 31, Pace.SLOW, "retired"),
+    Field("violation_power_ns", 74, Pace.SLOW, "violations"),
+    Field("violation_thermal_ns", 75, Pace.SLOW, "violations"),
+    Field("violation_sync_boost_ns", 76, Pace.SLOW, "violations"),
+    Field("violation_board_limit_ns", 77, Pace.SLOW, "violations"),
+    Field("violation_low_util_ns", 78, Pace.SLOW, "violations"),
+    Field("violation_reliability_ns", 79, Pace.SLOW, "violations"),
+    Field("nvlink_crc_flit", 38, Pace.SLOW, "nvlink"),
+    Field("nvlink_replay", 52, Pace.SLOW, "nvlink"),
+    Field("nvlink_recovery", 59, Pace.SLOW, "nvlink"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """One GPM metric; `factor` brings NVML's number into the key's unit."""
+
+    key: str
+    number: int
+    factor: float = 0.01  # percent -> share
+    group: str = ""
+
+
+_MIB = float(1 << 20)
+ACTIVITIES = (
+    Activity("prof_graphics", gpm.GRAPHICS),
+    Activity("prof_sm", gpm.SM),  # also what family (d) needs of MIG instances
+    Activity("prof_tensor", gpm.TENSOR),
+    Activity("prof_dram", gpm.DRAM),
+    Activity("prof_pcie_tx", gpm.PCIE_TX, _MIB),
+    Activity("prof_pcie_rx", gpm.PCIE_RX, _MIB),
+    Activity("prof_sm_occupancy", gpm.SM_OCCUPANCY, group="profiling"),
+    Activity("prof_fp64", gpm.FP64, group="profiling"),
+    Activity("prof_fp32", gpm.FP32, group="profiling"),
+    Activity("prof_fp16", gpm.FP16, group="profiling"),
+    Activity("prof_nvlink_rx", gpm.NVLINK_RX, _MIB, "profiling"),
+    Activity("prof_nvlink_tx", gpm.NVLINK_TX, _MIB, "profiling"),
+)
+
+# Values outside these are what drivers say when they know nothing (2^32-1, 9.2e18): dropped.
+_PERCENT = (0.0, 100.0)
+_SHARE = (0.0, 1.0)
+RANGES = {
+    "gpu_util": _PERCENT,
+    "mem_copy_util": _PERCENT,
+    "enc_util": _PERCENT,
+    "dec_util": _PERCENT,
+    "memory_temperature": (0.0, 200.0),
+    "temperature": (0.0, 200.0),
+    **{one.key: _SHARE for one in ACTIVITIES if one.factor == 0.01},
+}
+
+# Keys that do not come from a probe of their own.
+DERIVED = (
+    "duty_cycle",  # mean over the window
+    "sm_util",  # mean over the window, of MIG instances
+    "memory_total",
+    "memory_used",
+    "memory_used_v1",
+    "memory_free",
+    "memory_reserved",
+    "memory_used_share",
+    "nvlink_bandwidth",
+    "pcie_tx_rate",
+    "pcie_rx_rate",
+    "xid",
+)
+
+GROUPS = ("clocks", "ecc", "exp", "memory", "nvlink", "power", "profiling", "retired", "violations")

@@ -1,0 +1,200 @@
+"""The only wiring: builds the parts, starts the threads, serves, watches, ends.
+
+SIGTERM stops accepting, gives NVML back and ends within two seconds. The process ends by itself,
+with code 1, where only another process can help: NVML beyond repair, or a thread that has hung in
+the driver for two minutes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from prometheus_client import (
+    CollectorRegistry,
+    GCCollector,
+    ProcessCollector,
+    disable_created_metrics,
+)
+
+from metrics_apiserver.exporter import logs
+from metrics_apiserver.exporter.attribution.owners import Owners
+from metrics_apiserver.exporter.attribution.podlogs import PodLogs
+from metrics_apiserver.exporter.attribution.source import (
+    KubeletSource,
+    NoSource,
+    SidecarSource,
+    Source,
+)
+from metrics_apiserver.exporter.board import Board
+from metrics_apiserver.exporter.composer import Composer, Parts
+from metrics_apiserver.exporter.sampler import Sampler
+from metrics_apiserver.exporter.settings import Settings
+from metrics_apiserver.exporter.telemetry import Telemetry
+from metrics_apiserver.exporter.threads import LookingThread, SamplingThread
+from metrics_apiserver.exporter.usage import Meter
+from metrics_apiserver.exporter.watchdog import Pulse
+from metrics_apiserver.exporter.web.config import Unusable
+from metrics_apiserver.exporter.web.listeners import Listeners, open_sockets
+from metrics_apiserver.exporter.web.server import Pages
+
+_logger = logging.getLogger(__name__)
+
+_STOP_SECONDS = 1.5
+# A scrape must not wait for a whole slice of the sampling thread's Python (5 ms by default).
+_SWITCH_SECONDS = 0.0005
+
+
+@dataclass(frozen=True, slots=True)
+class Exporter:
+    """The parts of one process."""
+
+    board: Board
+    telemetry: Telemetry
+    sampling: SamplingThread
+    looking: LookingThread
+
+
+def wall_clock() -> float:
+    """Epoch seconds."""
+    return time.time()  # noqa: TID251 - the edge where wall time enters
+
+
+def build(settings: Settings, ended: Callable[[], None]) -> Exporter:
+    """Everything but HTTP, not started.
+
+    Args:
+        settings: all of them.
+        ended: called from the sampling thread when it ends by itself.
+    """
+    clock = time.monotonic
+    telemetry = Telemetry(CollectorRegistry())
+    pulse = Pulse(clock)
+    board = Board(settings.sampling, pulse, clock)
+    holders = settings.holders
+    owners = None
+    if settings.sampling.processes:
+        names = PodLogs(holders.pod_logs, holders.container_logs, clock)
+        owners = Owners(holders.proc, names, clock)
+    source = _source(settings, telemetry)
+    looking = LookingThread(source, holders.poll_seconds)
+    sampler = Sampler(
+        settings.sampling,
+        telemetry,
+        pulse,
+        alive=owners.is_alive if owners else None,
+        wall=wall_clock,
+        now=clock(),
+    )
+
+    def count_error(reason: str) -> None:
+        telemetry.attribution_errors.labels(reason).inc()
+
+    window = settings.sampling.window_seconds
+    parts = Parts(
+        source=source,
+        meter=Meter(window, owners.find if owners else None, count_error),
+        telemetry=telemetry,
+        restart_windows=sampler.restart_windows,
+        wake=looking.wake,
+        wants_gzip=board.wants_gzip,
+        wall=wall_clock,
+    )
+    sampling = SamplingThread(
+        sampler,
+        Composer(settings.exposition, parts, window),
+        board,
+        telemetry,
+        interval_seconds=settings.sampling.interval_seconds,
+        ended=ended,
+        clock=clock,
+    )
+    return Exporter(board, telemetry, sampling, looking)
+
+
+def _source(settings: Settings, telemetry: Telemetry) -> Source:
+    holders = settings.holders
+    if holders.attribution == "daemonset":
+        return KubeletSource(holders, telemetry, time.monotonic, wall_clock)
+    if holders.attribution == "sidecar":
+        return SidecarSource(holders, telemetry, wall_clock)
+    return NoSource()
+
+
+def run(settings: Settings) -> int:
+    """Serves until it is stopped; the exit code."""
+    logs.configure(settings.log_level, settings.log_format)
+    disable_created_metrics()  # type: ignore[no-untyped-call] # the library left it untyped
+    sys.setswitchinterval(_SWITCH_SECONDS)
+    try:
+        return asyncio.run(_serve(settings))
+    except (OSError, Unusable) as error:
+        _logger.critical("cannot serve", extra={"error": str(error)})
+        return 1
+
+
+async def _serve(settings: Settings) -> int:
+    loop = asyncio.get_running_loop()
+    ended = asyncio.Event()
+
+    def end() -> None:
+        # The loop is closed already when the process is about to end anyway.
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(ended.set)
+
+    exporter = build(settings, end)
+    ProcessCollector(registry=exporter.telemetry.registry)
+    GCCollector(registry=exporter.telemetry.registry)
+    pages = Pages(exporter.board, exporter.telemetry, settings.web.telemetry_path)
+    listeners = Listeners(
+        settings.web, pages.application, exporter.telemetry, open_sockets(settings.web.listen)
+    )
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ended.set)
+    exporter.looking.start()
+    exporter.sampling.start()
+    try:
+        await listeners.start()
+        async with asyncio.TaskGroup() as group:
+            loops = [
+                group.create_task(listeners.run(), name="web configuration"),
+                group.create_task(_watch(exporter.board), name="watchdog"),
+            ]
+            await ended.wait()
+            for one in loops:
+                one.cancel()
+    finally:
+        exporter.looking.stop()
+        exporter.sampling.stop()
+        await listeners.close()
+    await _join(exporter.sampling)
+    failure = exporter.sampling.failure
+    if failure is not None:
+        _logger.critical("the exporter ends", extra={"error": failure})
+        return 1
+    return 0
+
+
+async def _join(thread: SamplingThread) -> None:
+    deadline = time.monotonic() + _STOP_SECONDS
+    while thread.is_alive() and time.monotonic() < deadline:  # noqa: ASYNC110 - a thread has no event
+        await asyncio.sleep(0.02)
+    if thread.is_alive():
+        _logger.warning("the sampling thread does not end", extra={"in": "NVML"})
+
+
+async def _watch(board: Board) -> None:
+    """Ends the process when its sampling thread is beyond hope."""
+    while True:
+        await asyncio.sleep(1.0)
+        if board.pulse.verdict == "dead":
+            _logger.critical("sampling hangs; the process ends", extra={"call": board.pulse.doing})
+            # Nothing that waits for the thread may run any more.
+            os._exit(1)

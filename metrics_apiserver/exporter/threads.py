@@ -1,0 +1,146 @@
+"""The two threads beside HTTP: one samples NVML, one asks who holds the GPUs.
+
+Both are daemons: a thread that hangs in the driver must not keep the process from ending. The
+sampler's tick is doubled while ticks take more than half of it, up to ten times.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+
+from metrics_apiserver.exporter.attribution.source import Source
+from metrics_apiserver.exporter.board import Board
+from metrics_apiserver.exporter.composer import Composer
+from metrics_apiserver.exporter.sampler import Fatal, Sampler
+from metrics_apiserver.exporter.telemetry import Telemetry
+
+_logger = logging.getLogger(__name__)
+
+_MAX_FACTOR = 10
+_MIN_LOOK_SECONDS = 1.0
+
+
+class SamplingThread(threading.Thread):
+    """Ticks until it is stopped or something only a new process can cure.
+
+    Args:
+        interval_seconds: of two ticks.
+        ended: called when it ends by itself.
+        clock: monotonic seconds.
+
+    Attributes:
+        failure: why it ended by itself, else None.
+    """
+
+    def __init__(  # noqa: PLR0913 - the thread is where the parts meet
+        self,
+        sampler: Sampler,
+        composer: Composer,
+        board: Board,
+        telemetry: Telemetry,
+        *,
+        interval_seconds: float,
+        ended: Callable[[], None],
+        clock: Callable[[], float],
+    ) -> None:
+        super().__init__(name="sampler", daemon=True)
+        self.failure: str | None = None
+        self._sampler = sampler
+        self._composer = composer
+        self._board = board
+        self._telemetry = telemetry
+        self._pace = Pace(interval_seconds)
+        self._ended = ended
+        self._clock = clock
+        self._stopping = threading.Event()
+
+    def stop(self) -> None:
+        """Asks it to end and to give everything back to the driver."""
+        self._stopping.set()
+
+    def run(self) -> None:
+        """The thread."""
+        try:
+            while not self._stopping.is_set():
+                self._stopping.wait(self.turn())
+        except Fatal as fatal:
+            self.failure = str(fatal)
+        except Exception:
+            self.failure = "a fault of the exporter"
+            _logger.exception("sampling failed")
+        finally:
+            self._sampler.close()
+            if not self._stopping.is_set():
+                self._ended()
+
+    def turn(self) -> float:
+        """One tick; seconds until the next.
+
+        Raises:
+            Fatal: see there.
+        """
+        started = self._clock()
+        self._board.pulse.beat("tick")
+        tick = self._sampler.turn(started)
+        self._board.pulse.beat("rendering")
+        self._board.publish(self._composer.compose(tick, started))
+        if tick.is_up:
+            versions = tick.versions
+            self._telemetry.show_versions(versions.nvml, versions.driver, versions.cuda)
+        took = self._clock() - started
+        self._telemetry.sample_duration.observe(took)
+        interval = self._pace.after(took)
+        self._telemetry.interval.set(interval)
+        self._board.pulse.beat("sleep")
+        return max(0.0, interval - took)
+
+
+class Pace:
+    """The time between two ticks, longer while ticks are slow."""
+
+    def __init__(self, seconds: float) -> None:
+        self._base = seconds
+        self._factor = 1.0
+
+    def after(self, took: float) -> float:
+        """The interval after a tick that took so long."""
+        if took > self._base * self._factor / 2:
+            self._factor = min(2 * self._factor, _MAX_FACTOR)
+        elif took < self._base * self._factor / 8:
+            self._factor = max(self._factor / 2, 1.0)
+        return self._base * self._factor
+
+
+class LookingThread(threading.Thread):
+    """Asks the source of holdings now and then, and earlier when it is woken.
+
+    Args:
+        poll_seconds: between two looks.
+    """
+
+    def __init__(self, source: Source, poll_seconds: float) -> None:
+        super().__init__(name="attribution", daemon=True)
+        self._source = source
+        self._poll_seconds = poll_seconds
+        self._woken = threading.Event()
+        self._stopping = threading.Event()
+
+    def wake(self) -> None:
+        """Asks for a look soon."""
+        self._woken.set()
+
+    def stop(self) -> None:
+        """Asks it to end; a look under way is not waited for."""
+        self._stopping.set()
+        self._woken.set()
+
+    def run(self) -> None:
+        """The thread."""
+        while not self._stopping.is_set():
+            self._woken.clear()
+            self._source.refresh()
+            # The kubelet's calls are rationed for all its clients together.
+            self._stopping.wait(_MIN_LOOK_SECONDS)
+            self._woken.wait(max(0.0, self._poll_seconds - _MIN_LOOK_SECONDS))

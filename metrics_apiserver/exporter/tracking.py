@@ -1,0 +1,100 @@
+"""Processes of one GPU from tick to tick: what each used, and the memory each holds.
+
+The driver tells of a process only when it computed since the last look, so an empty answer mostly
+means an idle GPU; but a tick can be shorter than the driver's period, and drivers can hide the
+processes of other pid namespaces. What is then not known stays None, which is no zero.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from functools import partial
+
+from metrics_apiserver.exporter.asking import Asker
+from metrics_apiserver.exporter.model import ProcessMemory, ProcessUse
+from metrics_apiserver.exporter.nvml import processes
+from metrics_apiserver.exporter.nvml.library import Handle
+from metrics_apiserver.exporter.nvml.processes import Use
+
+_EMPTY_TICKS = 2
+_CALL = "nvmlDeviceGetProcessUtilization"
+
+
+class Processes:
+    """The state of one GPU.
+
+    Attributes:
+        uses: by pid, of the last tick; None where it is not known.
+        memory: by pid, with the GPU instance it is on.
+    """
+
+    def __init__(self, asker: Asker, handle: Handle) -> None:
+        self.uses: dict[int, ProcessUse] | None = None
+        self.memory: dict[int, tuple[int | None, ProcessMemory]] | None = None
+        self._asker = asker
+        self._handle = handle
+        self._seen: int | None = None
+        self._empty_ticks = 0
+        self._saw_any = False
+
+    def read_uses(self, is_busy: bool) -> None:
+        """What each process used since the call before.
+
+        Args:
+            is_busy: the GPU's own utilisation is not zero.
+        """
+        asker, since = self._asker, self._seen or 0
+        question = partial(processes.utilization, asker.library, self._handle, since)
+        found = asker.ask(_CALL, question)
+        self.uses = None
+        if found is None:
+            return
+        is_first = self._seen is None
+        self._seen = max((one.time for one in found), default=since)
+        if found and not is_first:
+            self._saw_any = True
+            self._empty_ticks = 0
+            self.uses = self._average(found)
+        elif not found:
+            self._empty_ticks += 1
+            # Busy without a process for longer: either it ended or the driver hides it from us.
+            if not is_busy or (self._saw_any and self._empty_ticks >= _EMPTY_TICKS):
+                self.uses = {}
+
+    def _average(self, found: Iterable[Use]) -> dict[int, ProcessUse]:
+        by_pid: dict[int, list[Use]] = defaultdict(list)
+        for one in found:
+            if max(one.sm, one.memory, one.encoder, one.decoder) > 100:
+                self._asker.drop("process_utilization")
+            else:
+                by_pid[one.pid].append(one)
+        return {
+            pid: ProcessUse(
+                sum(one.sm for one in uses) / len(uses),
+                sum(one.memory for one in uses) / len(uses),
+                sum(one.encoder for one in uses) / len(uses),
+                sum(one.decoder for one in uses) / len(uses),
+            )
+            for pid, uses in by_pid.items()
+        }
+
+    def read_memory(self) -> None:
+        """Who holds how much; a process in several lists is counted once.
+
+        Without the list of computing processes, or when a list fails that this driver has,
+        nothing is known: a sum that lacks some would look like one that is whole.
+        """
+        asker = self._asker
+        found: dict[int, tuple[int | None, ProcessMemory]] = {}
+        for kind, call in processes.LISTS.items():
+            question = partial(processes.running, asker.library, self._handle, kind)
+            rows = asker.ask(call, partial(question, asker.context.alive))
+            if rows is None and (kind == "C" or asker.allows(call)):
+                self.memory = None
+                return
+            for row in rows or ():
+                before = found.get(row.pid)
+                kinds = (before[1].kinds if before else "") + row.kind
+                found[row.pid] = (row.gi, ProcessMemory(kinds, row.memory))
+        self.memory = found

@@ -1,0 +1,1 @@
+"""HTTP: finished snapshots, health, and the usual web configuration file for TLS and passwords."""

@@ -1,0 +1,159 @@
+"""Listening sockets that outlive the configuration they are served with.
+
+When the web configuration or a file of it changes, a new server with a new TLS context takes over
+copies of the same sockets and the old one closes: connections that wait are not lost, those that
+are open keep what they began with. What does not check out is logged and the old stays.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import ssl
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from aiohttp import web
+
+from metrics_apiserver.exporter.settings import Web
+from metrics_apiserver.exporter.telemetry import Telemetry
+from metrics_apiserver.exporter.web import config
+from metrics_apiserver.exporter.web.config import Unusable, WebConfig
+
+_logger = logging.getLogger(__name__)
+
+_BACKLOG = 128
+_CHECK_SECONDS = 5.0
+_SHUTDOWN_SECONDS = 1.0
+_KEEPALIVE_SECONDS = 75.0
+
+Stamp = tuple[tuple[int, int, int] | None, ...]
+
+
+def open_sockets(addresses: Iterable[tuple[str, int]]) -> list[socket.socket]:
+    """Binds every address; an empty host means all, by IPv6 and IPv4 where there are both.
+
+    Raises:
+        OSError: an address cannot be had.
+    """
+    found: list[socket.socket] = []
+    for host, port in addresses:
+        everywhere = host == ""
+        dual = everywhere and socket.has_dualstack_ipv6()
+        family = socket.AF_INET6 if ":" in host or dual else socket.AF_INET
+        found.append(
+            socket.create_server((host, port), family=family, backlog=_BACKLOG, dualstack_ipv6=dual)
+        )
+    return found
+
+
+class Listeners:
+    """Serves on the sockets; `check_once` is one turn of `run`.
+
+    Args:
+        application: makes one for a configuration.
+    """
+
+    def __init__(
+        self,
+        settings: Web,
+        application: Callable[[WebConfig], web.Application],
+        telemetry: Telemetry,
+        sockets: Sequence[socket.socket],
+    ) -> None:
+        self._settings = settings
+        self._application = application
+        self._telemetry = telemetry
+        self._sockets = sockets
+        self._runner: web.AppRunner | None = None
+        self._stamp: Stamp = ()
+        self._config = WebConfig()
+
+    async def start(self) -> None:
+        """Serves for the first time.
+
+        Raises:
+            Unusable: the web configuration is; nothing is served with less than it asks for.
+        """
+        await self._serve(self._load())
+        self._telemetry.web_reload_successful.set(1)
+
+    async def run(self) -> None:
+        """Looks for changes for ever."""
+        while True:
+            await asyncio.sleep(_CHECK_SECONDS)
+            await self.check_once()
+
+    async def check_once(self) -> None:
+        """Takes over what changed on disk since the last look."""
+        path = self._settings.config
+        if path is None or _stamp(config.files_of(path, self._config)) == self._stamp:
+            return
+        try:
+            loaded = self._load()
+        except Unusable as fault:
+            self._telemetry.web_reload_successful.set(0)
+            _logger.warning("the web configuration is unusable", extra={"error": str(fault)})
+            self._stamp = _stamp(config.files_of(path, self._config))
+            return
+        await self._serve(loaded)
+        self._telemetry.web_reload_successful.set(1)
+        _logger.info("the web configuration was taken over")
+
+    async def close(self) -> None:
+        """Stops accepting, then gives open requests a moment."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+        for one in self._sockets:
+            one.close()
+
+    def _load(self) -> _Loaded:
+        path = self._settings.config
+        if path is None:
+            return _Loaded(WebConfig(), None, ())
+        # Looked at before they are read: what changes meanwhile is seen as a change.
+        stamp = _stamp((path,))
+        loaded = config.load(path)
+        stamp += _stamp(config.files_of(path, loaded)[1:])
+        return _Loaded(loaded, config.context(loaded.tls) if loaded.tls else None, stamp)
+
+    async def _serve(self, loaded: _Loaded) -> None:
+        runner = web.AppRunner(
+            self._application(loaded.config),
+            access_log=None,
+            keepalive_timeout=_KEEPALIVE_SECONDS,
+            shutdown_timeout=_SHUTDOWN_SECONDS,
+        )
+        await runner.setup()
+        for one in self._sockets:
+            site = web.SockSite(runner, one.dup(), ssl_context=loaded.context, backlog=_BACKLOG)
+            await site.start()
+        before, self._runner = self._runner, runner
+        self._config, self._stamp = loaded.config, loaded.stamp
+        if before is not None:
+            await before.cleanup()
+
+
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    """A configuration, its context, and what its files looked like."""
+
+    config: WebConfig
+    context: ssl.SSLContext | None
+    stamp: Stamp
+
+
+def _stamp(paths: Iterable[Path]) -> Stamp:
+    """What tells that a file changed; None for one that is missing."""
+    found: list[tuple[int, int, int] | None] = []
+    for path in paths:
+        try:
+            state = path.stat()
+        except OSError:
+            found.append(None)
+        else:
+            found.append((state.st_mtime_ns, state.st_ino, state.st_size))
+    return tuple(found)

@@ -1,0 +1,144 @@
+"""What is served: /metrics, /snapshot.json, /healthz, /readyz and a page that explains them.
+
+A request reads the board and the process's own counters and nothing else; it never waits for the
+driver. The text is of version 0.0.4 always: OpenMetrics would refuse DCGM's counter names.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+
+from aiohttp import web
+from prometheus_client import generate_latest
+
+from metrics_apiserver.exporter.board import Board
+from metrics_apiserver.exporter.families.dcgmtable import UNSUPPORTED
+from metrics_apiserver.exporter.snapshot import compress
+from metrics_apiserver.exporter.telemetry import Telemetry
+from metrics_apiserver.exporter.watchdog import UNHEALTHY_SECONDS
+from metrics_apiserver.exporter.web.auth import Passwords, has_name
+from metrics_apiserver.exporter.web.config import WebConfig
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+PROBES = ("/healthz", "/readyz")
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Pages:
+    """The handlers.
+
+    Args:
+        path: of the metrics.
+    """
+
+    def __init__(self, board: Board, telemetry: Telemetry, path: str) -> None:
+        self._board = board
+        self._telemetry = telemetry
+        self._path = path
+
+    def application(self, config: WebConfig) -> web.Application:
+        """An application that protects the pages as the web configuration says."""
+        found = web.Application(middlewares=[_Guard(config).handle], client_max_size=1)
+        found.router.add_get(self._path, self.metrics)
+        found.router.add_get("/snapshot.json", self.document)
+        found.router.add_get("/healthz", self.healthz)
+        found.router.add_get("/readyz", self.readyz)
+        found.router.add_get("/", self.index)
+        return found
+
+    async def metrics(self, request: web.Request) -> web.Response:
+        """Everything, in the text format; compressed if asked for."""
+        board, current = self._board, self._board.current
+        self._telemetry.up.set(board.is_up)
+        self._telemetry.scrapes.labels("200").inc()
+        if current is not None:
+            self._telemetry.last_sample.set(current.wall)
+        own = generate_latest(self._telemetry.registry)
+        headers = {"Content-Type": CONTENT_TYPE, "Vary": "Accept-Encoding"}
+        accepts_gzip = "gzip" in request.headers.get("Accept-Encoding", "")
+        if accepts_gzip:
+            board.ask_for_gzip()
+        if current is None:
+            return web.Response(body=own, headers=headers)
+        is_fresh = board.is_fresh
+        if accepts_gzip and current.compressed is not None:
+            text, state = current.compressed
+            body = (text if is_fresh else b"") + state + compress(own)
+            return web.Response(body=body, headers={**headers, "Content-Encoding": "gzip"})
+        body = (current.text if is_fresh else b"") + current.state + own
+        return web.Response(body=body, headers=headers)
+
+    async def document(self, request: web.Request) -> web.Response:
+        """Family (d) as JSON; 503 while there is nothing fresh."""
+        del request
+        current = self._board.current
+        if current is None or not self._board.is_fresh:
+            return web.Response(status=HTTPStatus.SERVICE_UNAVAILABLE, text="no fresh snapshot\n")
+        return web.Response(body=current.document, content_type="application/json")
+
+    async def healthz(self, request: web.Request) -> web.Response:
+        """200 while the sampling thread moves."""
+        del request
+        pulse = self._board.pulse
+        if pulse.age < UNHEALTHY_SECONDS:
+            return web.Response(text="ok\n")
+        text = f"sampling hangs for {pulse.age:.0f} s in {pulse.doing}\n"
+        return web.Response(status=HTTPStatus.SERVICE_UNAVAILABLE, text=text)
+
+    async def readyz(self, request: web.Request) -> web.Response:
+        """200 after the first pass, with GPUs or with the verdict that there are none."""
+        del request
+        if self._board.current is not None:
+            return web.Response(text="ok\n")
+        return web.Response(status=HTTPStatus.SERVICE_UNAVAILABLE, text="no pass yet\n")
+
+    async def index(self, request: web.Request) -> web.Response:
+        """For people."""
+        del request
+        current = self._board.current
+        state = "NVML answers" if self._board.is_up else "NVML does not answer"
+        rows = "".join(f"<li><code>{html.escape(name)}</code></li>" for name in UNSUPPORTED)
+        text = (
+            "<!doctype html><title>NVML exporter</title><h1>NVML exporter</h1>"
+            f"<p>{state}; {current.series if current else 0} series.</p>"
+            f'<p><a href="{html.escape(self._path)}">metrics</a>, '
+            '<a href="/snapshot.json">snapshot.json</a>, '
+            '<a href="/healthz">healthz</a>, <a href="/readyz">readyz</a></p>'
+            f"<p>NVML cannot supply:</p><ul>{rows}</ul>"
+        )
+        return web.Response(text=text, content_type="text/html")
+
+
+class _Guard:
+    """Passwords, names of client certificates and headers, around every handler."""
+
+    def __init__(self, config: WebConfig) -> None:
+        self._passwords = Passwords(config.users)
+        self._sans = config.tls.client_sans if config.tls else frozenset()
+        self._headers = config.headers
+
+    @web.middleware
+    async def handle(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        answer = await self._answer(request, handler)
+        for name, value in self._headers.items():
+            answer.headers[name] = value
+        return answer
+
+    async def _answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        if not has_name(request.get_extra_info("peercert"), self._sans):
+            return web.Response(status=HTTPStatus.FORBIDDEN, text="Forbidden\n")
+        if request.path not in PROBES:
+            allowed = await self._passwords.allow(request.headers.get("Authorization"))
+            if not allowed:
+                return web.Response(
+                    status=HTTPStatus.UNAUTHORIZED,
+                    text="Unauthorized\n",
+                    headers={"WWW-Authenticate": "Basic"},
+                )
+        try:
+            return await handler(request)
+        except web.HTTPException as error:
+            return web.Response(status=error.status, text=f"{error.reason}\n")
