@@ -56,3 +56,12 @@
 {{- if eq .group $group }}yes{{ end -}}
 {{- end -}}
 {{- end -}}
+
+{{/* Their names, as a JSON list. */}}
+{{- define "metrics-apiserver.apiServiceNames" -}}
+{{- $names := list -}}
+{{- range include "metrics-apiserver.groupVersions" . | fromJsonArray -}}
+{{- $names = append $names (printf "%s.%s" .version .group) -}}
+{{- end -}}
+{{- toJson $names -}}
+{{- end -}}

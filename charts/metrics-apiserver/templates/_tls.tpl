@@ -42,13 +42,24 @@
 {{- else if has $mode (list "values" "certManager") -}}
 - --tls-cert-file=/var/run/serving-cert/tls.crt
 - --tls-private-key-file=/var/run/serving-cert/tls.key
+{{- else if eq $mode "selfManaged" -}}
+- --cert-secret={{ include "metrics-apiserver.namespace" . }}/{{ include "metrics-apiserver.servingSecretName" . }}
+- --cert-service={{ include "metrics-apiserver.fullname" . }}.{{ include "metrics-apiserver.namespace" . }}
+{{- with include "metrics-apiserver.apiServiceNames" . | fromJsonArray }}
+- --cert-apiservices={{ join "," . }}
+{{- end }}
+- --cert-cluster-domain={{ .Values.tls.selfManaged.clusterDomain }}
 {{- else if eq $mode "unverified" -}}
 - --cert-dir=/tmp/cert
 {{- end -}}
 {{- end -}}
 
-{{/* The part of an APIService's spec that says what is trusted. */}}
+{{/* The part of an APIService's spec that says what is trusted; list of context and its name. In the
+     mode selfManaged the server writes it. One that verifies nothing now, because another chart made
+     it, goes on like that until the server has: otherwise it were unavailable in between. */}}
 {{- define "metrics-apiserver.trust" -}}
+{{- $name := index . 1 -}}
+{{- with index . 0 -}}
 {{- $mode := include "metrics-apiserver.tlsMode" . -}}
 {{- $given := include "metrics-apiserver.givenCA" . -}}
 {{- if eq $mode "values" -}}
@@ -71,6 +82,12 @@ insecureSkipTLSVerify: true
 {{- end -}}
 {{- else if eq $mode "unverified" -}}
 insecureSkipTLSVerify: true
+{{- else if eq $mode "selfManaged" -}}
+{{- $there := lookup "apiregistration.k8s.io/v1" "APIService" "" $name -}}
+{{- if and $there (eq true (dig "spec" "insecureSkipTLSVerify" false $there)) -}}
+insecureSkipTLSVerify: true
+{{- end -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 

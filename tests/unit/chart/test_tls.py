@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from metrics_apiserver import flags, flagtable, flagvalues
 from tests import helm
 from tests.helm import Object, Refused
 
@@ -139,3 +140,44 @@ def test_the_apiservices_lead_to_the_port_of_the_service() -> None:
     ports = {one["spec"]["service"]["port"] for one in objects if one["kind"] == "APIService"}
     (service,) = [one for one in objects if one["kind"] == "Service"]
     assert ports == {8443} == {port["port"] for port in service["spec"]["ports"]}
+
+
+def test_by_default_the_server_keeps_its_certificate_itself() -> None:
+    objects = helm.render()
+    name = "release-metrics-apiserver"
+    assert trust(objects) == set()
+    assert mounted(objects) == []
+    (secret,) = [one for one in objects if one["kind"] == "Secret"]
+    assert secret["metadata"]["name"] == f"{name}-serving-cert"
+    assert "data" not in secret
+    parsed = flags.parse(flagtable.TABLE, arguments(objects), flagtable.SHORTHANDS)
+    told = flagvalues.build(parsed).certificates
+    assert told is not None
+    assert (told.secret_namespace, told.secret_name) == ("monitoring", f"{name}-serving-cert")
+    assert f"{name}.monitoring.svc" in told.hosts
+    made = {one["metadata"]["name"] for one in objects if one["kind"] == "APIService"}
+    assert set(told.api_services) == made
+
+
+def test_its_rights_are_on_these_objects_alone() -> None:
+    objects = helm.render()
+    rules = {
+        (one["kind"], *rule["apiGroups"], *rule["resources"]): rule
+        for one in objects
+        if one["metadata"]["name"] == "metrics-apiserver-certificates" and "rules" in one
+        for rule in one["rules"]
+    }
+    of_secrets = rules.pop(("Role", "", "secrets"))
+    of_services = rules.pop(("ClusterRole", "apiregistration.k8s.io", "apiservices"))
+    assert rules == {}
+    assert of_secrets["resourceNames"] == ["release-metrics-apiserver-serving-cert"]
+    assert of_services["resourceNames"] == [
+        "v1beta1.custom.metrics.k8s.io",
+        "v1beta2.custom.metrics.k8s.io",
+    ]
+    assert of_secrets["verbs"] == of_services["verbs"] == ["get", "update"]
+
+
+def test_other_modes_have_none_of_these_rights() -> None:
+    objects = helm.render({"certManager": {"enabled": True}})
+    assert not [one for one in objects if one["metadata"]["name"].endswith("-certificates")]

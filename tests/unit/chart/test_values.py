@@ -225,6 +225,7 @@ def test_a_release_of_the_predecessor_is_taken_over_under_its_names() -> None:
         "prometheus-adapter-resource-reader",
         "prometheus-adapter-server-resources",
         "prometheus-adapter-hpa-controller",
+        "prometheus-adapter-certificates",
     }
 
 
