@@ -56,6 +56,7 @@ class KubeClient:
         self._max_body_bytes = max_body_bytes
         self._user_agent = user_agent
         self._session: aiohttp.ClientSession | None = None
+        self._sent = ""
 
     async def __aenter__(self) -> KubeClient:
         return self
@@ -85,7 +86,7 @@ class KubeClient:
         limits = aiohttp.ClientTimeout(total=timeout, sock_connect=CONNECT_TIMEOUT_SECONDS)
         async with self._exchange(call, limits) as response:
             body = await wire.read(response, max_bytes or self._max_body_bytes)
-            return wire.Response(response.status, response.headers, body)
+            return self._answer(response, body)
 
     async def get_json(
         self,
@@ -128,8 +129,7 @@ class KubeClient:
         async with self._exchange(call, limits) as response:
             if response.status != 200:
                 body = await wire.read(response, self._max_body_bytes)
-                answer = wire.Response(response.status, response.headers, body)
-                raise wire.status_error(f"GET {path}", answer)
+                raise wire.status_error(f"GET {path}", self._answer(response, body))
             yield []
             rest = b""
             async for chunk in response.content.iter_any():
@@ -138,6 +138,12 @@ class KubeClient:
                     raise wire.failure("protocol", "a watch event is larger than 8 MiB")
                 if lines:
                     yield lines
+
+    def _answer(self, response: aiohttp.ClientResponse, body: bytes) -> wire.Response:
+        """The answer; a refusal that repeats our credentials does not carry them into a log."""
+        if response.status >= 400:
+            body = wire.redact(body.decode(errors="replace"), self._sent).encode()
+        return wire.Response(response.status, response.headers, body)
 
     @asynccontextmanager
     async def _exchange(
@@ -187,6 +193,7 @@ class KubeClient:
         headers = {"Accept": call.accept, "Accept-Encoding": "identity"}
         if header:
             headers["Authorization"] = header
+            self._sent = header.partition(" ")[2]
         if call.body is not None:
             headers["Content-Type"] = call.content_type
         response = await self._open_session().request(

@@ -133,7 +133,11 @@ class TokenReviewer:
         except TypeError:
             return None  # not valid Unicode: no token that a cluster ever issued
         path = f"/apis/{_TOKEN_API}/tokenreviews"
-        answer = await _post(self._client, path, body, self._pace)
+        try:
+            answer = await _post(self._client, path, body, self._pace)
+        except errors.KubeError as error:
+            error.detail = wire.redact(error.detail, token)
+            raise
         status = _status(answer, "TokenReview", _TOKEN_API)
         authenticated = status.get("authenticated", False)
         if not isinstance(authenticated, bool):

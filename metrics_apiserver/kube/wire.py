@@ -18,6 +18,7 @@ from metrics_apiserver.core import errors
 
 JSON = "application/json"
 MAX_RETRY_AFTER_SECONDS = 60.0
+SHORTEST_SECRET = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,11 @@ def decode(body: bytes) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise failure("protocol", "the answer is not a JSON object")
     return document
+
+
+def redact(text: str, secret: str) -> str:
+    """`text` without a secret that it repeats; what is too short to be one stays."""
+    return text.replace(secret, "[redacted]") if len(secret) >= SHORTEST_SECRET else text
 
 
 def status_error(what: str, response: Response) -> errors.KubeError:

@@ -19,6 +19,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from metrics_apiserver.core import quantity
 from metrics_apiserver.kube import requestheader
 from tests.fakes import doors, pki
 from tests.fakes.doors import Client, Reply
@@ -242,3 +243,8 @@ def items(reply: Reply) -> dict[str, str]:
     return {
         item["describedObject"]["name"]: item["value"] for item in json.loads(reply.body)["items"]
     }
+
+
+def shown(value: float) -> str:
+    """A number as it is written in an answer."""
+    return quantity.from_float(value)

@@ -255,3 +255,21 @@ async def test_tokens_are_not_logged(
     await api.stop()
     await _failure(client)
     assert "SECRET" not in caplog.text
+
+
+async def test_a_refusal_that_repeats_our_token_keeps_it_out_of_the_error(
+    api: FakeKubeAPI, client: KubeClient
+) -> None:
+    echo = Fault("status", 500, {}, b'{"message":"Authorization: Bearer SECRET is odd"}')
+    api.fail(PATH, echo)
+    assert (await _get(client)).body == echo.body.replace(b"SECRET", b"[redacted]")
+    api.fail(PATH, echo)
+    with pytest.raises(errors.KubeError) as caught:
+        await client.get_json(PATH)
+    assert caught.value.detail == "Authorization: Bearer [redacted] is odd"
+    api.fail(PATH, echo)
+    stream = client.watch(PATH, query={"watch": "true"}, accept="", timeout=5.0)
+    with pytest.raises(errors.KubeError) as caught:
+        async with aclosing(stream) as batches:
+            await anext(batches)
+    assert "SECRET" not in caught.value.detail

@@ -257,3 +257,12 @@ async def test_no_decision_is_a_refusal(api: FakeKubeAPI, client: KubeClient) ->
     await api.stop()
     with pytest.raises(errors.AuthorizerFailed):
         await reviewer.review(BOB, READ)
+
+
+async def test_a_failure_that_repeats_the_token_keeps_it_out_of_the_error(
+    api: FakeKubeAPI, client: KubeClient
+) -> None:
+    api.fail(TOKENS, Fault("status", 400, {}, b'{"message":"cannot read SECRET-1"}'))
+    with pytest.raises(errors.KubeError) as caught:
+        await TokenReviewer(client, QUICK).review("SECRET-1")
+    assert caught.value.detail == "cannot read [redacted]"

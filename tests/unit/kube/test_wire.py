@@ -61,3 +61,9 @@ def test_translate(error: Exception, kind: str, repeatable: bool) -> None:
     assert translated.kind == kind
     assert translated.repeatable is repeatable
     assert "SECRET" not in f"{translated}{translated.detail}"
+
+
+def test_redact() -> None:
+    assert wire.redact("a secret, secret", "secret") == "a [redacted], [redacted]"
+    assert wire.redact("aa", "a") == "aa"
+    assert wire.redact("text", "") == "text"
