@@ -1,7 +1,7 @@
 """A real Prometheus that holds a past and a future from the start: nothing has to be scraped first.
 
 The fixture's series (format of `exposition`) are written as blocks by promtool, from ten minutes
-ago until an hour from now, so that each question finds the values of its own moment.
+ago until half an hour from now, so that each question finds the values of its own moment.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from tests.fakes.exposition import render_fixture
 from tests.fakes.prometheus import Backend
 
 PAST_SECONDS = 600
-FUTURE_SECONDS = 3600
-STEP_SECONDS = 15
+FUTURE_SECONDS = 1800
+STEP_SECONDS = 10
 
 
 def render(fixture: str, now: int) -> str:

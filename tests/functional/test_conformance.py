@@ -1,0 +1,90 @@
+"""Every conformance case against the real process, as kube-apiserver's front proxy asks it.
+
+The surroundings are those of the cases: a fake kube-apiserver with their objects and a real
+Prometheus with their series. `tests/e2e` asks the same through a real kube-apiserver.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from metrics_apiserver.core.model import GroupResource
+from tests.conformance import comparison
+from tests.conformance.comparison import Case
+from tests.fakes import backfill, process, prometheus
+from tests.fakes.doors import Client, Reply
+from tests.fakes.kubeapi import FakeKubeAPI
+from tests.fakes.process import PROXY, ServerProcess, as_user
+
+PLURALS = {"Ingress": "ingresses"}
+CONFIGS = ("seed", "broad")
+# Who reads in the recordings: the administrator of the cluster.
+READER = as_user("admin", "system:masters", "system:authenticated")
+
+
+def put(api: FakeKubeAPI, item: dict[str, Any]) -> None:
+    group = item["apiVersion"].rpartition("/")[0]
+    kind = GroupResource(group, PLURALS.get(item["kind"], item["kind"].lower() + "s"))
+    metadata = item["metadata"]
+    labels = metadata.get("labels")
+    api.put(kind, metadata.get("namespace", ""), metadata["name"], labels)
+
+
+@asynccontextmanager
+async def serving(directory: Path, config: str, backend: str) -> AsyncIterator[ServerProcess]:
+    """A process over one of the rule files, ready and with its first values."""
+    async with FakeKubeAPI() as api:
+        process.trust(api)
+        for item in json.loads((comparison.FOLDER / "objects.json").read_text()):
+            put(api, item)
+        rules = comparison.rules_file(config).read_text()
+        flags = process.flags(directory, api, backend, rules)
+        async with ServerProcess(directory, flags) as server:
+            await server.ready()
+            first = next(case for case in comparison.load_cases() if case.config == config)
+            agrees = partial(is_as_expected, first)
+            await server.agrees(first.path, agrees, *READER, certified=[PROXY])
+            yield server
+
+
+def read(reply: Reply) -> Any:
+    try:
+        return json.loads(reply.body)
+    except ValueError:
+        return reply.body.decode()
+
+
+def is_as_expected(case: Case, reply: Reply) -> bool:
+    return not comparison.differences(case, reply.status, read(reply))
+
+
+async def ask(client: Client, case: Case) -> list[str]:
+    """What is wrong with the answer to one case."""
+    async with asyncio.timeout(10):
+        reply = await client.get(case.path, *READER, "Accept: application/json", method=case.method)
+    return [f"{case}: {line}" for line in comparison.differences(case, reply.status, read(reply))]
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+async def test_cases(config: str, tmp_path: Path) -> None:
+    if not prometheus.is_installed("prometheus"):
+        pytest.skip("prometheus is not on PATH")
+    directory = tmp_path / "prometheus"
+    directory.mkdir()
+    series = (comparison.FOLDER / "series.prom").read_text()
+    cases = [case for case in comparison.load_cases() if case.config == config]
+    wrong: list[str] = []
+    with backfill.running(directory, series) as backend:
+        async with serving(tmp_path, config, backend.url) as server, server.client(PROXY) as client:
+            for case in cases:
+                wrong += await ask(client, case)
+    assert cases
+    assert wrong == []
