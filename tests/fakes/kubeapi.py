@@ -1,6 +1,6 @@
 """A kube-apiserver on loopback with TLS, scripted faults and a record of what it was asked.
 
-Serves discovery (aggregated or legacy), paged LIST, WATCH with bookmarks, GET, TokenReview and
+Serves discovery (aggregated or legacy), paged LIST, WATCH with bookmarks, GET, PUT, TokenReview and
 SubjectAccessReview over the objects put into it. `fail` scripts faults for matching requests;
 open watches can be cut, ended, or sent any line. `stop` and `start` keep the port, as a restart.
 """
@@ -241,6 +241,8 @@ class FakeKubeAPI:
             return 200, self.discovery[seen.path]
         if seen.verb == "create":
             return self._review(seen)
+        if seen.verb == "update":
+            return self._update(seen)
         document = kubediscovery.document(
             seen.path, self.resources, legacy=self.legacy_discovery or "as=" not in seen.accept
         )
@@ -262,6 +264,20 @@ class FakeKubeAPI:
         else:
             answer = self.authorize(spec)
         return 201, orjson.dumps({**seen.body, "status": answer})
+
+    def _update(self, seen: Seen) -> tuple[int, bytes]:
+        """Replaces an object that exists, unless somebody did so since the caller read it."""
+        target = self._target(seen)
+        current = self.store.get(*target) if target else None
+        if target is None or current is None:
+            return 404, status(404, "NotFound").body
+        metadata = seen.body["metadata"]
+        if metadata.get("resourceVersion") != current["metadata"]["resourceVersion"]:
+            return 409, status(409, "Conflict").body
+        outer = ("metadata", "kind", "apiVersion")
+        fields = {key: value for key, value in seen.body.items() if key not in outer}
+        self.put(*target, metadata.get("labels"), **fields)
+        return 200, orjson.dumps(self.store.get(*target))
 
     def _read(self, seen: Seen) -> tuple[int, bytes]:
         target = self._target(seen)

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import orjson
 from aiohttp import web
 
-Verb = Literal["get", "list", "watch", "create"]
+Verb = Literal["get", "list", "watch", "create", "update"]
 
 
 @dataclass
@@ -73,6 +73,8 @@ async def record(request: web.Request) -> Seen:
     segments = request.path.strip("/").split("/")
     if request.method == "POST":
         verb = "create"
+    elif request.method == "PUT":
+        verb = "update"
     elif query.get("watch") in ("1", "true"):
         verb = "watch"
     elif _is_collection(segments):
