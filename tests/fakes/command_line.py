@@ -1,0 +1,24 @@
+"""Settings of `serve` as its command line makes them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from metrics_apiserver import flags, flagtable, flagvalues
+from metrics_apiserver.settings import ServeSettings
+from tests.fakes.process import RULES
+
+
+def settings(directory: Path, *words: str) -> ServeSettings:
+    """What these flags mean, with a rule file and a directory for pairs in `directory`."""
+    rules = directory / "rules.yaml"
+    if not rules.exists():
+        rules.write_text(RULES)
+    given = (
+        f"--config={rules}",
+        f"--cert-dir={directory / 'certificates'}",
+        "--prometheus-url=http://127.0.0.1:1",
+        "--bind-address=127.0.0.1",
+        *words,
+    )
+    return flagvalues.build(flags.parse(flagtable.TABLE, given, flagtable.SHORTHANDS))
