@@ -243,3 +243,36 @@ def test_a_negative_age_is_named_once_for_each_reason() -> None:
 def test_ignored_flags_are_told_once_each() -> None:
     settings = build(*GOOD, "--profiling=false", "--audit-log-maxage=3", "--profiling=true")
     assert settings.ignored_flags == ("profiling", "audit-log-maxage")
+
+
+KEPT = (
+    *GOOD,
+    "--cert-secret=monitoring/serving-cert",
+    "--cert-service=s.monitoring",
+    "--cert-apiservices=v1beta1.custom.metrics.k8s.io,v1beta2.custom.metrics.k8s.io",
+)
+
+
+def test_certificates_are_kept_only_where_a_secret_is_named() -> None:
+    assert build(*GOOD).certificates is None
+    kept = build(*KEPT, "--cert-overlap=1m", "--cert-interval=15s").certificates
+    assert kept is not None
+    assert (kept.secret_namespace, kept.secret_name) == ("monitoring", "serving-cert")
+    assert kept.hosts[0] == "s.monitoring.svc"
+    assert len(kept.api_services) == 2
+    assert (kept.overlap_seconds, kept.interval_seconds) == (60.0, 15.0)
+
+
+@pytest.mark.parametrize(
+    ("words", "flag"),
+    [
+        ((*KEPT, "--tls-cert-file=/c", "--tls-private-key-file=/k"), "--cert-secret"),
+        ((*KEPT, "--standalone"), "--cert-secret"),
+        ((*GOOD, "--cert-service=s.monitoring"), "--cert-secret"),
+        ((*GOOD, "--cert-apiservices=v1.x"), "--cert-secret"),
+        ((*GOOD, "--cert-secret=monitoring/serving-cert"), "--cert-service"),
+        ((*KEPT, "--cert-interval=1h"), "--cert-interval"),
+    ],
+)
+def test_certificate_flags_that_contradict(words: tuple[str, ...], flag: str) -> None:
+    assert flag in faults(*words)

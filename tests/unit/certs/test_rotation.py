@@ -188,9 +188,8 @@ def test_an_expired_authority_is_not_carried_on() -> None:
 
 
 def test_retiring_drops_a_key_that_signs_no_more() -> None:
-    given = Source(
-        (), given=Made(FRESH.serving or Pair(b"", b""), *trust.authorities(FRESH.authorities))
-    )
+    [authority] = trust.authorities(FRESH.authorities)
+    given = Source((), given=Made(FRESH.serving or Pair(b"", b""), authority))
     both = replace(FRESH, authorities=FRESH.authorities + OUTSIDE, authority_key=b"other")
     assert rotation.decide(view(both), EVERYTHING, given) is Step.RETIRE
     after = rotation.perform(Step.RETIRE, view(both), given)
