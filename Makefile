@@ -66,6 +66,11 @@ bench-relist: $(STAMP) ## What a relist costs over 200 000 series; takes PEER to
 	@$(PY) -m tests.e2e.harness.binaries >/dev/null
 	@$(PY) -m tests.bench.relist
 
+.PHONY: bench-scale
+bench-scale: $(STAMP) ## Memory and stalls with up to 150 000 pods in one answer
+	@$(PY) -m tests.e2e.harness.binaries prometheus >/dev/null
+	@$(PY) -m tests.bench.scale
+
 CHECKS := check-lint check-format check-types check-imports check-spelling check-docs
 
 .PHONY: check $(CHECKS)

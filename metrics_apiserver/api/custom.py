@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from metrics_apiserver import threads
 from metrics_apiserver.api import encoding, parameters
 from metrics_apiserver.api.encoding import Encoded
 from metrics_apiserver.core import custom, errors, selector
@@ -72,4 +73,8 @@ async def answer(
     request = parse_request(info)
     chosen = encoding.negotiate(headers, info.query)
     found = await provider.read(request)
-    return encoding.encode(custom.build_list(info.version, found.target, found.items), chosen)
+
+    def write() -> Encoded:
+        return encoding.encode(custom.build_list(info.version, found.target, found.items), chosen)
+
+    return await threads.run(len(found.items), write)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from metrics_apiserver import threads
 from metrics_apiserver.api import encoding, parameters
 from metrics_apiserver.api.encoding import Encoded
 from metrics_apiserver.core import errors, external, selector
@@ -35,4 +36,4 @@ async def answer(
     parameters.parse_fields(info.field_selector)
     chosen = encoding.negotiate(headers, info.query)
     items = await provider.read(parts[2], parts[1], selector.parse(info.label_selector))
-    return encoding.encode(external.build_list(items), chosen)
+    return await threads.run(len(items), encoding.encode, external.build_list(items), chosen)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from metrics_apiserver import threads
 from metrics_apiserver.api import encoding, parameters, tables
 from metrics_apiserver.api.encoding import Encoded, Representation
 from metrics_apiserver.core import errors, selector
@@ -44,7 +45,7 @@ async def answer(
     items = await _read(provider, kind, namespace, name, picked)
     if name:
         return _single(kind, namespace, name, items, chosen)
-    return _list(kind, _picked(items, fields), chosen)
+    return await threads.run(len(items), _list, kind, _picked(items, fields), chosen)
 
 
 def _shape(parts: Sequence[str]) -> tuple[str, str, str]:

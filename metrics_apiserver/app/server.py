@@ -31,6 +31,7 @@ from metrics_apiserver.telemetry import Telemetry
 log = logging.getLogger(__name__)
 
 FINISH_SECONDS = 30.0
+GC_THRESHOLDS = (20_000, 20, 50)
 RELIST_TURN_SECONDS = 120.0  # more than the budgets of one turn's calls together
 
 
@@ -56,10 +57,9 @@ class Server:
         prometheus = self._make_prometheus(faults)
         around = None if settings.standalone else self._make_cluster(faults)
         if faults.errors:
-            # Nothing more is made; what can be judged without it is.
+            # Nothing more is made; what can be judged still is.
             faults.of(lambda: backends.load_rules(settings))
-            if not settings.standalone:
-                faults.of(lambda: _make_serving(settings, None))
+            _judge_serving(settings, faults)
         self._prometheus = faults.settle(prometheus)
         self._sources = backends.make_sources(
             settings, self.telemetry, self._prometheus, self._mapper, self._on_snapshot
@@ -70,9 +70,10 @@ class Server:
             around = faults.of(
                 lambda: alone.make_world(settings, lambda: relister.rules, self._prometheus)
             )
-        serving = faults.of(lambda: _make_serving(settings, around))
+        if faults.errors:
+            _judge_serving(settings, faults)
         self._world: World = faults.settle(around)
-        self._serving = faults.settle(serving)
+        self._serving = faults.settle(faults.of(lambda: _make_serving(settings, self._world)))
         self._lag = LagMeter(self.telemetry.loop_lag_seconds.set)
         self._upkeep = Upkeep(settings, self.telemetry, self._world, self._serving, relister)
         gate = site.make_gate(settings, self._world, faults.settle(paths), self.telemetry)
@@ -165,6 +166,8 @@ class Server:
         # What start-up made stays: no collection needs to walk it again.
         gc.collect()
         gc.freeze()
+        # Answers are trees without cycles: looking for garbage in them each time only stalls.
+        gc.set_threshold(*GC_THRESHOLDS)
         return await self._serve(entrance, listener)
 
     async def _serve(self, entrance: Door, listener: socket.socket) -> int:
@@ -230,13 +233,17 @@ class Server:
         self._serving.reload_once()
 
 
-def _make_serving(settings: ServeSettings, around: World | None) -> ServingContext:
+def _judge_serving(settings: ServeSettings, faults: Faults) -> None:
+    """Judges a given pair; one of its own is not made for a process that will not serve."""
+    if settings.serving.cert_file:
+        faults.of(lambda: tls.make_serving(settings, None, lambda: b""))
+
+
+def _make_serving(settings: ServeSettings, around: World) -> ServingContext:
     """Serves with the pair of the surroundings or of flags, and knows whose clients they know."""
 
     def client_ca() -> bytes:
-        if around is None:
-            return b""
         trusted = around.authentication()
         return trusted.client_ca + b"\n" + trusted.requestheader_ca
 
-    return tls.make_serving(settings, around.where if around is not None else None, client_ca)
+    return tls.make_serving(settings, around.where, client_ca)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from metrics_apiserver import threads
 from metrics_apiserver.core import custom, errors, question
 from metrics_apiserver.core.model import QueryResult, Sample
 from metrics_apiserver.core.question import Question
@@ -45,12 +46,14 @@ class Answer:
         parts: samples by object name, by namespace.
         size: number of samples.
         everything: a namespace that is not in `parts` has no samples, rather than not being asked.
+        seconds: how long the evaluation took.
     """
 
     started: float
     parts: Mapping[str, BySelf]
     size: int
     everything: bool
+    seconds: float = 0.0
 
     def covers(self, namespaces: Mapping[str, object]) -> bool:
         return self.everything or all(namespace in self.parts for namespace in namespaces)
@@ -154,8 +157,8 @@ async def collect(
         size += len(samples)
         if size > MAX_HELD_SAMPLES:
             raise _too_large(f"more than {MAX_HELD_SAMPLES} samples for all namespaces together")
-        _add(parts, asked, samples)
-    return Answer(started, parts, size, everything=not namespaces)
+        await threads.run(len(samples), _add, parts, asked, samples)
+    return Answer(started, parts, size, not namespaces, clock() - started)
 
 
 async def _ask(

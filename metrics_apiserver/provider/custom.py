@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from metrics_apiserver import threads
 from metrics_apiserver.core import custom, errors, values
 from metrics_apiserver.core.custom import CustomRequest, Target
 from metrics_apiserver.core.registry import Snapshot
@@ -57,7 +58,7 @@ class CustomProvider:
         samples = await self._evaluator.samples(target.question, target.namespace, names)
         tally = values.Tally()
         try:
-            items = custom.assemble(target, names, samples, tally)
+            items = await threads.run(len(names), custom.assemble, target, names, samples, tally)
         finally:
             self._tally(target.source.rule.path, tally)
         return CustomAnswer(target, items)

@@ -31,7 +31,8 @@ __all__ = ["Backend", "BySelf", "Evaluator", "Spawn"]
 Spawn = Callable[[Coroutine[Any, Any, None], str], None]
 Proof = Callable[[Question], str | None]
 
-REFRESH_AT = 0.8  # of the freshness window: from then on a read starts the next evaluation
+REFRESH_AT = 0.8  # of the freshness window: from then on a read starts the next evaluation,
+REFRESH_LEAD = 1.5  # or this many times as long before its end as the last one took
 MAX_GROUPS = 1024
 
 
@@ -142,7 +143,7 @@ class Evaluator:
         answer = group.answer
         if answer is not None and self._is_fresh(answer) and answer.covers(wanted):
             self._observe("shared")
-            if now - answer.started > REFRESH_AT * self._settings.freshness_seconds:
+            if now - answer.started > self._refresh_at(answer):
                 self._refresh_soon(group)
             return answer.take(wanted)
         if now < group.paused_until:
@@ -168,6 +169,11 @@ class Evaluator:
             if answer.covers(wanted):
                 return answer.take(wanted)
         return None
+
+    def _refresh_at(self, answer: Answer) -> float:
+        """The age from which a read starts the next evaluation, so that none has to wait."""
+        window = self._settings.freshness_seconds
+        return min(REFRESH_AT * window, window - REFRESH_LEAD * answer.seconds)
 
     def _is_fresh(self, answer: Answer) -> bool:
         return self._clock() - answer.started < self._settings.freshness_seconds

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from metrics_apiserver import threads
 from metrics_apiserver.core import errors, external, objects, values
 from metrics_apiserver.core.registry import Snapshot
 from metrics_apiserver.core.selector import Selector
@@ -39,6 +40,6 @@ class ExternalProvider:
         result = await self._evaluator.query(target.query)
         tally = values.Tally()
         try:
-            return external.assemble(target, result, tally)
+            return await threads.run(len(result.samples), external.assemble, target, result, tally)
         finally:
             self._tally(target.source.rule.path, tally)

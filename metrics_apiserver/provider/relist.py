@@ -17,6 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from metrics_apiserver import threads
 from metrics_apiserver.core import errors, registry
 from metrics_apiserver.core.config import RuleFile
 from metrics_apiserver.core.model import Series
@@ -29,7 +30,6 @@ log = logging.getLogger(__name__)
 FIRST_RETRY_SECONDS = 0.5
 MAX_RETRY_SECONDS = 2.0
 EMPTY_SECONDS = 30.0  # or the interval, if that is shorter, until nothing found is believed
-IN_THREAD_FROM_SERIES = 1000
 
 
 class SeriesSource(Protocol):
@@ -205,11 +205,8 @@ class Relister:
             text: state.series for text, state in self._queries.items() if state.series is not None
         }
         generation = self._generation + 1
-        if sum(map(len, known.values())) > IN_THREAD_FROM_SERIES:
-            # Pure work that would hold the event loop for too long.
-            snapshot = await asyncio.to_thread(registry.build, rules, mapper, known, generation)
-        else:
-            snapshot = registry.build(rules, mapper, known, generation)
+        size = sum(map(len, known.values()))
+        snapshot = await threads.run(size, registry.build, rules, mapper, known, generation)
         self._generation = generation
         self.snapshot = snapshot
         self._log_problems(snapshot)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from metrics_apiserver import threads
 from metrics_apiserver.core import errors, objects, resource, values
 from metrics_apiserver.core.model import NODES, PODS, GroupResource, MappedResource
 from metrics_apiserver.core.question import Question
@@ -88,18 +89,23 @@ class ResourceProvider:
             rules.memory.rule.container_label,
         )
         tally = values.Tally()
-        items = [
-            resource.pod_metrics(
-                item,
-                cpu.get(item.namespace, _NOTHING).get(item.name, ()),
-                memory.get(item.namespace, _NOTHING).get(item.name, ()),
-                frame,
-                tally,
+
+        def assemble() -> list[objects.PodMetrics]:
+            items = (
+                resource.pod_metrics(
+                    item,
+                    cpu.get(item.namespace, _NOTHING).get(item.name, ()),
+                    memory.get(item.namespace, _NOTHING).get(item.name, ()),
+                    frame,
+                    tally,
+                )
+                for item in found
             )
-            for item in found
-        ]
+            return [item for item in items if item is not None]
+
+        items = await threads.run(len(found), assemble)
         self._tally("resourceRules", tally)
-        return [item for item in items if item is not None]
+        return items
 
     @property
     def configured(self) -> bool:

@@ -139,3 +139,18 @@ async def test_accept_encoding(header: str, expected: bool) -> None:
 
 def test_gzip_is_stable() -> None:
     assert encoding.gzip(b"x") == encoding.gzip(b"x")
+
+
+@pytest.mark.parametrize("count", [0, 5000, 5001, 12_345])
+def test_a_long_list_written_in_pieces_is_the_same_bytes(count: int) -> None:
+    document = {
+        "kind": "List",
+        "metadata": {},
+        "items": [{"n": n, "s": "]}"} for n in range(count)],
+    }
+    assert encoding.encode(document).body == orjson.dumps(document)
+
+
+def test_a_list_that_is_not_last_is_written_at_once() -> None:
+    document = {"items": list(range(5001)), "kind": "List"}
+    assert encoding.encode(document).body == orjson.dumps(document)

@@ -5,6 +5,7 @@ import logging
 
 import pytest
 
+from metrics_apiserver import threads
 from metrics_apiserver.core import errors
 from metrics_apiserver.core.model import Series
 from metrics_apiserver.core.registry import Snapshot
@@ -210,10 +211,7 @@ async def test_a_rule_that_stays_keeps_what_is_known_of_its_query() -> None:
 
 
 async def test_many_series_are_built_beside_the_event_loop() -> None:
-    many = {
-        snapshots.series(f"m{number}", "ns", "pod")
-        for number in range(relist.IN_THREAD_FROM_SERIES + 1)
-    }
+    many = {snapshots.series(f"m{number}", "ns", "pod") for number in range(threads.LARGE + 1)}
     world = World(rules("a"), {"a": many})
     assert len(await world.turn()) == len(many)
 

@@ -1,0 +1,31 @@
+"""Pure work that grows with an answer: in place while it is small, in a thread once it is large.
+
+A thread makes nothing faster; it lets the event loop have its turn every few milliseconds while a
+list of a hundred thousand objects is put together. Only pure functions over values that nobody
+changes may be given here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+LARGE = 2000  # objects or samples: more than a few milliseconds of work
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+async def run(size: int, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """The result of `work`.
+
+    Args:
+        size: number of objects that it goes through.
+        work: a pure function.
+        args: its arguments.
+        kwargs: its named arguments.
+    """
+    if size > LARGE:
+        return await asyncio.to_thread(work, *args, **kwargs)
+    return work(*args, **kwargs)
