@@ -57,6 +57,14 @@ def _mappings(rules: RuleFile) -> Iterable[ResourceMapping]:
 
 
 def _made_up(named: GroupResource) -> MappedResource:
-    plural = named.resource.lower()
-    singular = plural.removesuffix("s")
+    """A kind for a name that may be the singular or the plural, as English forms them."""
+    word = named.resource.lower()
+    if word.endswith("ies"):
+        singular, plural = f"{word[:-3]}y", word
+    elif word.endswith("s"):
+        singular, plural = word[:-1], word
+    elif word.endswith("y"):
+        singular, plural = word, f"{word[:-1]}ies"
+    else:
+        singular, plural = word, f"{word}s"
     return MappedResource(named.group, "v1", plural, singular, singular.capitalize(), True)
