@@ -6,13 +6,15 @@ comes out is parsed again, and a text that did not take the extension is refused
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
+
+import promql_parser
 
 from metrics_apiserver.core import promql
 from metrics_apiserver.core.promql import Matcher
 
 
-def narrow(selector: str, matchers: Iterable[Matcher]) -> str:
+def narrow(selector: str, matchers: Sequence[Matcher]) -> str:
     """`up{job="x"}` and `pod!=""` give `up{job="x",pod!=""}`.
 
     Args:
@@ -20,17 +22,26 @@ def narrow(selector: str, matchers: Iterable[Matcher]) -> str:
         matchers: added behind its own.
 
     Raises:
-        ValueError: the selector cannot be extended (a comment behind it, an offset).
+        ValueError: the selector is none, or cannot be extended (a comment behind it, an offset).
     """
-    added = ",".join(map(str, matchers))
     text = selector.strip()
-    if not added:
+    if not matchers:
         return text
+    added = ",".join(map(str, matchers))
     if text.endswith("}"):
         head = text[:-1].rstrip()
         comma = "" if head.endswith(("{", ",")) else ","
         narrowed = f"{head}{comma}{added}}}"
     else:
         narrowed = f"{text}{{{added}}}"
-    promql.validate(narrowed)
+    # What was written behind a comment, say, parses and narrows nothing.
+    if _count_matchers(narrowed) != _count_matchers(text) + len(matchers):
+        raise ValueError("the series selector cannot be narrowed")
     return narrowed
+
+
+def _count_matchers(selector: str) -> int:
+    parsed = promql.parse(selector)
+    if not isinstance(parsed, promql_parser.VectorSelector) or parsed.matchers.or_matchers:
+        raise ValueError("the series selector is not a plain vector selector")
+    return len(parsed.matchers.matchers)
