@@ -32,6 +32,7 @@ CHECK_TIMEOUT_SECONDS = 30.0
 MAX_LABELS = 64
 MAX_SELECTORS = 4096
 MAX_GONE = 500
+_ANYTHING = Matcher("instance", "=~", ".*")
 
 
 class NamesBackend(Protocol):
@@ -161,6 +162,8 @@ class NameDiscovery:
         if len(mapped) > MAX_LABELS:
             return None
         try:
+            # Also where no label maps: what takes no matcher fits into no query either.
+            seriesselector.narrow(selector, [_ANYTHING])
             return {
                 label: seriesselector.narrow(selector, [Matcher(label, "!=", "")])
                 for label in mapped
@@ -183,8 +186,7 @@ class NameDiscovery:
         gone = [name for name, last in seen.alive.items() if last < oldest]
         if gone:
             # One of them may have come back; they have few series, so asking is cheap.
-            matcher = promql.names_matcher("__name__", gone[:MAX_GONE])
-            await self._check(seriesselector.narrow(selector, [matcher]), seen)
+            await self._check(_only(selector, gone[:MAX_GONE]), seen)
         return [name for name, last in seen.alive.items() if last >= oldest]
 
     async def _check(self, selector: str, seen: _Seen) -> None:
@@ -201,3 +203,11 @@ class NameDiscovery:
             name = sample.labels.get("__name__", "")
             if name in seen.alive:
                 seen.alive[name] = now
+
+
+def _only(selector: str, gone: Sequence[str]) -> str:
+    """The selector for these names of its series."""
+    try:
+        return seriesselector.narrow(selector, [promql.names_matcher("__name__", gone)])
+    except ValueError:
+        return selector  # it names its only metric already, which may not be done twice
