@@ -69,6 +69,7 @@ class Gpu:
         self._values = Values(self._asker.drop)
         self._window = Window(window)
         self._seen_sample = 0
+        self._was_settled = False
         self._processes = Processes(self._asker, handle)
         self._rates = Rates()
         self._activity = Activity(self._asker, handle)
@@ -189,7 +190,8 @@ class Gpu:
     def _take_samples(self, samples: Iterable[tuple[int, int]]) -> None:
         # The first answer is the driver's whole buffer, of the time before we looked.
         asker, seen = self._asker, self._seen_sample
-        is_believed = asker.is_settled and seen > 0
+        is_believed = self._was_settled and seen > 0
+        self._was_settled = asker.is_settled
         for stamp, value in sorted(samples):
             if stamp <= seen:
                 continue

@@ -141,24 +141,25 @@ class Ledger:
         by_container: Counter[Holding] = Counter()
         by_pod: Counter[tuple[str, Pod]] = Counter()
         claimants: dict[str, set[Pod]] = defaultdict(set)
-        slots: dict[str, int | None] = {}
+        advertised: dict[str, int | None] = {}
         for claim in claims:
             base = base_of(claim.device_id)
             unit = units.find(base)
             if unit is None:
                 self._count_error("unresolved_device")
-                continue
-            is_slot_ = is_slot(claim.device_id)
-            by_container[Holding(unit.uuid, claim.pod, claim.container, 1.0, is_slot_)] += 1
-            by_pod[unit.uuid, claim.pod] += 1
-            claimants[unit.uuid].add(claim.pod)
-            slots[unit.uuid] = (answer.slots or {}).get(base) if is_slot_ else 1
+            # A device that cannot be read now still counts: its pod's sums are not known.
+            uuid = unit.uuid if unit else base
+            is_shared = is_slot(claim.device_id)
+            by_container[Holding(uuid, claim.pod, claim.container, 1.0, is_shared)] += 1
+            by_pod[uuid, claim.pod] += 1
+            claimants[uuid].add(claim.pod)
+            advertised[uuid] = (answer.slots or {}).get(base)
         for holding, held in by_container.items():
-            advertised = slots[holding.unit]
+            slots = advertised[holding.unit]
             if holding.is_shared:
-                whole = by_pod[holding.unit, holding.pod] == advertised
-                share = held / advertised if advertised and held <= advertised else None
-                yield replace(holding, share=share, is_shared=not whole)
+                is_whole = by_pod[holding.unit, holding.pod] == slots
+                share = held / slots if slots and held <= slots else None
+                yield replace(holding, share=share, is_shared=not is_whole)
             elif len(claimants[holding.unit]) > 1:
                 yield replace(holding, share=None, is_shared=True)  # a claim that pods share
             else:

@@ -103,12 +103,12 @@ class Builder:
         modes = [row.mode for row in rows]
         seen = set()
         for row in rows:
-            if row.unit.parent or row.unit.uuid in seen:
+            bytes_ = row.values.get("memory_total")
+            if row.unit.parent or bytes_ is None or row.unit.uuid in seen:
                 continue
             seen.add(row.unit.uuid)
             text = self._device_labels(row.unit, driver)
-            bytes_ = row.values.get("memory_total")
-            total.add(text, None if bytes_ is None else int(bytes_) // _MIB)
+            total.add(text, int(bytes_) // _MIB)
             allocated.add(text, shares.get(row.unit.uuid))
         if modes and None not in modes:
             node = labels((("NodeName", self._settings.node),))

@@ -17,7 +17,10 @@ def memory(row: Row) -> int | None:
 def shares(rows: Iterable[Row]) -> dict[str, float | None]:
     """UUID of each GPU -> the granted part of its memory, 0-1; None where it is not known."""
     rows = list(rows)
-    totals = {row.unit.uuid: row.values.get("memory_total") for row in rows if not row.unit.parent}
+    totals: dict[str, float | None] = {}
+    for row in rows:
+        if not row.unit.parent:
+            totals[row.unit.uuid] = row.values.get("memory_total") or totals.get(row.unit.uuid)
     granted: dict[str, float | None] = dict.fromkeys(totals, 0.0)
     seen: set[tuple[str, object]] = set()
     for row in rows:

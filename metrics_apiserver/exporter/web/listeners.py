@@ -25,7 +25,7 @@ from metrics_apiserver.exporter.web.config import Unusable, WebConfig
 _logger = logging.getLogger(__name__)
 
 _BACKLOG = 128
-_CHECK_SECONDS = 5.0
+_CHECK_SECONDS = 2.0
 _SHUTDOWN_SECONDS = 1.0
 _KEEPALIVE_SECONDS = 75.0
 

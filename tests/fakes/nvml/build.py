@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 import subprocess
 import tempfile
@@ -44,5 +43,5 @@ def library(*, old_driver: bool = False) -> Path:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise RuntimeError(f"the fake NVML does not compile:\n{done.stderr}")
-        os.replace(built, target)
+        built.replace(target)
     return target

@@ -2,8 +2,8 @@
  *
  * FAKE_NVML_SCENARIO names the file; it is read again when it changes, so that tests drive a running
  * process. A line is `<t_ms> <device|*|MIG-uuid> <key> <value>`: from t_ms after the (re)load on, the
- * key has the value; later lines win. FAKE_NVML_CLOCK names a file with microseconds that replaces
- * the real clock. A key that is absent answers NOT_SUPPORTED, a value `err=N` answers N. The keys
+ * key has the value; later lines win. FAKE_NVML_CLOCK names a file of eight bytes, microseconds that
+ * replace the real clock. A key that is absent answers NOT_SUPPORTED, a value `err=N` answers N. The keys
  * are listed in scenario.py.
  *
  * -DOLD_DRIVER leaves out the v3 process lists, memory v2 and GPM, as old drivers do. The device list
@@ -11,10 +11,12 @@
  * INVALID_ARGUMENT and are counted in fake_nvml_stale_uses.
  */
 #define _GNU_SOURCE
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -65,17 +67,19 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 static u64 now_us(void)
 {
+    static const u64 *mapped;
+    static char of[512];
     const char *path = getenv("FAKE_NVML_CLOCK");
     struct timespec ts;
-    if (path) {
-        FILE *f = fopen(path, "r");
-        u64 value = 0;
-        if (f) {
-            if (fscanf(f, "%llu", &value) != 1) value = 0;
-            fclose(f);
-        }
-        return value;
+    if (path && strcmp(path, of)) {
+        int fd = open(path, O_RDONLY);
+        void *at = fd < 0 ? MAP_FAILED : mmap(NULL, sizeof *mapped, PROT_READ, MAP_SHARED, fd, 0);
+        if (at == MAP_FAILED) abort();
+        close(fd);
+        mapped = at; /* an earlier test's stays mapped: a thread may still look at it */
+        snprintf(of, sizeof of, "%s", path);
     }
+    if (path) return __atomic_load_n(mapped, __ATOMIC_RELAXED);
     clock_gettime(CLOCK_REALTIME, &ts);
     return (u64)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
 }
@@ -112,6 +116,13 @@ static void reload(void)
     fclose(f);
     loaded = st;
     loaded_at = now_us();
+}
+
+void fake_nvml_poll(void)
+{
+    pthread_mutex_lock(&lock);
+    reload();
+    pthread_mutex_unlock(&lock);
 }
 
 static int reached(const Entry *e, u64 at) { return e->t <= 0 || loaded_at + (u64)(e->t * 1000) <= at; }

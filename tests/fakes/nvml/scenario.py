@@ -1,8 +1,8 @@
 """Writes the scenario that the fake NVML plays, as a whole and atomically.
 
 Keys of a device (its index as text), every one a number unless said otherwise:
-`uuid` `name` `bus_id` (texts) `minor` `util` `mem_util` `mem_total` `mem_used` `mem_reserved` (bytes)
-`power` (mW) `energy` (mJ) `temperature` `fan` `clock_sm` `clock_mem` `enc` `dec` `replay` `throttle`
+`uuid` `name` `bus_id` (texts) `minor` `util` `mem_util` `mem_total` `mem_used` `mem_reserved`
+`power` `energy` `temperature` `fan` `clock_sm` `clock_mem` `enc` `dec` `replay` `throttle`
 `license` `field.<id>` `gpm_supported` `gpm.<id>` `gpm.gi<n>.<id>` `event_types` `lost`
 `no_permission` `init_ms` `stride535` `mig` `mig_pending` `mig.<n>` (a MIG UUID or -)
 `profile.<n>` (text) `profile_of.<gi>` `xid` and `mig_event` (happen once, at their time).
@@ -16,7 +16,6 @@ Keys of `*`: `devices` `driver` `nvml` `cuda` `init_ms` `live_count`; and of any
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -111,4 +110,4 @@ class Scenario:
         lines = (f"{at} {device} {key} {v}" for (device, key, at), v in self._lines.items())
         temporary = self.path.with_suffix(".new")
         temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
-        os.replace(temporary, self.path)
+        temporary.replace(self.path)

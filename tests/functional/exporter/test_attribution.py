@@ -1,0 +1,636 @@
+"""From the kubelet's socket and the node's processes to the pods' numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+import pytest
+from prometheus_client import CollectorRegistry
+
+from metrics_apiserver.exporter.attribution.owners import Owners
+from metrics_apiserver.exporter.attribution.podlogs import PodLogs
+from metrics_apiserver.exporter.attribution.source import KubeletSource, SidecarSource
+from metrics_apiserver.exporter.settings import Exposition, Holders, Sampling
+from metrics_apiserver.exporter.telemetry import Telemetry
+from tests.fakes.hostproc import Host
+from tests.fakes.kubelet import Claim, Granted, Kubelet
+from tests.fakes.nvml.loaded import EPOCH_SECONDS, FakeNvml
+from tests.fakes.nvml.rig import Rig, Text, build_rig
+from tests.fakes.nvml.scenario import MIB, gpu_uuid
+
+DUTY = "nvidia_gpu_duty_cycle"
+UTILIZATION = "gpu_pod_utilization_percent"
+SM = "DCGM_CUSTOM_PROCESS_SM_UTIL"
+
+
+@dataclass
+class Node:
+    """A node with GPUs, a kubelet, processes and the exporter."""
+
+    rig: Rig
+    kubelet: Kubelet
+    host: Host
+    source: KubeletSource
+    telemetry: Telemetry
+
+    def tick(self, times: int = 1) -> Text:
+        """Looks at the kubelet, then ticks."""
+        self.source.refresh()
+        return self.rig.tick(times)
+
+    def errors(self, reason: str) -> float:
+        return (
+            self.telemetry.registry.get_sample_value(
+                "gpu_exporter_attribution_errors_total", {"reason": reason}
+            )
+            or 0.0
+        )
+
+
+MakeNode = Callable[..., Node]
+
+
+@pytest.fixture
+def make_node(nvml: FakeNvml, tmp_path: Path) -> Iterator[MakeNode]:
+    with ExitStack() as stack:
+
+        def make(
+            *,
+            processes: bool = False,
+            exposition: Exposition | None = None,
+            holders: Holders | None = None,
+        ) -> Node:
+            kubelet = stack.enter_context(Kubelet(tmp_path))
+            host = Host(tmp_path / "host")
+
+            def clock() -> float:
+                return nvml.now
+
+            telemetry = Telemetry(CollectorRegistry())
+            settings = holders or Holders(socket=kubelet.socket)
+            source = KubeletSource(settings, telemetry, clock, lambda: EPOCH_SECONDS + nvml.now)
+            owners = Owners(host.proc, PodLogs(host.pods, host.containers, clock), clock)
+            rig = build_rig(
+                nvml,
+                sampling=Sampling(settle_seconds=0, processes=processes),
+                exposition=exposition,
+                owner_of=owners.find if processes else None,
+                alive=owners.is_alive if processes else None,
+                source=source,
+            )
+            stack.callback(rig.sampler.close)
+            return Node(rig, kubelet, host, source, telemetry)
+
+        yield make
+
+
+def slots(uuid: str, count: int) -> list[str]:
+    """The ids that a shared unit is advertised by."""
+    return [f"{uuid}::{n}" for n in range(count)]
+
+
+# --- whole GPUs --------------------------------------------------------------------------------
+
+
+def test_whole_gpus(make_node: MakeNode, nvml: FakeNvml) -> None:
+    nvml.scenario.add_gpus(4).set(0, "util", 80).set(1, "util", 20).set(2, "util", 50)
+    nvml.write()
+    node = make_node()
+    node.kubelet.grant(
+        Granted("trainer", (gpu_uuid(0), gpu_uuid(1))), Granted("bert", (gpu_uuid(2),), "ai")
+    )
+    found = node.tick(3)
+    assert found.value(DUTY, uuid=gpu_uuid(0), pod_name="trainer", container_name="server") == 80
+    assert found.value(DUTY, uuid=gpu_uuid(2), pod_name="bert", namespace_name="ai") == 50
+    assert found.value(DUTY, uuid=gpu_uuid(3), pod_name="", allocate_mode="none") == 0
+    assert found.value(UTILIZATION, pod_name="trainer") == 50, "one number for both GPUs"
+    assert found.value("gpu_pod_devices", pod_name="trainer") == 2
+    assert found.value("gpu_pod_memory_limit_bytes", pod_name="trainer") == 2 * 81559 * MIB
+    assert found.value("nvidia_gpu_allocated_num_devices") == 3
+    assert found.value("DCGM_CUSTOM_ALLOCATE_MODE") == 1
+    assert found.value("DCGM_FI_DEV_GPU_UTIL", pod="bert", namespace="ai") == 50
+    assert node.telemetry.registry.get_sample_value(
+        "gpu_exporter_attribution_last_success_timestamp_seconds", {"mode": "daemonset"}
+    ) == pytest.approx(EPOCH_SECONDS + 1000)
+
+
+def test_an_idle_pod_has_zero(make_node: MakeNode, nvml: FakeNvml) -> None:
+    nvml.scenario.add_gpus(1)
+    nvml.write()
+    node = make_node()
+    node.kubelet.grant(Granted("bert", (gpu_uuid(0),)))
+    found = node.tick(3)
+    for name in (DUTY, UTILIZATION, "gpu_pod_sm_utilization_percent"):
+        assert found.value(name, pod_name="bert") == 0
+    assert found.value(SM, PodName="bert") == 0
+
+
+def test_whole_gpus_need_no_pids(make_node: MakeNode, nvml: FakeNvml) -> None:
+    """Whatever computes on a pod's own GPU is the pod's, in whichever pid namespace."""
+    nvml.scenario.add_gpus(1, util=60)
+    nvml.scenario.process(0, 4711, mem=5000 * MIB, sm=35, memu=5).process(0, 4712, mem=1, sm=10)
+    nvml.write()
+    node = make_node()
+    node.kubelet.grant(Granted("bert", (gpu_uuid(0),)))
+    found = node.tick(3)
+    assert found.value(SM, PodName="bert", ContainerName="server") == 45
+    assert found.value("DCGM_CUSTOM_PROCESS_MEM_USED", PodName="bert") == 5000
+    assert found.value(UTILIZATION, pod_name="bert") == 60
+
+
+def test_a_gpu_that_moves_to_another_pod(make_node: MakeNode, nvml: FakeNvml) -> None:
+    nvml.scenario.add_gpus(1, util=90)
+    nvml.write()
+    node = make_node()
+    node.kubelet.grant(Granted("old", (gpu_uuid(0),)))
+    assert node.tick(10).value(UTILIZATION, pod_name="old") == 90
+    nvml.scenario.set(0, "util", 0)
+    nvml.write()
+    node.kubelet.grant(Granted("new", (gpu_uuid(0),)))
+    found = node.tick()
+    assert found.values(UTILIZATION, pod_name="old") == []
+    assert found.values(DUTY, pod_name="old") == []
+    assert found.values(UTILIZATION) == [], "the old pod's load is not the new one's"
+    assert node.tick().value(UTILIZATION, pod_name="new") == 0
+
+
+def test_a_pod_that_lost_its_gpu(make_node: MakeNode, nvml: FakeNvml) -> None:
+    nvml.scenario.add_gpus(1)
+    nvml.write()
+    node = make_node()
+    node.kubelet.grant(Granted("bert", (gpu_uuid(0),)))
+    node.tick(2)
+    node.kubelet.grant()
+    found = node.tick()
+    assert found.values(UTILIZATION) == []
+    assert found.value("DCGM_CUSTOM_ALLOCATE_MODE") == 0
+    assert found.value("nvidia_gpu_allocated_num_devices") == 0
+
+
+def test_a_lost_gpu_takes_its_pods_number_away(make_node: MakeNode, nvml: FakeNvml) -> None:
+    nvml.scenario.add_gpus(2, util=50)
+    nvml.write()
+    node = make_node()
+    node.kubelet.grant(Granted("bert", (gpu_uuid(0), gpu_uuid(1))))
+    assert node.tick(3).value(UTILIZATION, pod_name="bert") == 50
+    nvml.scenario.set(1, "lost", 1)
+    nvml.write()
+    found = node.tick()
+    assert found.value(UTILIZATION, pod_name="bert") is None, "half a mean is wrong"
+
+
+def test_an_unknown_process_wakes_the_kubelets_reader(make_node: MakeNode, nvml: FakeNvml) -> None:
+    nvml.scenario.add_gpus(1)
+    nvml.write()
+    node = make_node()
+    node.tick(6)
+    before = len(node.rig.wakes)
+    node.tick(6)
+    assert len(node.rig.wakes) == before
+    nvml.scenario.process(0, 77, mem=1, sm=5)
+    nvml.write()
+    node.tick(2)
+    assert len(node.rig.wakes) == before + 1
+
+
+# --- shared GPUs -------------------------------------------------------------------------------
+
+
+def share(node: Node, nvml: FakeNvml) -> None:
+    """Two pods on a GPU of four slots: one slot, two slots."""
+    nvml.scenario.add_gpus(1, util=70, mem_used=6000 * MIB)
+    nvml.scenario.process(0, 100, mem=4000 * MIB, sm=15, memu=4)
+    nvml.scenario.process(0, 200, mem=2000 * MIB, sm=40, memu=8)
+    nvml.write()
+    ids = slots(gpu_uuid(0), 4)
+    node.kubelet.allocatable = {"nvidia.com/gpu": ids}
+    node.kubelet.grant(Granted("small", (ids[0],)), Granted("large", (ids[1], ids[3])))
+    node.host.run(100, "small")
+    node.host.run(200, "large")
+
+
+def test_time_sliced_pods_get_their_own_numbers(make_node: MakeNode, nvml: FakeNvml) -> None:
+    node = make_node(processes=True)
+    share(node, nvml)
+    found = node.tick(3)
+    assert found.value(UTILIZATION, pod_name="small") == 60, "15 % of a quarter"
+    assert found.value(UTILIZATION, pod_name="large") == 80
+    assert found.value("gpu_pod_sm_utilization_percent", pod_name="small") == 15
+    assert found.value("gpu_pod_devices", pod_name="large") == 0.5
+    assert found.value("gpu_pod_memory_limit_bytes", pod_name="small") == round(81559 * MIB / 4)
+    assert found.value("gpu_pod_memory_used_bytes", pod_name="small") == 4000 * MIB
+    assert found.value("gpu_pod_source", pod_name="small", source="process") == 1
+    duties = {labels["pod_name"]: value for labels, value in found.samples[DUTY]}
+    assert duties == {"small": 15, "large": 40}, "no series of the device beside them"
+    used = found.samples["nvidia_gpu_memory_used_bytes"]
+    assert {labels["pod_name"]: v // MIB for labels, v in used} == {"small": 4000, "large": 2000}
+    assert found.value("nvidia_gpu_temperature_celsius", pod_name="small") == 34
+    assert found.value("DCGM_CUSTOM_ALLOCATE_MODE") == 2
+    assert found.value("nvidia_gpu_allocated_num_devices") == 0.75
+    assert found.value("nvidia_gpu_sharing_memory", pod_name="small") == round(81559 * MIB / 4)
+    assert found.value("DCGM_CUSTOM_DEV_FB_ALLOCATED") == 0.75
+    assert found.value("DCGM_FI_DEV_FB_FREE", pod="small") is None
+    assert found.value("DCGM_FI_DEV_FB_FREE") == 81559 - 551 - 6000
+
+
+def test_shared_gpus_without_processes_have_no_numbers_for_pods(
+    make_node: MakeNode, nvml: FakeNvml
+) -> None:
+    node = make_node()
+    share(node, nvml)
+    found = node.tick(3)
+    assert found.values(UTILIZATION) == []
+    assert found.value("gpu_pod_source", pod_name="small", source="none") == 1
+    assert found.value("gpu_pod_devices", pod_name="small") == 0.25
+    assert found.samples[DUTY] == [
+        (found.samples[DUTY][0][0] | {"pod_name": "", "allocate_mode": "share"}, 70)
+    ]
+    assert SM not in found.samples
+    assert found.value("nvidia_gpu_temperature_celsius", pod_name="large") == 34
+
+
+def test_the_devices_numbers_for_every_pod_if_asked(make_node: MakeNode, nvml: FakeNvml) -> None:
+    node = make_node(exposition=Exposition(fall_back_to_device=True))
+    share(node, nvml)
+    found = node.tick(3)
+    assert found.value(UTILIZATION, pod_name="small") == 70
+    assert found.value("gpu_pod_source", pod_name="small", source="device") == 1
+    assert {labels["pod_name"] for labels, _ in found.samples[DUTY]} == {"small", "large"}
+
+
+def test_an_idle_pod_on_a_shared_gpu(make_node: MakeNode, nvml: FakeNvml) -> None:
+    node = make_node(processes=True)
+    share(node, nvml)
+    nvml.scenario.process(0, 100, mem=4000 * MIB, sm=0)
+    nvml.write()
+    found = node.tick(20)
+    assert found.value(UTILIZATION, pod_name="small") == 0
+    assert found.value(UTILIZATION, pod_name="large") == 80
+    nvml.scenario.process(0, 200, mem=2000 * MIB, sm=0).set(0, "util", 0)
+    nvml.write()
+    assert node.tick(20).value(UTILIZATION, pod_name="large") == 0, "NOT_FOUND is no error"
+
+
+def test_all_slots_in_one_hand_are_a_whole_gpu(make_node: MakeNode, nvml: FakeNvml) -> None:
+    nvml.scenario.add_gpus(1, util=66)
+    nvml.write()
+    node = make_node()
+    ids = slots(gpu_uuid(0), 2)
+    node.kubelet.allocatable = {"nvidia.com/gpu.shared": ids}
+    node.kubelet.grant(Granted("bert", tuple(ids), resource="nvidia.com/gpu.shared"))
+    found = node.tick(3)
+    assert found.value(UTILIZATION, pod_name="bert") == 66
+    assert found.value("gpu_pod_devices", pod_name="bert") == 1
+
+
+def test_slots_that_the_kubelet_does_not_count(make_node: MakeNode, nvml: FakeNvml) -> None:
+    node = make_node(processes=True)
+    share(node, nvml)
+    node.kubelet.has_allocatable = False
+    found = node.tick(3)
+    assert found.values(UTILIZATION) == []
+    assert found.values("gpu_pod_devices") == []
+    assert found.value("gpu_pod_sm_utilization_percent", pod_name="large") == 40
+    assert found.values("nvidia_gpu_allocated_num_devices") == []
+
+
+def test_two_containers_of_a_pod(make_node: MakeNode, nvml: FakeNvml) -> None:
+    node = make_node(processes=True)
+    share(node, nvml)
+    ids = slots(gpu_uuid(0), 4)
+    node.kubelet.grant(
+        Granted("large", (ids[0],), container="one"), Granted("large", (ids[1],), container="two")
+    )
+    node.host.run(100, "large", "one")
+    node.host.run(200, "large", "two")
+    found = node.tick(3)
+    assert found.value(DUTY, container_name="one") == 15
+    assert found.value(DUTY, container_name="two") == 40
+    assert found.value(UTILIZATION, pod_name="large") == 100, "55 of 50, at most 100"
+    assert found.value(SM, ContainerName="two") == 40
+
+
+def test_nvml_that_speaks_of_another_pid_namespace(make_node: MakeNode, nvml: FakeNvml) -> None:
+    node = make_node(processes=True)
+    share(node, nvml)
+    node.host.end(100)
+    node.host.end(200)
+    found = node.tick(3)
+    assert found.values(UTILIZATION) == []
+    assert node.rig.count("attribution_errors_total", reason="pidns") > 0
+    assert found.value(DUTY, pod_name="") == 70
+
+
+def test_processes_of_nobody(make_node: MakeNode, nvml: FakeNvml) -> None:
+    node = make_node(processes=True)
+    share(node, nvml)
+    nvml.scenario.process(0, 300, mem=500 * MIB, sm=3)
+    nvml.write()
+    node.host.run(300)
+    found = node.tick(3)
+    assert node.rig.count("unattributed_processes") == 1
+    assert sum(value for _, value in found.samples[SM]) == 55
+
+
+def test_a_pod_that_took_a_gpu(make_node: MakeNode, nvml: FakeNvml) -> None:
+    node = make_node(processes=True)
+    share(node, nvml)
+    nvml.scenario.process(0, 300, mem=500 * MIB, sm=3)
+    nvml.write()
+    node.host.run(300, "thief", "main")
+    found = node.tick(3)
+    assert found.value("DCGM_CUSTOM_ILLEGAL_PROCESS_SM_UTIL", PodName="thief") == 3
+    assert found.value("DCGM_CUSTOM_ILLEGAL_PROCESS_MEM_USED", ContainerName="main") == 500
+    assert found.values(SM, PodName="thief") == []
+
+
+def test_memory_that_the_driver_does_not_tell(make_node: MakeNode, nvml: FakeNvml) -> None:
+    node = make_node(processes=True)
+    share(node, nvml)
+    nvml.scenario.process(0, 100, mem=-1, sm=15)
+    nvml.write()
+    found = node.tick(3)
+    assert found.value("gpu_pod_memory_used_bytes", pod_name="small") is None
+    assert found.value("gpu_pod_memory_used_bytes", pod_name="large") == 2000 * MIB
+
+
+def test_a_process_in_several_lists_is_counted_once(make_node: MakeNode, nvml: FakeNvml) -> None:
+    node = make_node(processes=True)
+    share(node, nvml)
+    nvml.scenario.process(0, 100, mem=4000 * MIB, sm=15, kind="CGM")
+    nvml.write()
+    found = node.tick(3)
+    assert found.value("gpu_pod_memory_used_bytes", pod_name="small") == 4000 * MIB
+
+
+def test_mps_shares_are_told_by_their_processes(make_node: MakeNode, nvml: FakeNvml) -> None:
+    node = make_node(processes=True)
+    share(node, nvml)
+    nvml.scenario.process(0, 100, mem=4000 * MIB, sm=15, kind="M")
+    nvml.scenario.process(0, 200, mem=2000 * MIB, sm=40, kind="M")
+    nvml.write()
+    assert node.tick(3).value(UTILIZATION, pod_name="small") == 60
+
+
+def test_the_wide_rows_of_r535(make_node: MakeNode, nvml: FakeNvml) -> None:
+    node = make_node(processes=True)
+    share(node, nvml)
+    nvml.scenario.set(0, "stride535", 1)
+    nvml.scenario.process(0, 201, mem=7 * MIB, sm=1)
+    nvml.write()
+    node.host.run(201, "large")
+    found = node.tick(3)
+    assert found.value("gpu_pod_memory_used_bytes", pod_name="small") == 4000 * MIB
+    assert found.value("gpu_pod_memory_used_bytes", pod_name="large") == 2007 * MIB
+
+
+def test_utilisation_beyond_a_hundred_is_no_ones(make_node: MakeNode, nvml: FakeNvml) -> None:
+    node = make_node(processes=True)
+    share(node, nvml)
+    nvml.scenario.process(0, 100, mem=1, sm=4294967295)
+    nvml.write()
+    found = node.tick(3)
+    assert found.value(UTILIZATION, pod_name="small") == 0
+    assert node.rig.count("dropped_values_total", metric="process_utilization") > 0
+
+
+def test_a_driver_that_hides_processes(make_node: MakeNode, nvml: FakeNvml) -> None:
+    """Busy all the time, and never a process: that is no zero."""
+    nvml.scenario.add_gpus(1, util=80)
+    nvml.write()
+    node = make_node()
+    node.kubelet.grant(Granted("bert", (gpu_uuid(0),)))
+    found = node.tick(20)
+    assert found.values(SM) == []
+    assert found.value(UTILIZATION, pod_name="bert") == 80
+
+
+def test_warming_up(make_node: MakeNode, nvml: FakeNvml) -> None:
+    nvml.scenario.add_gpus(2).set(1, "util", 10, at_ms=20_000)
+    nvml.write()
+    node = make_node(exposition=Exposition(warmup_seconds=60))
+    node.kubelet.grant(Granted("idle", (gpu_uuid(0),)), Granted("busy", (gpu_uuid(1),)))
+    assert node.tick(10).values(UTILIZATION) == []
+    found = node.tick(15)
+    assert found.value(UTILIZATION, pod_name="busy") is not None
+    assert found.value(UTILIZATION, pod_name="idle") is None
+    assert node.tick(50).value(UTILIZATION, pod_name="idle") == 0
+
+
+# --- MIG, other plugins, claims ----------------------------------------------------------------
+
+
+def test_mig_instances(make_node: MakeNode, nvml: FakeNvml) -> None:
+    nvml.scenario.add_gpus(1, gpm_supported=1)
+    first = nvml.scenario.add_instance(0, 0, gi=3)
+    second = nvml.scenario.add_instance(0, 1, gi=4)
+    nvml.scenario.set(0, "gpm.gi3.1", 50).set(0, "gpm.gi3.2", 42).set(0, "gpm.gi4.2", 9)
+    nvml.scenario.process(0, 100, mem=300 * MIB, gi=3)
+    nvml.write()
+    node = make_node(processes=True)
+    node.kubelet.allocatable = {"nvidia.com/mig-1g.10gb": [first, second]}
+    node.kubelet.grant(
+        Granted("a", (first,), resource="nvidia.com/mig-1g.10gb"),
+        Granted("b", (second,), resource="nvidia.com/mig-1g.10gb"),
+    )
+    node.host.run(100, "a")
+    found = node.tick(3)
+    assert found.value(UTILIZATION, pod_name="a") == 42
+    assert found.value(UTILIZATION, pod_name="b") == 9
+    assert found.value("gpu_pod_source", pod_name="a", source="gpm") == 1
+    assert found.value("gpu_pod_memory_limit_bytes", pod_name="a") == 9856 * MIB
+    assert found.value(DUTY, pod_name="a", GPU_I_ID="3") == 50
+    assert found.value("DCGM_FI_DEV_FB_USED", pod="b", GPU_I_ID="4") == 12
+    assert found.value("DCGM_CUSTOM_PROCESS_MEM_USED", PodName="a") == 300
+    assert found.values(SM) == [], "NVML has none for MIG"
+    assert found.value("DCGM_CUSTOM_DEV_FB_ALLOCATED") == pytest.approx(2 * 9856 / 81559, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("device", "resource"),
+    [
+        ("nvidia1", "nvidia.com/gpu"),
+        ("1", "nvidia.com/gpu"),
+        ("nvidia.com/gpu=1", "nvidia.com/gpu"),
+        (gpu_uuid(1), "aliyun.com/gpu"),
+    ],
+)
+def test_other_plugins(make_node: MakeNode, nvml: FakeNvml, device: str, resource: str) -> None:
+    nvml.scenario.add_gpus(2).set(1, "util", 25)
+    nvml.write()
+    kubelet_names = frozenset({"aliyun.com/gpu"})
+    socket = nvml.clock.parent / "kubelet.sock"
+    node = make_node(holders=Holders(socket=socket, resource_names=kubelet_names))
+    node.kubelet.grant(Granted("bert", (device,), resource=resource))
+    assert node.tick(3).value(UTILIZATION, pod_name="bert") == 25
+
+
+def test_devices_that_nobody_knows(make_node: MakeNode, nvml: FakeNvml) -> None:
+    nvml.scenario.add_gpus(1)
+    nvml.write()
+    node = make_node()
+    node.kubelet.grant(
+        Granted("bert", ("GPU-elsewhere",)), Granted("fpga", ("x",), resource="intel.com/fpga")
+    )
+    found = node.tick(2)
+    assert found.values(UTILIZATION) == []
+    assert node.errors("unresolved_device") > 0
+
+
+def test_claims(make_node: MakeNode, nvml: FakeNvml) -> None:
+    """By a CDI name with a UUID, and by the number of the driver's default name."""
+    nvml.scenario.add_gpus(3, util=30)
+    nvml.write()
+    node = make_node()
+    named = Claim("anything", cdi=(f"k8s.gpu.nvidia.com/claim={gpu_uuid(0)}",))
+    node.kubelet.grant(
+        Granted("named", claims=(named,)),
+        Granted("numbered", claims=(Claim("gpu-1"),)),
+        Granted("foreign", claims=(Claim("gpu-2", driver="tpu.google.com"),)),
+        Granted("unknown", claims=(Claim("gpu-2-mig-1g10gb-0"),)),
+    )
+    found = node.tick(3)
+    assert found.value(UTILIZATION, pod_name="named") == 30
+    assert found.value(DUTY, uuid=gpu_uuid(1), pod_name="numbered") == 30
+    assert found.value(DUTY, uuid=gpu_uuid(2), pod_name="") == 30
+    assert node.errors("unresolved_claim") > 0
+
+
+def test_a_claim_that_pods_share(make_node: MakeNode, nvml: FakeNvml) -> None:
+    nvml.scenario.add_gpus(1, util=30)
+    nvml.write()
+    node = make_node()
+    node.kubelet.grant(
+        Granted("one", claims=(Claim("gpu-0"),)), Granted("two", claims=(Claim("gpu-0"),))
+    )
+    found = node.tick(3)
+    assert found.values(UTILIZATION) == [], "whose the load is cannot be known"
+    assert {labels["pod_name"] for labels, _ in found.samples["gpu_pod_source"]} == {"one", "two"}
+
+
+def test_our_own_pod_is_no_holder(make_node: MakeNode, nvml: FakeNvml) -> None:
+    nvml.scenario.add_gpus(1)
+    nvml.write()
+    socket = nvml.clock.parent / "kubelet.sock"
+    node = make_node(holders=Holders(socket=socket, pod="exporter", namespace="monitoring"))
+    node.kubelet.grant(
+        Granted("exporter", namespace="monitoring", claims=(Claim("gpu-0"),)),
+        Granted("bert", (gpu_uuid(0),)),
+    )
+    found = node.tick(3)
+    assert [labels["pod_name"] for labels, _ in found.samples[DUTY]] == ["bert"]
+
+
+# --- the kubelet's troubles --------------------------------------------------------------------
+
+
+def test_pods_that_ended_are_listed_by_older_kubelets(make_node: MakeNode, nvml: FakeNvml) -> None:
+    nvml.scenario.add_gpus(1)
+    nvml.write()
+    node = make_node(processes=True)
+    both = Granted("ended", (gpu_uuid(0),)), Granted("running", (gpu_uuid(0),))
+    node.kubelet.grant(both[0])
+    node.tick()
+    node.kubelet.grant(*both)
+    assert node.tick(2).value(UTILIZATION, pod_name="running") == 0, "it came later"
+    assert node.errors("conflict") == 0
+
+
+def test_a_process_decides_between_two_pods(make_node: MakeNode, nvml: FakeNvml) -> None:
+    nvml.scenario.add_gpus(1).process(0, 100, mem=MIB, sm=5)
+    nvml.write()
+    node = make_node(processes=True)
+    node.host.run(100, "running")
+    node.kubelet.grant(Granted("ended", (gpu_uuid(0),)), Granted("running", (gpu_uuid(0),)))
+    found = node.tick()
+    assert found.values(UTILIZATION) == []
+    assert node.errors("conflict") > 0
+    assert node.tick(3).value(UTILIZATION, pod_name="running") is not None
+
+
+def test_the_last_answer_is_kept_for_five_minutes(make_node: MakeNode, nvml: FakeNvml) -> None:
+    nvml.scenario.add_gpus(1, util=20)
+    nvml.write()
+    node = make_node()
+    node.kubelet.grant(Granted("bert", (gpu_uuid(0),)))
+    node.tick(3)
+    node.kubelet.stop()
+    assert node.tick(290).value(UTILIZATION, pod_name="bert") == 20
+    assert node.errors("socket") == 1
+    found = node.tick(20)
+    assert found.values(UTILIZATION) == []
+    assert found.value(DUTY, pod_name="", allocate_mode="") == 20, "devices go on"
+    node.kubelet.start()
+    assert node.tick(2).value(UTILIZATION, pod_name="bert") == 20
+
+
+def test_a_kubelet_of_before(make_node: MakeNode, nvml: FakeNvml) -> None:
+    nvml.scenario.add_gpus(1, util=20)
+    nvml.write()
+    node = make_node()
+    node.kubelet.version = "v1alpha1"
+    node.kubelet.grant(Granted("bert", (gpu_uuid(0),)))
+    assert node.tick(3).value(UTILIZATION, pod_name="bert") == 20
+    node.kubelet.calls.clear()
+    node.source.refresh()
+    assert node.kubelet.calls == ["/v1alpha1.PodResourcesLister/List"]
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [
+        (grpc.StatusCode.RESOURCE_EXHAUSTED, "rate_limited"),
+        (grpc.StatusCode.PERMISSION_DENIED, "permission"),
+        (grpc.StatusCode.INTERNAL, "rpc"),
+        (grpc.StatusCode.UNIMPLEMENTED, "unimplemented"),
+    ],
+)
+def test_a_kubelet_that_refuses(
+    make_node: MakeNode, nvml: FakeNvml, status: grpc.StatusCode, reason: str
+) -> None:
+    node = make_node()
+    node.kubelet.failure = status
+    node.source.refresh()
+    assert node.errors(reason) == 1
+
+
+@pytest.mark.parametrize("garbage", [b"\xff", b"\x0a\x05ab", b"\x0a\x04\x0a\x02\xff\xfe", b"\x07"])
+def test_an_answer_that_does_not_parse(make_node: MakeNode, nvml: FakeNvml, garbage: bytes) -> None:
+    nvml.scenario.add_gpus(1, util=20)
+    nvml.write()
+    node = make_node()
+    node.kubelet.grant(Granted("bert", (gpu_uuid(0),)))
+    node.tick(2)
+    node.kubelet.garbage = garbage
+    assert node.tick(2).value(UTILIZATION, pod_name="bert") == 20
+    assert node.errors("decode") == 1
+
+
+# --- a sidecar ---------------------------------------------------------------------------------
+
+
+def test_a_sidecar(nvml: FakeNvml, tmp_path: Path) -> None:
+    nvml.scenario.add_gpus(2, util=40)
+    nvml.write()
+    proc = tmp_path / "proc"
+    (proc / "1").mkdir(parents=True)
+    (proc / "1" / "environ").write_bytes(f"A=b\0NVIDIA_VISIBLE_DEVICES={gpu_uuid(1)}\0".encode())
+    telemetry = Telemetry(CollectorRegistry())
+    settings = Holders(attribution="sidecar", pod="bert", namespace="ai", proc=proc)
+    source = SidecarSource(settings, telemetry, lambda: 0.0)
+    source.refresh()
+    rig = build_rig(nvml, source=source)
+    found = rig.tick(3)
+    assert found.value(UTILIZATION, pod_name="bert", namespace_name="ai") == 40
+    assert found.value(DUTY, uuid=gpu_uuid(1), pod_name="bert") == 40
+    assert found.value(DUTY, uuid=gpu_uuid(0), pod_name="") == 40
+    # A process that is certainly another pod's makes the number nobody's.
+    nvml.scenario.process(1, 1, mem=MIB).process(1, 99, mem=MIB)
+    nvml.write()
+    found = rig.tick(8)
+    assert found.values(UTILIZATION) == []
+    rig.sampler.close()
