@@ -39,11 +39,15 @@ class Pages:
         }
 
     def __call__(self, info: RequestInfo, headers: Mapping[str, str]) -> Encoded | None:
-        """The answer; None for every other path."""
+        """The answer; None for every other path.
+
+        Raises:
+            errors.MethodNotAllowed: neither GET nor HEAD.
+        """
+        if info.parts not in (("metrics",), ("version",)):
+            return None
+        if info.method not in ("GET", "HEAD"):
+            raise errors.MethodNotAllowed()
         if info.parts == ("metrics",):
             return Encoded(self._metrics(), CONTENT_TYPE_LATEST)
-        if info.parts == ("version",):
-            if info.method not in ("GET", "HEAD"):
-                raise errors.MethodNotAllowed()
-            return encoding.encode(self._version, encoding.negotiate(headers, info.query))
-        return None
+        return encoding.encode(self._version, encoding.negotiate(headers, info.query))
