@@ -19,7 +19,6 @@ from metrics_apiserver.api.encoding import JSON, Encoded
 from metrics_apiserver.api.inflight import InFlight
 from metrics_apiserver.api.routes import Columns, Site, TwoStepGate
 from metrics_apiserver.core import errors
-from metrics_apiserver.core.config import RuleFile
 from metrics_apiserver.core.model import RequestInfo, Sample, UserInfo
 from metrics_apiserver.core.registry import Snapshot
 from metrics_apiserver.kube.requestheader import AuthenticationConfig
@@ -305,7 +304,3 @@ async def test_long_targets_are_not_remembered() -> None:
     for number in range(3000):
         routes._parse("GET", f"/number-{number}")
     assert routes._remembered.cache_info().currsize <= 2048
-
-
-def test_rules_of_these_tests_compile() -> None:
-    assert isinstance(snapshots.parse(RULES), RuleFile)
