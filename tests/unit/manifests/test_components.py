@@ -1,0 +1,88 @@
+"""What the kustomize components hold, read without kustomize; the end-to-end tests apply them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[3]
+MANIFESTS = ROOT / "manifests"
+COMPONENTS = sorted(path.parent for path in MANIFESTS.glob("components/*/kustomization.yaml"))
+
+Object = dict[str, Any]
+
+
+def documents(path: Path) -> Iterator[Object]:
+    yield from filter(None, yaml.safe_load_all(path.read_text()))
+
+
+def deployment() -> Object:
+    (found,) = documents(MANIFESTS / "base/deployment.yaml")
+    return found
+
+
+@pytest.mark.parametrize("folder", COMPONENTS, ids=lambda path: path.name)
+def test_a_component_names_every_file_beside_it(folder: Path) -> None:
+    (kustomization,) = documents(folder / "kustomization.yaml")
+    assert kustomization["kind"] == "Component"
+    text = (folder / "kustomization.yaml").read_text()
+    others = [path.name for path in folder.iterdir() if path.name != "kustomization.yaml"]
+    assert [name for name in others if name not in text] == []
+
+
+def test_the_pod_is_restricted() -> None:
+    pod = deployment()["spec"]["template"]["spec"]
+    assert pod["securityContext"] == {
+        "runAsNonRoot": True,
+        "runAsUser": 10001,
+        "runAsGroup": 10001,
+        "fsGroup": 10001,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+    (container,) = pod["containers"]
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+
+
+def test_selectors_find_the_pods() -> None:
+    labels = deployment()["spec"]["template"]["metadata"]["labels"]
+    selecting = [
+        next(documents(MANIFESTS / "components/ha/pod-disruption-budget.yaml"))["spec"]["selector"],
+        next(documents(MANIFESTS / "components/network-policy/network-policy.yaml"))["spec"][
+            "podSelector"
+        ],
+    ]
+    (patch,) = documents(MANIFESTS / "components/ha/deployment.yaml")
+    spread = patch["spec"]["template"]["spec"]["topologySpreadConstraints"]
+    selecting += [one["labelSelector"] for one in spread]
+    for selector in selecting:
+        assert selector["matchLabels"].items() <= labels.items()
+
+
+def test_the_network_policy_lets_through_what_the_server_needs() -> None:
+    (policy,) = documents(MANIFESTS / "components/network-policy/network-policy.yaml")
+    spec = policy["spec"]
+    assert spec["policyTypes"] == ["Ingress", "Egress"]
+    assert [rule["ports"] for rule in spec["ingress"]] == [[{"port": "https", "protocol": "TCP"}]]
+    egress = [(port["port"], port["protocol"]) for rule in spec["egress"] for port in rule["ports"]]
+    assert egress == [
+        (53, "UDP"),
+        (53, "TCP"),
+        (443, "TCP"),
+        (6443, "TCP"),
+        (9090, "TCP"),
+    ]
+
+
+def test_prometheus_verifies_what_it_scrapes() -> None:
+    (monitor,) = documents(MANIFESTS / "components/monitoring/service-monitor.yaml")
+    (endpoint,) = monitor["spec"]["endpoints"]
+    assert endpoint["tlsConfig"]["serverName"] == "custom-metrics-apiserver.monitoring.svc"
+    assert "insecureSkipVerify" not in endpoint["tlsConfig"]
