@@ -133,7 +133,9 @@ def test_a_step_gives_only_the_writes_it_explains(
     kill_and_restart(autoscaled, victim, meanwhile=lambda: loads.set(**after))
     settle(autoscaled, after)
     polling.hold(SYNCS)
-    assert unexplained(log.writes(), before, after) == []
+    writes = log.writes()
+    assert unexplained(writes, before, after) == []
+    assert {one.deployment for one in writes} == set(TARGETS)
 
 
 def unexplained(

@@ -9,11 +9,10 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from tests.e2e.harness.apiclient import Object
 from tests.fakes.cluster_exporter import series
-from tests.fakes.cluster_kubelet import Kubelet
 
 NAMESPACE = "loop"
 NODE = "node-loop"
@@ -127,6 +126,12 @@ def autoscalers() -> list[Object]:
     return [autoscaler(name, metric) for name, metric in METRICS.items()]
 
 
+class ReadyPods(Protocol):
+    """What the loads ask of a kubelet."""
+
+    def ready(self, app: str) -> tuple[str, ...]: ...
+
+
 class Loads:
     """The load of each workload now, and the exposition of what it causes.
 
@@ -134,7 +139,7 @@ class Loads:
     `svc` in requests a second, `ext` in waiting messages, `cpu` in cores.
     """
 
-    def __init__(self, kubelet: Kubelet, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, kubelet: ReadyPods, clock: Callable[[], float] = time.monotonic) -> None:
         self.gpu = 30.0
         self.svc = 50.0
         self.ext = 20.0
