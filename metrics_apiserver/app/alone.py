@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import datetime as dt
+import shutil
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from metrics_apiserver.app import identity
 from metrics_apiserver.app.backends import wall_clock
@@ -58,18 +60,19 @@ def make_world(
     Raises:
         errors.ConfigError: a file cannot be written.
     """
-    directory = TemporaryDirectory(prefix="metrics-apiserver-")
     try:
-        own = _make_identity(settings, Path(directory.name))
+        directory = Path(tempfile.mkdtemp(prefix="metrics-apiserver-"))
+        # Also when something else keeps the process from serving.
+        atexit.register(shutil.rmtree, directory, ignore_errors=True)
+        own = _make_identity(settings, directory)
     except OSError as error:
-        directory.cleanup()
         fault = errors.Fault(f"cannot be written: {error}", path="--write-kubeconfig")
         raise errors.ConfigError("command line", (fault,)) from error
     known = _Rules(rules)
     trust = AuthenticationConfig(client_ca=own.authority, generation=1)
 
     async def close() -> None:
-        await asyncio.to_thread(directory.cleanup)
+        await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
 
     return World(
         mapper=known.mapper,
