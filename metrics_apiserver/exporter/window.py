@@ -14,11 +14,12 @@ _CAPACITY = 4096  # bounds the memory whatever rate a driver samples at
 class Window:
     """Values of the last `seconds`; what is no longer renewed is held for twice as long."""
 
-    __slots__ = ("_arrival", "_items", "_seconds")
+    __slots__ = ("_arrival", "_seconds", "_times", "_values")
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
-        self._items: deque[tuple[float, float]] = deque(maxlen=_CAPACITY)
+        self._times: deque[float] = deque(maxlen=_CAPACITY)
+        self._values: deque[float] = deque(maxlen=_CAPACITY)
         self._arrival = float("-inf")
 
     def add(self, at: float, value: float, now: float) -> None:
@@ -29,20 +30,23 @@ class Window:
             value: the value.
             now: monotonic seconds.
         """
-        items = self._items
-        if items and at < items[-1][0]:
-            items.clear()  # the stamping clock was set back
-        items.append((at, value))
-        while items[0][0] <= at - self._seconds:
-            items.popleft()
+        times = self._times
+        if times and at < times[-1]:
+            self.clear()  # the stamping clock was set back
+        times.append(at)
+        self._values.append(value)
+        while times[0] <= at - self._seconds:
+            times.popleft()
+            self._values.popleft()
         self._arrival = now
 
     def mean(self, now: float) -> float | None:
         """None before the first value, and after two windows without a new one."""
-        if not self._items or now - self._arrival > 2 * self._seconds:
+        if not self._values or now - self._arrival > 2 * self._seconds:
             return None
-        return sum(value for _, value in self._items) / len(self._items)
+        return sum(self._values) / len(self._values)
 
     def clear(self) -> None:
         """Begins anew: the values before were another holder's."""
-        self._items.clear()
+        self._times.clear()
+        self._values.clear()

@@ -7,10 +7,11 @@ series follows the pods. A process in a pod that was given no part of the GPU co
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 from metrics_apiserver.exporter.families import granted
-from metrics_apiserver.exporter.families.text import Family, labels
-from metrics_apiserver.exporter.model import Unit
+from metrics_apiserver.exporter.families.text import MAX_CACHED, Family, labels
+from metrics_apiserver.exporter.model import Mode, Pod, Unit
 from metrics_apiserver.exporter.rows import Row
 from metrics_apiserver.exporter.settings import Exposition
 from metrics_apiserver.exporter.usage import Part, Usage
@@ -38,6 +39,7 @@ class Builder:
 
     def __init__(self, settings: Exposition) -> None:
         self._settings = settings
+        self._labels = lru_cache(MAX_CACHED)(self._make_labels)
 
     def build(self, rows: Sequence[Row], usage: Usage, driver: str) -> list[Family]:
         """The family's metrics.
@@ -64,7 +66,7 @@ class Builder:
         if self._settings.per_process:
             parts = usage.processes
         for part in parts:
-            text = self._part_labels(part, units[part.unit], modes[part.unit] or "")
+            text = self._part_labels(part, units[part.unit], modes[part.unit])
             values: tuple[float | None, ...] = (None,) * 4
             if part.use is not None:
                 use = part.use
@@ -86,8 +88,7 @@ class Builder:
             if row.holding is None:
                 continue
             holding = row.holding
-            part = Part(row.unit.uuid, holding.pod, holding.container, None, None)
-            text = self._part_labels(part, row.unit, row.mode or "")
+            text = self._labels(row.unit, row.mode, holding.pod, holding.container, None)
             bytes_ = granted.memory(row)
             size.add(text, None if bytes_ is None else bytes_ // _MIB)
             share.add(text, 0)
@@ -115,22 +116,30 @@ class Builder:
             mode.add(node, max(_MODES[one] for one in modes if one is not None))
         return [total, allocated, mode]
 
-    def _part_labels(self, part: Part, unit: Unit, mode: str) -> str:
+    def _part_labels(self, part: Part, unit: Unit, mode: Mode | None) -> str:
+        process = (part.pid, part.name, part.kinds) if part.pid else None
+        return self._labels(unit, mode, part.pod, part.container, process)
+
+    def _make_labels(
+        self,
+        unit: Unit,
+        mode: Mode | None,
+        pod: Pod,
+        container: str,
+        process: tuple[int, str, str] | None,
+    ) -> str:
         pairs = {
-            "AllocateMode": mode,
-            "ContainerName": part.container,
-            "NamespaceName": part.pod.namespace,
+            "AllocateMode": mode or "",
+            "ContainerName": container,
+            "NamespaceName": pod.namespace,
             "NodeName": self._settings.node,
-            "PodName": part.pod.name,
+            "PodName": pod.name,
             **_unit_labels(unit),
             **self._settings.extra_labels,
         }
-        if part.pid:
-            pairs |= {
-                "ProcessId": str(part.pid),
-                "ProcessName": part.name,
-                "ProcessType": part.kinds,
-            }
+        if process is not None:
+            pid, name, kinds = process
+            pairs |= {"ProcessId": str(pid), "ProcessName": name, "ProcessType": kinds}
         return labels(sorted(pairs.items()))
 
     def _device_labels(self, unit: Unit, driver: str) -> str:

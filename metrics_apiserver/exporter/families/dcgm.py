@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from metrics_apiserver.exporter import journal
 from metrics_apiserver.exporter.families.dcgmtable import CLOCK_EVENTS, NVLINK, TABLE, XID_COUNT
-from metrics_apiserver.exporter.families.text import Family, labels
-from metrics_apiserver.exporter.model import DeviceState, Unit
+from metrics_apiserver.exporter.families.text import MAX_CACHED, Family, Table, labels
+from metrics_apiserver.exporter.model import DeviceState, Holding, Unit
 from metrics_apiserver.exporter.rows import Row
 from metrics_apiserver.exporter.settings import Exposition
 
@@ -48,6 +49,7 @@ class Builder:
     def __init__(self, settings: Exposition) -> None:
         self._settings = settings
         self._names = _STYLES[settings.label_style]
+        self._labels = lru_cache(MAX_CACHED)(lambda *key: labels(self._pairs(*key)))
         self._table = tuple(
             replace(one, kind="counter")
             if one.name == NVLINK and settings.strict_dcgm_types
@@ -66,15 +68,13 @@ class Builder:
             states: for the counts of recent events.
             driver: version, a label of every series.
         """
-        found = [Family(one.name, one.kind, one.help) for one in self._table]
+        found = Table(self._table)
         for row in rows:
-            text = labels(self._pairs(row, driver))
-            for metric, family in zip(self._table, found, strict=True):
-                family.add(text, metric.value(row.values))
+            found.add(self._labels(row.unit, row.holding, driver), row.values)
         if "exp" in self._settings.groups:
             units = {row.unit.uuid: row.unit for row in rows if not row.unit.parent}
-            found += self._recent(units, states, driver)
-        return found
+            return [*found.families, *self._recent(units, states, driver)]
+        return found.families
 
     def _recent(
         self, units: Mapping[str, Unit], states: Iterable[DeviceState], driver: str
@@ -85,7 +85,7 @@ class Builder:
             unit = units.get(state.uuid)
             if unit is None:
                 continue
-            pairs = self._pairs(Row(unit, {}), driver)
+            pairs = self._pairs(unit, None, driver)
             window = ("window_size_in_ms", _WINDOW_MS)
             for xid, count in sorted(state.recent_xids.items()):
                 xids.add(labels([*pairs, window, ("xid", str(xid))]), count)
@@ -93,8 +93,8 @@ class Builder:
                 reasons.add(labels([*pairs, ("clock_event", reason), window]), count)
         return [xids, reasons]
 
-    def _pairs(self, row: Row, driver: str) -> list[tuple[str, str]]:
-        unit, holding, names, settings = row.unit, row.holding, self._names, self._settings
+    def _pairs(self, unit: Unit, holding: Holding | None, driver: str) -> list[tuple[str, str]]:
+        names, settings = self._names, self._settings
         pairs = [
             ("gpu", str(unit.index)),
             (names.uuid, unit.parent or unit.uuid),

@@ -7,9 +7,11 @@ This is the default for an HPA: no label collides with those of scraping, so not
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from metrics_apiserver.exporter.families import granted
-from metrics_apiserver.exporter.families.text import Family, Metric, labels
+from metrics_apiserver.exporter.families.text import MAX_CACHED, Family, Metric, Table, labels
+from metrics_apiserver.exporter.model import Holding, Mode, Unit
 from metrics_apiserver.exporter.rows import Row
 
 TABLE = (
@@ -51,16 +53,15 @@ def build(rows: Sequence[Row], count: int | None, node: str) -> list[Family]:
         count: GPUs by NVML; None while NVML is not initialised.
         node: the node's name.
     """
-    found = [Family(metric.name, metric.kind, metric.help) for metric in TABLE]
+    found = Table(TABLE)
     allocated = Family(ALLOCATED_BYTES, "gauge", "Memory granted to the container on this device.")
     sharing = Family(SHARING_MEMORY, "gauge", "The same, of shared devices only.")
     node_labels = labels((("node_name", node),))
     devices = Family(NUM_DEVICES, "gauge", "GPUs on the node.")
     devices.add(node_labels, count)
     for row in rows:
-        text = _labels(row, node)
-        for metric, family in zip(TABLE, found, strict=True):
-            family.add(text, metric.value(row.values))
+        text = _labels(row.unit, row.holding, row.mode, node)
+        found.add(text, row.values)
         size = granted.memory(row)
         allocated.add(text, size)
         if row.mode == "share":
@@ -69,16 +70,16 @@ def build(rows: Sequence[Row], count: int | None, node: str) -> list[Family]:
     shares = granted.shares(rows)
     if count is not None and None not in shares.values():
         sums.add(node_labels, float(sum(share for share in shares.values() if share)))
-    return [devices, *found, allocated, sharing, sums]
+    return [devices, *found.families, allocated, sharing, sums]
 
 
-def _labels(row: Row, node: str) -> str:
-    unit, holding = row.unit, row.holding
+@lru_cache(MAX_CACHED)
+def _labels(unit: Unit, holding: Holding | None, mode: Mode | None, node: str) -> str:
     pairs = [
         ("minor_number", "" if unit.minor is None else str(unit.minor)),
         ("uuid", unit.uuid),
         ("name", unit.name),
-        ("allocate_mode", row.mode or ""),
+        ("allocate_mode", mode or ""),
         ("container_name", holding.container if holding else ""),
         ("namespace_name", holding.pod.namespace if holding else ""),
         ("node_name", node),

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
-from metrics_apiserver.exporter.families.text import Family, labels
+from metrics_apiserver.exporter.families.text import MAX_CACHED, Family, labels
 from metrics_apiserver.exporter.model import DeviceState
 
 PREFIX = "gpu_exporter_"
@@ -21,6 +22,11 @@ HELP = {
 }
 XIDS = "xid_errors_total"
 XIDS_HELP = 'XIDs since the start; xid="any" is their sum, from 0 on.'
+
+
+@lru_cache(MAX_CACHED)
+def _feature_labels(uuid: str, feature: str) -> str:
+    return labels([("uuid", uuid), ("feature", feature)])
 
 
 def build(states: Sequence[DeviceState], absent: Iterable[str]) -> list[Family]:
@@ -39,7 +45,7 @@ def build(states: Sequence[DeviceState], absent: Iterable[str]) -> list[Family]:
         found["device_lost"].add(labels([uuid]), int(state.is_lost))
         found["mig_enabled"].add(labels([uuid]), int(state.is_mig))
         for name, is_there in sorted(state.capabilities.items()):
-            found["capability"].add(labels([uuid, ("feature", name)]), int(is_there))
+            found["capability"].add(_feature_labels(state.uuid, name), int(is_there))
         found["last_xid_timestamp_seconds"].add(labels([uuid]), state.last_xid_at)
         if state.xids is not None:
             xids.add(labels([uuid, ("xid", "any")]), sum(state.xids.values()))

@@ -16,6 +16,10 @@ _LABEL_ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n"})
 _HELP_ESCAPES = str.maketrans({"\\": "\\\\", "\n": "\\n"})
 
 
+# Labels of one series are the same at every tick; those of pods that are gone fall out.
+MAX_CACHED = 8192
+
+
 def labels(pairs: Iterable[tuple[str, str]]) -> str:
     """`{name="value",…}` of the pairs, in their order."""
     text = ",".join(f'{name}="{value.translate(_LABEL_ESCAPES)}"' for name, value in pairs)
@@ -74,10 +78,23 @@ class Metric:
     is_whole: bool = False
     group: str = ""
 
-    def value(self, values: Mapping[str, float]) -> float | None:
-        """The value to show, or None."""
-        found = values.get(self.key)
-        if found is None:
-            return None
-        scaled = found if self.factor == 1 else found * self.factor
-        return int(scaled) if self.is_whole else scaled
+
+class Table:
+    """Families of a table, filled row by row."""
+
+    def __init__(self, metrics: Iterable[Metric]) -> None:
+        self.families: list[Family] = []
+        self._columns = []
+        for one in metrics:
+            family = Family(one.name, one.kind, one.help)
+            self.families.append(family)
+            self._columns.append((one.key, one.factor, one.is_whole, family.samples.append))
+
+    def add(self, labels_: str, values: Mapping[str, float]) -> None:
+        """Adds a series to each metric whose value is known."""
+        for key, factor, is_whole, append in self._columns:
+            value = values.get(key)
+            if value is not None:
+                if factor != 1:
+                    value *= factor
+                append((labels_, int(value) if is_whole else value))

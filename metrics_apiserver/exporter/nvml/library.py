@@ -9,6 +9,7 @@ threads; the sampling thread owns it (events.py says what its own thread may cal
 from __future__ import annotations
 
 import ctypes
+import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
@@ -195,23 +196,27 @@ class Library:
         """Many fields by one call; each has a value or a failure of its own."""
         name = "nvmlDeviceGetFieldValues"
         found = self.call(name, handle, [(field, _SCOPES.get(field, 0)) for field in ids])
-        return {
-            int(one.fieldId): Failure(f"{name}.{one.fieldId}", one.nvmlReturn)
-            if one.nvmlReturn
-            else _number(one.value, _TYPES.get(one.fieldId, one.valueType))
-            for one in found
-        }
+        result: dict[int, float | Failure] = {}
+        for field, value_type, code, value in _FIELD_VALUE.iter_unpack(found):
+            if code:
+                result[field] = Failure(f"{name}.{field}", code)
+            else:
+                result[field] = _number(value, _TYPES.get(field, value_type))
+        return result
 
 
+# fieldId, valueType, nvmlReturn and the union of nvmlFieldValue_t.
+_FIELD_VALUE = struct.Struct("<I20xII8s")
 # All links of the NVLink counters; of power fields scope 0 is the GPU.
 _SCOPES = {138: 0xFFFFFFFF, 139: 0xFFFFFFFF}
 # R545 claims a wrong type for the memory's temperature; it is an unsigned int.
 _TYPES = {82: 1}
-_MEMBERS = ("dVal", "uiVal", "ulVal", "ullVal", "sllVal", "siVal")
+# double, unsigned int, unsigned long, unsigned long long, signed long long, signed int
+_UNION = [struct.Struct(f"<{form}") for form in ("d", "I4x", "Q", "Q", "q", "i4x")]
 
 
-def _number(union: Any, value_type: int) -> float:
+def _number(union: bytes, value_type: int) -> float:
     """The member of an nvmlValue_t that its type names."""
-    member = _MEMBERS[value_type] if value_type < len(_MEMBERS) else "ullVal"
-    found = getattr(union, member)
-    return float(found) if member == "dVal" else int(found)
+    member = _UNION[value_type] if value_type < len(_UNION) else _UNION[3]
+    value: float = member.unpack(union)[0]
+    return value

@@ -9,13 +9,17 @@ declared stride are read again with the other.
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Collection
+import itertools
+import struct
+from collections.abc import Callable
 from dataclasses import dataclass
-
-import pynvml
 
 from metrics_apiserver.exporter.nvml.library import Code, Failure, Handle, Library
 
+# pid, usedGpuMemory, gpuInstanceId of nvmlProcessInfo_t; pid, timeStamp, smUtil, memUtil, encUtil,
+# decUtil of nvmlProcessUtilizationSample_t.
+_PROCESS_INFO = struct.Struct("<I4xQI4x")
+_PROCESS_UTILIZATION = struct.Struct("<I4xQIIII")
 _STRIDE = 24
 _STRIDE_R535 = 32
 _MAX_PID = 1 << 22  # the kernel's PID_MAX_LIMIT
@@ -105,20 +109,28 @@ def _decode(
 ) -> list[Running]:
     rows = _rows(data, count, kind, _STRIDE)
     good = [row for row in rows if _is_plausible(row.pid, alive)]
-    if 2 * len(good) >= len(rows):
+    if len(good) == len(rows):
         return good
-    other = [row for row in _rows(data, count, kind, _STRIDE_R535) if _is_plausible(row.pid, alive)]
-    # Where the other reading is no better, the rows stay: the caller sees pids that nobody has.
-    return other if len(other) > len(good) else rows if alive else good
+    wide = _rows(data, count, kind, _STRIDE_R535)
+    other = [row for row in wide if _is_plausible(row.pid, alive)]
+    if len(other) > len(good):
+        return other
+    # Rows of pids that do not exist stay: the caller sees that nobody can be told.
+    return rows if alive else good
 
 
 def _rows(data: bytes, count: int, kind: str, stride: int) -> list[Running]:
     found = []
     for index in range(count):
-        row = pynvml.c_nvmlProcessInfo_v2_t.from_buffer_copy(data, index * stride)
-        memory = None if row.usedGpuMemory == _MEMORY_UNKNOWN else int(row.usedGpuMemory)
-        gi = None if row.gpuInstanceId == _NO_INSTANCE else int(row.gpuInstanceId)
-        found.append(Running(int(row.pid), kind, memory, gi))
+        pid, memory, gi = _PROCESS_INFO.unpack_from(data, index * stride)
+        found.append(
+            Running(
+                pid,
+                kind,
+                None if memory == _MEMORY_UNKNOWN else memory,
+                None if gi == _NO_INSTANCE else gi,
+            )
+        )
     return found
 
 
@@ -144,16 +156,10 @@ def utilization(library: Library, handle: Handle, last_seen: int) -> list[Use]:
             raise Failure(symbol, code)
         room = count.value + 16
         count.value = room
-        rows = (pynvml.c_nvmlProcessUtilizationSample_t * room)()
-        code = library.raw(symbol, handle, rows, ctypes.byref(count), since)
+        buffer = ctypes.create_string_buffer(room * _PROCESS_UTILIZATION.size)
+        code = library.raw(symbol, handle, buffer, ctypes.byref(count), since)
         if code == Code.SUCCESS:
-            return _uses(rows[: min(count.value, room)])
+            rows = _PROCESS_UTILIZATION.iter_unpack(buffer.raw)
+            found = (Use(*row) for row in itertools.islice(rows, min(count.value, room)))
+            return [one for one in found if one.pid]
     raise Failure(symbol, code)
-
-
-def _uses(rows: Collection[pynvml.c_nvmlProcessUtilizationSample_t]) -> list[Use]:
-    return [
-        Use(row.pid, row.timeStamp, row.smUtil, row.memUtil, row.encUtil, row.decUtil)
-        for row in rows
-        if row.pid
-    ]
