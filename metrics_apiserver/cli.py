@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 from metrics_apiserver import __version__, flags, flagtable, flagvalues, logs
 from metrics_apiserver.core import errors
+from metrics_apiserver.settings import ServeSettings
 
 USAGE = """\
 metrics-apiserver serves custom, external and resource metrics from Prometheus to Kubernetes.
@@ -66,13 +68,38 @@ def _serve(words: list[str]) -> int:
     if "--help" in words or "-h" in words:
         print(f"{USAGE}\n{flags.render_help(flagtable.TABLE)}")
         return 0
-    parsed = flags.parse(flagtable.TABLE, words, flagtable.SHORTHANDS)
-    settings = flagvalues.build(parsed)
+    settings = _settings(words)
     logs.configure(settings.verbosity, settings.log_format)
     # Imported late: judging flags and rule files needs no server.
     from metrics_apiserver import app
 
     return app.run(settings)
+
+
+def _settings(words: list[str]) -> ServeSettings:
+    """What the flags of `serve` mean.
+
+    Raises:
+        ExceptionGroup: of errors.ConfigError: the flags', and those of the rule file they name.
+    """
+    try:
+        return flagvalues.build(flags.parse(flagtable.TABLE, words, flagtable.SHORTHANDS))
+    except errors.ConfigError as error:
+        raise ExceptionGroup("start refused", [error, *_judge_rules(words)]) from None
+
+
+def _judge_rules(words: list[str]) -> list[errors.ConfigError]:
+    """Faults of the rule file, so that they need no further start to be seen."""
+    from metrics_apiserver.provider import reload
+
+    named = [word.partition("=")[2] for word in words if word.startswith("--config=")]
+    named += [value for flag, value in pairwise(words) if flag == "--config"]
+    try:
+        for path in named[-1:]:
+            reload.load(Path(path))
+    except errors.ConfigError as error:
+        return [error]
+    return []
 
 
 def _exporter(words: list[str]) -> int:

@@ -75,6 +75,22 @@ def test_flags_that_contradict_each_other(capsys: pytest.CaptureFixture[str]) ->
     assert "command line: --config: no rule file: give --config=FILE" in err
 
 
+@pytest.mark.parametrize("form", ["--config={}", "--config {}", "--config=other --config={}"])
+@pytest.mark.parametrize("wrong", ["--konfig=x", "--metrics-relist-interval=1ms"])
+def test_the_rule_file_of_wrong_flags_is_judged_too(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, form: str, wrong: str
+) -> None:
+    path = tmp_path / "rules.yaml"
+    path.write_text("surprise: 1")
+    code, _, err = run(capsys, *form.format(path).split(), wrong)
+    assert code == 2
+    assert f"{wrong.partition('=')[0]}: " in err
+    assert f"{path}:1: unknown key surprise" in err
+    path.write_text("")
+    code, _, err = run(capsys, *form.format(path).split(), wrong)
+    assert (code, str(path) in err) == (2, False)
+
+
 @pytest.mark.parametrize("text", ["rules: [{unknown: 1}]", None])
 def test_a_rule_file_that_cannot_be_used_ends_the_start(tmp_path: Path, text: str | None) -> None:
     path = tmp_path / "rules.yaml"
