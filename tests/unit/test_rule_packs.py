@@ -161,6 +161,29 @@ SELDON = ("namespace", "pod", "model_name", "deployment_name")
 WORLDS: dict[str, tuple[dict[int, list[Series]], Series | None]] = {
     "alibaba-gpu": ({0: [series("nvidia_gpu_duty_cycle", *GPU)]}, None),
     "dcgm": ({0: [series("DCGM_CUSTOM_PROCESS_SM_UTIL", "namespace", "pod")]}, None),
+    "gpu-dcgm": (
+        {
+            0: [
+                series(name, "UUID", "namespace", "pod")
+                for name in ("DCGM_FI_PROF_PIPE_TENSOR_ACTIVE", "DCGM_FI_DEV_GPU_UTIL")
+            ]
+        },
+        None,
+    ),
+    "gpu-devices": ({0: [series("nvidia_gpu_duty_cycle", *GPU)]}, None),
+    "gpu-pods": (
+        {
+            0: [
+                series(name, "namespace_name", "pod_name", "node_name")
+                for name in ("gpu_pod_utilization_percent", "gpu_pod_memory_utilization_percent")
+            ]
+        },
+        None,
+    ),
+    "gpu-processes": (
+        {0: [series("DCGM_CUSTOM_PROCESS_SM_UTIL", "NamespaceName", "NodeName", "PodName")]},
+        None,
+    ),
     "external-sls": (
         {},
         series("sls_ingress_qps", "sls_project", "sls_logstore", "sls_ingress_route"),

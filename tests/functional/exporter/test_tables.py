@@ -11,8 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from prometheus_client import CollectorRegistry
 
-from metrics_apiserver.exporter import probes
+from metrics_apiserver.exporter import flags, probes
 from metrics_apiserver.exporter.families import custom, dcgmtable, nvidia_gpu, pods, state
 from metrics_apiserver.exporter.model import Holding, Pod
 from metrics_apiserver.exporter.rows import USE_KEYS
@@ -394,10 +395,10 @@ def test_every_key_has_a_source() -> None:
 
 
 def documented() -> dict[str, str]:
-    """Metric -> type, of every table of the page; `{A,B}` stands for several names."""
+    """Metric -> type, of every table of the page."""
     found = {}
     for line in PAGE.read_text().splitlines():
-        match = re.match(r"\| `([A-Za-z_{},]+)`(?:\{[^|]*)? \| (gauge|counter|histogram) \|", line)
+        match = re.match(r"\| `(\w+)` \| (gauge|counter|histogram) \|", line)
         if match:
             found[match[1]] = match[2]
     return found
@@ -423,10 +424,13 @@ def test_the_page_has_every_metric_with_its_type() -> None:
     assert documented() == families
 
 
+def test_the_page_has_every_flag() -> None:
+    known = {one.option_strings[0] for one in flags.parser({})._actions} - {"-h"}
+    assert set(re.findall(r"^\| `(--[\w.-]+)` \|", PAGE.read_text(), re.MULTILINE)) == known
+
+
 def self_metrics() -> dict[str, str]:
     """Metric -> type of what is counted beside the snapshot."""
-    from prometheus_client import CollectorRegistry
-
     registry = CollectorRegistry()
     Telemetry(registry)
     return {
