@@ -129,7 +129,7 @@ async def test_serving_pairs_change_under_load(server: ServerProcess, tmp_path: 
     async with asyncio.TaskGroup() as group:
         for _ in range(4):
             group.create_task(ask())
-        for number in range(6):
+        for number in range(3):
             pair = pki.server(doors.CA, "localhost", "127.0.0.1")
             if number % 2:
                 # The other order, and a moment in which the two do not fit.

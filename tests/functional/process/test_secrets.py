@@ -163,8 +163,6 @@ async def test_a_log_line_is_one_line_whatever_a_caller_sends(server: ServerProc
         assert isinstance(json.loads(line), dict)
         assert "\x1b" not in line
         assert not line.startswith("forged")
-
-
-async def test_there_are_no_debug_pages(server: ServerProcess) -> None:
+    # There are no pages for debugging, for nobody.
     for path in ("/debug/pprof/", "/debug", "/configz", "/flagz", "/statusz"):
         assert (await server.get(path, certified=[ADMIN])).status == 404
