@@ -12,6 +12,7 @@ from tests.fakes.kubeapi import FakeKubeAPI
 from tests.fakes.kubediscovery import NAMESPACES, NODES, PODS
 from tests.fakes.process import ServerProcess
 from tests.fakes.prometheus import Backend
+from tests.fakes.upstream import Upstream
 
 TENANTS = 50
 # Each tenant's value says whose it is.
@@ -32,6 +33,13 @@ def values(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
         pytest.skip("prometheus is not on PATH")
     with backfill.running(tmp_path_factory.mktemp("values"), SERIES) as backend:
         yield backend
+
+
+@pytest.fixture
+async def proxy(values: Backend) -> AsyncIterator[Upstream]:
+    """Stands before the real Prometheus."""
+    async with Upstream(values.url) as subject:
+        yield subject
 
 
 def populate(api: FakeKubeAPI) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -69,13 +68,6 @@ async def test_prometheus_away_from_the_start_and_later(
             back = time.monotonic()
             await server.agrees(LOAD, lambda reply: reply.status == 200, certified=[ADMIN])
             assert time.monotonic() - back < BACK_SECONDS + SLACK_SECONDS
-
-
-@pytest.fixture
-async def proxy(values: Backend) -> AsyncIterator[Upstream]:
-    """Stands before the real Prometheus."""
-    async with Upstream(values.url) as subject:
-        yield subject
 
 
 async def test_a_silent_prometheus_costs_its_budget_and_nothing_else(

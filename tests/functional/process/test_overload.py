@@ -25,64 +25,60 @@ FEW_DESCRIPTORS = ("sh", "-c", 'ulimit -n 64; exec "$@"', "sh")
 
 
 async def test_discovery_and_probes_keep_their_places(
-    tmp_path: Path, kube: FakeKubeAPI, values: Backend
+    tmp_path: Path, kube: FakeKubeAPI, proxy: Upstream
 ) -> None:
-    async with Upstream(values.url) as proxy:
-        flags = process.flags(tmp_path, kube, proxy.url)
-        flags += [f"--max-requests-inflight={PLACES}", "--query-freshness=0"]
-        async with ServerProcess(tmp_path, flags) as server:
-            await server.ready()
-            await server.agrees(LOAD, lambda reply: reply.status == 200, certified=[ADMIN])
-            proxy.mood = upstream.slow(0.3)
-            ended = asyncio.Event()
-            reads: Counter[int] = Counter()
-            told: set[str | None] = set()
+    flags = process.flags(tmp_path, kube, proxy.url)
+    flags += [f"--max-requests-inflight={PLACES}", "--query-freshness=0"]
+    async with ServerProcess(tmp_path, flags) as server:
+        await server.ready()
+        await server.agrees(LOAD, lambda reply: reply.status == 200, certified=[ADMIN])
+        proxy.mood = upstream.slow(0.3)
+        ended = asyncio.Event()
+        reads: Counter[int] = Counter()
+        told: set[str | None] = set()
 
-            async def read() -> None:
-                async with server.client(PROXY) as client:
-                    while not ended.is_set():
-                        reply = await client.get(LOAD, *as_user("hpa"))
-                        reads[reply.status] += 1
-                        if reply.status == 429:
-                            told.add(reply.header("Retry-After"))
-                            await asyncio.sleep(0.01)
+        async def read() -> None:
+            async with server.client(PROXY) as client:
+                while not ended.is_set():
+                    reply = await client.get(LOAD, *as_user("hpa"))
+                    reads[reply.status] += 1
+                    if reply.status == 429:
+                        told.add(reply.header("Retry-After"))
+                        await asyncio.sleep(0.01)
 
-            async with asyncio.TaskGroup() as group:
-                for _ in range(10 * PLACES):
-                    group.create_task(read())
-                await server.until(lambda: reads[429] > 100)
-                others: Counter[int] = Counter()
-                for _ in range(50):
-                    others[(await server.ask(GROUP, "system:kube-aggregator")).status] += 1
-                    others[(await server.get("/readyz")).status] += 1
-                    others[(await server.get("/livez")).status] += 1
-                    owner = await server.get(GROUP, certified=[ADMIN])
-                    others[owner.status] += 1
-                admin = await server.get(LOAD, certified=[ADMIN])
-                ended.set()
-            assert others == {200: 200}
-            assert items(admin) == {"web-0": "36", "web-1": "72500m"}
-            assert set(reads) == {200, 429}
-            assert told == {"1"}
-            refused = (await server.metrics())[
-                'metrics_apiserver_rejected_total{reason="overload"}'
-            ]
-            assert refused >= 100
+        async with asyncio.TaskGroup() as group:
+            for _ in range(10 * PLACES):
+                group.create_task(read())
+            await server.until(lambda: reads[429] > 100)
+            others: Counter[int] = Counter()
+            for _ in range(50):
+                others[(await server.ask(GROUP, "system:kube-aggregator")).status] += 1
+                others[(await server.get("/readyz")).status] += 1
+                others[(await server.get("/livez")).status] += 1
+                owner = await server.get(GROUP, certified=[ADMIN])
+                others[owner.status] += 1
+            admin = await server.get(LOAD, certified=[ADMIN])
+            ended.set()
+        assert others == {200: 200}
+        assert items(admin) == {"web-0": "36", "web-1": "72500m"}
+        assert set(reads) == {200, 429}
+        assert told == {"1"}
+        refused = (await server.metrics())['metrics_apiserver_rejected_total{reason="overload"}']
+        assert refused >= 100
 
 
 async def test_a_herd_that_asks_the_same_is_one_query(
-    tmp_path: Path, kube: FakeKubeAPI, values: Backend
+    tmp_path: Path, kube: FakeKubeAPI, proxy: Upstream
 ) -> None:
-    async with Upstream(values.url) as proxy:
-        flags = [*process.flags(tmp_path, kube, proxy.url), "--metrics-relist-interval=10m"]
-        async with ServerProcess(tmp_path, flags) as server:
-            await server.agrees(GROUP, lambda reply: b"pods/load" in reply.body, certified=[ADMIN])
-            proxy.mood = upstream.slow(0.3)
-            before = proxy.hits
-            async with asyncio.TaskGroup() as group:
-                herd = [group.create_task(server.ask(LOAD)) for _ in range(100)]
-            assert {task.result().status for task in herd} == {200}
-            assert proxy.hits - before == 1
+    flags = [*process.flags(tmp_path, kube, proxy.url), "--metrics-relist-interval=10m"]
+    async with ServerProcess(tmp_path, flags) as server:
+        await server.agrees(GROUP, lambda reply: b"pods/load" in reply.body, certified=[ADMIN])
+        proxy.mood = upstream.slow(0.3)
+        before = proxy.hits
+        async with asyncio.TaskGroup() as group:
+            herd = [group.create_task(server.ask(LOAD)) for _ in range(100)]
+        assert {task.result().status for task in herd} == {200}
+        assert proxy.hits - before == 1
 
 
 async def test_no_file_descriptor_is_left_for_a_while(

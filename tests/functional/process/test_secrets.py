@@ -15,7 +15,6 @@ from tests.fakes import doors, kubewire, pki, process, upstream
 from tests.fakes.doors import Client
 from tests.fakes.kubeapi import FakeKubeAPI
 from tests.fakes.process import ADMIN, PROXY, ServerProcess
-from tests.fakes.prometheus import Backend
 from tests.fakes.upstream import Exchange, Mood, Upstream
 
 LOAD = "/apis/custom.metrics.k8s.io/v1beta1/namespaces/default/pods/*/load"
@@ -47,12 +46,6 @@ def echo(status: int) -> Mood:
         return await upstream.answer(text, status)(exchange)
 
     return mood
-
-
-@pytest.fixture
-async def proxy(values: Backend) -> AsyncIterator[Upstream]:
-    async with Upstream(values.url) as subject:
-        yield subject
 
 
 @pytest.fixture

@@ -13,17 +13,9 @@ import pytest
 from tests.fakes import process, upstream
 from tests.fakes.kubeapi import FakeKubeAPI
 from tests.fakes.process import ADMIN, ServerProcess, items
-from tests.fakes.prometheus import Backend
 from tests.fakes.upstream import Upstream
 
 LOAD = "/apis/custom.metrics.k8s.io/v1beta1/namespaces/default/pods/*/load"
-
-
-@pytest.fixture
-async def proxy(values: Backend) -> AsyncIterator[Upstream]:
-    """Stands before the real Prometheus."""
-    async with Upstream(values.url) as subject:
-        yield subject
 
 
 @pytest.fixture
