@@ -11,8 +11,19 @@ import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 CHART = ROOT / "charts/metrics-apiserver/files"
+GPU_DASHBOARD = ROOT / "manifests/components/gpu-exporter/scrape/dashboard.json"
 COMPONENT = ROOT / "manifests/components/monitoring"
-PACKS = ("alibaba-gpu", "dcgm", "http-requests", "prometheus-adapter-defaults", "resource-rules")
+PACKS = (
+    "alibaba-gpu",
+    "dcgm",
+    "gpu-dcgm",
+    "gpu-devices",
+    "gpu-pods",
+    "gpu-processes",
+    "http-requests",
+    "prometheus-adapter-defaults",
+    "resource-rules",
+)
 
 
 def copies() -> dict[Path, str]:
@@ -26,6 +37,7 @@ def copies() -> dict[Path, str]:
         **packs,
         CHART / "monitoring/alerts.yaml": alerts,
         CHART / "monitoring/dashboard.json": dashboard,
+        CHART / "monitoring/gpu-dashboard.json": GPU_DASHBOARD.read_text(),
         COMPONENT / "dashboard.json": dashboard,
         COMPONENT / "prometheus-rule.yaml": _prometheus_rule(alerts),
     }

@@ -72,25 +72,18 @@ def query(snapshot: Snapshot, resource: GroupResource, metric: str) -> str:
 def test_dcgm(place: int, labels: tuple[str, ...], pod: str) -> None:
     some = [
         series(name, "gpu", "UUID", *labels)
-        for name in ("DCGM_FI_DEV_GPU_UTIL", "DCGM_FI_DEV_FB_USED", "DCGM_CUSTOM_PROCESS_SM_UTIL")
+        for name in ("DCGM_FI_DEV_GPU_UTIL", "DCGM_FI_DEV_FB_USED", "DCGM_FI_DEV_FB_USED_PERCENT")
     ]
     snapshot = built("dcgm", {place: some})
     assert snapshot.problems == ()
     namespace = pod.replace("pod", "namespace")
-    for name in ("DCGM_FI_DEV_GPU_UTIL", "DCGM_FI_DEV_FB_USED", "DCGM_CUSTOM_PROCESS_SM_UTIL"):
+    for name in ("DCGM_FI_DEV_GPU_UTIL", "DCGM_FI_DEV_FB_USED", "DCGM_FI_DEV_FB_USED_PERCENT"):
         converter = snapshot.custom[PODS, name].converter
         assert converter.label_for(PODS) == pod
         assert converter.label_for(NAMESPACES) == namespace
     assert query(snapshot, PODS, "DCGM_FI_DEV_GPU_UTIL").startswith("avg(")
     assert query(snapshot, PODS, "DCGM_FI_DEV_FB_USED").startswith("sum(")
-    assert query(snapshot, PODS, "DCGM_CUSTOM_PROCESS_SM_UTIL").startswith("sum(")
-
-
-def test_dcgm_of_alibaba() -> None:
-    one = series("DCGM_CUSTOM_PROCESS_SM_UTIL", "NamespaceName", "NodeName", "PodName")
-    snapshot = built("dcgm", {4: [one]})
-    assert snapshot.custom[PODS, one.name].converter.label_for(PODS) == "PodName"
-    assert snapshot.custom[NODES, one.name].converter.label_for(NODES) == "NodeName"
+    assert query(snapshot, PODS, "DCGM_FI_DEV_FB_USED_PERCENT").startswith("avg(")
 
 
 def test_dcgm_takes_no_gpu_for_that_of_its_exporter() -> None:
@@ -160,7 +153,6 @@ GPU = ("uuid", "node_name", "pod_name", "namespace_name")
 SELDON = ("namespace", "pod", "model_name", "deployment_name")
 WORLDS: dict[str, tuple[dict[int, list[Series]], Series | None]] = {
     "alibaba-gpu": ({0: [series("nvidia_gpu_duty_cycle", *GPU)]}, None),
-    "dcgm": ({0: [series("DCGM_CUSTOM_PROCESS_SM_UTIL", "namespace", "pod")]}, None),
     "gpu-dcgm": (
         {
             0: [

@@ -5,6 +5,10 @@
 {{- with .Values.rulePacks -}}
 {{- if .alibabaGpu }}{{ $packs = append $packs "alibaba-gpu" }}{{ end -}}
 {{- if .dcgm }}{{ $packs = append $packs "dcgm" }}{{ end -}}
+{{- if .gpuDevices }}{{ $packs = append $packs "gpu-devices" }}{{ end -}}
+{{- if .gpuDcgm }}{{ $packs = append $packs "gpu-dcgm" }}{{ end -}}
+{{- if .gpuProcesses }}{{ $packs = append $packs "gpu-processes" }}{{ end -}}
+{{- if ternary $.Values.gpuExporter.enabled .gpuPods (kindIs "invalid" .gpuPods) }}{{ $packs = append $packs "gpu-pods" }}{{ end -}}
 {{- if .httpRequests }}{{ $packs = append $packs "http-requests" }}{{ end -}}
 {{- if .cadvisorResources }}{{ $packs = append $packs "resource-rules" }}{{ end -}}
 {{- end -}}

@@ -182,7 +182,7 @@ def test_of_two_rules_for_one_metric_the_users_own_stands_last() -> None:
     rules = config.parse(one(objects, "ConfigMap")["data"]["config.yaml"].encode(), "rules").rules
     queries = [rule.series_query for rule in rules]
     assert queries[0].startswith('{__name__=~"^container_.*"')
-    assert queries[6].startswith('{__name__=~"^DCGM_.*"')
+    assert queries[6].startswith('{__name__=~"^DCGM_FI_.*"')
     assert queries[-1] == "mine"
 
 
