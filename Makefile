@@ -47,12 +47,14 @@ demo-cluster: $(STAMP) ## The same behind a real control plane, with an HPA that
 .PHONY: test
 test: $(STAMP) ## Unit, property, conformance and functional tests, with a real Prometheus
 	@$(PY) -m tests.e2e.harness.binaries prometheus >/dev/null
+	@$(PY) -m tests.helm
 	@mkdir -p $(REPORTS)
 	$(PYTEST) -q --junitxml=$(REPORTS)/test.xml
 
 .PHONY: e2e
 e2e: $(STAMP) ## End-to-end tests on a real etcd, kube-apiserver and kube-controller-manager
 	@$(PY) -m tests.e2e.harness.binaries >/dev/null
+	@$(PY) -m tests.helm
 	@mkdir -p $(REPORTS)
 	$(PYTEST) -q tests/e2e -o timeout=240 --junitxml=$(REPORTS)/e2e.xml
 
@@ -70,6 +72,35 @@ bench-relist: $(STAMP) ## What a relist costs over 200 000 series; takes PEER to
 bench-scale: $(STAMP) ## Memory and stalls with up to 150 000 pods in one answer
 	@$(PY) -m tests.e2e.harness.binaries prometheus >/dev/null
 	@$(PY) -m tests.bench.scale
+
+.PHONY: chart
+chart: $(STAMP) ## Lint the Helm chart and render it with every values file of the tests
+	@$(PY) -m tests.helm
+	$(PYTEST) -q tests/unit/chart
+	@PATH="$$PWD/.cache/bin:$$PATH" helm lint --strict charts/metrics-apiserver
+
+.PHONY: manifests
+manifests: $(STAMP) ## Render the kustomize base with each component, and check what they hold
+	@$(PY) -m tests.e2e.harness.binaries kubectl >/dev/null
+	$(PYTEST) -q tests/unit/manifests
+
+ENGINE ?= $(firstword $(foreach engine,docker podman buildah,$(if $(shell command -v $(engine)),$(engine))))
+IMAGE ?= metrics-apiserver
+TAG ?= $(shell sed -nE 's/^version = "(.*)"/\1/p' pyproject.toml)
+
+.PHONY: image
+image: ## Build both container images by docker, podman or buildah (ENGINE=, IMAGE=, TAG=)
+	$(ENGINE) build --target server --tag $(IMAGE):$(TAG) --file Dockerfile .
+	$(ENGINE) build --target nvml-exporter --tag nvml-exporter:$(TAG) --file Dockerfile .
+
+LOCK := .cache/lock/bin/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --upgrade --quiet
+
+.PHONY: lock
+lock: ## Renew the lock files that the images are built from
+	@test -x .cache/lock/bin/uv || { .ci/make-venv .cache/lock && .cache/lock/bin/python -m pip install --quiet uv; }
+	$(LOCK) pyproject.toml --output-file requirements.lock
+	$(LOCK) pyproject.toml --extra gpu --output-file requirements-gpu.lock
+	echo 'hatchling>=1.27' | $(LOCK) - --output-file requirements-build.lock
 
 CHECKS := check-lint check-format check-types check-imports check-spelling check-docs
 
