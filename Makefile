@@ -86,12 +86,14 @@ manifests: $(STAMP) ## Render the kustomize base with each component, and check 
 
 ENGINE ?= $(firstword $(foreach engine,docker podman buildah,$(if $(shell command -v $(engine)),$(engine))))
 IMAGE ?= metrics-apiserver
+EXPORTER_IMAGE ?= $(dir $(IMAGE))nvml-exporter
+BUILD_ARGS ?=
 TAG ?= $(shell sed -nE 's/^version = "(.*)"/\1/p' pyproject.toml)
 
 .PHONY: image
-image: ## Build both container images by docker, podman or buildah (ENGINE=, IMAGE=, TAG=)
-	$(ENGINE) build --target server --tag $(IMAGE):$(TAG) --file Dockerfile .
-	$(ENGINE) build --target nvml-exporter --tag nvml-exporter:$(TAG) --file Dockerfile .
+image: ## Build both container images by docker, podman or buildah (ENGINE=, IMAGE=, TAG=, BUILD_ARGS=)
+	$(ENGINE) build $(BUILD_ARGS) --target server --tag $(IMAGE):$(TAG) --file Dockerfile .
+	$(ENGINE) build $(BUILD_ARGS) --target nvml-exporter --tag $(EXPORTER_IMAGE):$(TAG) --file Dockerfile .
 
 LOCK := .cache/lock/bin/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --upgrade --quiet
 

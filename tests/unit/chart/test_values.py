@@ -91,7 +91,7 @@ def test_a_values_file_renders_to_flags_and_rules_that_the_server_takes(path: Pa
     [
         ({"promethus": {"url": "http://x"}}, "'promethus'"),
         ({"prometheus": {"host": "http://x"}}, "'host'"),
-        ({"rules": {"costum": []}}, "'costum'"),
+        ({"rules": {"customs": []}}, "'customs'"),
         ({"rules": {"custom": [{"seriesquery": "x"}]}}, "/rules/custom/0"),
         (
             {"rules": {"external": [{"seriesQuery": "x", "name": {"match": "x"}}]}},

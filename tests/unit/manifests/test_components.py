@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -32,6 +35,24 @@ def test_a_component_names_every_file_beside_it(folder: Path) -> None:
     text = (folder / "kustomization.yaml").read_text()
     others = [path.name for path in folder.iterdir() if path.name != "kustomization.yaml"]
     assert [name for name in others if name not in text] == []
+
+
+@pytest.mark.parametrize("folder", COMPONENTS, ids=lambda path: path.name)
+def test_a_component_renders_over_the_base(folder: Path, tmp_path: Path) -> None:
+    kubectl = shutil.which("kubectl")
+    if kubectl is None:
+        pytest.skip("kubectl is not on PATH")
+    kustomization = {
+        "resources": [os.path.relpath(MANIFESTS / "base", tmp_path)],
+        "components": [os.path.relpath(folder, tmp_path)],
+    }
+    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
+    command = [kubectl, "kustomize", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    names = [(one["kind"], one["metadata"]["name"]) for one in yaml.safe_load_all(done.stdout)]
+    assert len(names) == len(set(names))
+    assert ("Deployment", "custom-metrics-apiserver") in names
 
 
 def test_the_pod_is_restricted() -> None:
