@@ -86,7 +86,7 @@ manifests: $(STAMP) ## Render the kustomize base with each component, and check 
 
 ENGINE ?= $(firstword $(foreach engine,docker podman buildah,$(if $(shell command -v $(engine)),$(engine))))
 IMAGE ?= metrics-apiserver
-EXPORTER_IMAGE ?= $(dir $(IMAGE))nvml-exporter
+EXPORTER_IMAGE ?= $(patsubst ./%,%,$(dir $(IMAGE))nvml-exporter)
 BUILD_ARGS ?=
 TAG ?= $(shell sed -nE 's/^version = "(.*)"/\1/p' pyproject.toml)
 
