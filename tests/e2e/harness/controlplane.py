@@ -8,6 +8,7 @@ second and takes a pod's CPU for real after five, so that a loop takes seconds.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import trustme
@@ -34,9 +35,21 @@ _AUDIT_POLICY = {
 
 
 class ControlPlane:
-    """The three processes, their certificates and the administrator's client."""
+    """The three processes, their certificates and the administrator's client.
 
-    def __init__(self, directory: Path, processes: Supervisor) -> None:
+    Args:
+        directory: for certificates, data and logs.
+        processes: takes the three.
+        controller_manager: flags of kube-controller-manager beside or instead of the usual ones.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        processes: Supervisor,
+        controller_manager: Mapping[str, object] | None = None,
+    ) -> None:
+        self._controller_manager = controller_manager or {}
         self.directory = directory
         self.processes = processes
         self.url = f"https://127.0.0.1:{free_port()}"
@@ -141,6 +154,7 @@ class ControlPlane:
             "horizontal-pod-autoscaler-cpu-initialization-period": "5s",
             "kube-api-qps": 200,
             "kube-api-burst": 400,
+            **self._controller_manager,
         }
         self.processes.add("kube-controller-manager", _command("kube-controller-manager", flags))
 

@@ -12,7 +12,7 @@ import os
 import shutil
 import ssl
 import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -41,12 +41,14 @@ _HPA_ROLE = (
 class World:
     """Start it, use its parts, close it; `directory` is emptied first and keeps the logs."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(
+        self, directory: Path, controller_manager: Mapping[str, object] | None = None
+    ) -> None:
         self.directory = directory.resolve()
         shutil.rmtree(self.directory, ignore_errors=True)
         self.directory.mkdir(parents=True)
         self.processes = Supervisor(self.directory)
-        self.control_plane = ControlPlane(self.directory, self.processes)
+        self.control_plane = ControlPlane(self.directory, self.processes, controller_manager)
         self.cluster = self.control_plane.cluster
         self.shipped: list[Object] = []
         self.server = self._make_server()
