@@ -73,6 +73,11 @@ bench-scale: $(STAMP) ## Memory and stalls with up to 150 000 pods in one answer
 	@$(PY) -m tests.e2e.harness.binaries prometheus >/dev/null
 	@$(PY) -m tests.bench.scale
 
+.PHONY: bench-hpas
+bench-hpas: $(STAMP) ## Seconds from a load step to the scale writes of 1 000 stock HPAs; HPAS=, PEER=
+	@$(PY) -m tests.e2e.harness.binaries >/dev/null
+	@$(PY) -m tests.bench.hpas
+
 .PHONY: chart
 chart: $(STAMP) ## Lint the Helm chart and render it with every values file of the tests
 	@$(PY) -m tests.helm
