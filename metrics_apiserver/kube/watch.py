@@ -3,7 +3,7 @@
 The sink sees a whole LIST or none of it, then each change once and in order, so that a store
 behind it never shows less than it did (410, resets and expired page tokens start a new LIST beside
 the old content). A watch is asked for at most 50 s, and one that lives 8 s longer is dead: a
-connection that went silent is found within a minute whatever sends bookmarks or keep-alives,
+connection that went silent is found within a minute whatever sends bookmarks or keepalive probes,
 for one cheap request a minute. kube-apiserver sends a bookmark 2 s before that end, so the next
 watch starts where this one stopped. LISTs are paged and consistent (no resourceVersion): with
 `resourceVersion=0` the server would ignore `limit` and send everything at once.
