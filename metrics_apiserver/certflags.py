@@ -122,17 +122,25 @@ class CertificateFlags:
             )
         )
 
+    def service(self) -> tuple[str, str]:
+        """Namespace and name of the Service; the flag was judged before."""
+        name, namespace = self._value("service").removesuffix(".svc").split(".")
+        return namespace, name
+
     def hosts(self) -> tuple[str, ...]:
         """The names of a pair; the flags were judged before."""
-        name, namespace = self._value("service").removesuffix(".svc").split(".")
+        namespace, name = self.service()
         return source.hosts_of(name, namespace, self._value("cluster-domain"))
 
     def settings(self) -> CertificateSettings:
         """What the flags say; they were judged before."""
         namespace, _, name = self._value("secret").partition("/")
+        service_namespace, service_name = self.service()
         return CertificateSettings(
             secret_namespace=namespace,
             secret_name=name,
+            service_namespace=service_namespace,
+            service_name=service_name,
             hosts=self.hosts(),
             api_services=tuple(dict.fromkeys(self._value("apiservices"))),
             key_algorithm=self._value("key-algorithm"),

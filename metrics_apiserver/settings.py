@@ -221,6 +221,8 @@ class CertificateSettings:
 
     Attributes:
         secret_namespace, secret_name: the Secret.
+        service_namespace, service_name: the Service that leads to the server; an APIService that
+            leads elsewhere is left alone.
         hosts: names of a pair; the first is the one that kube-apiserver asks for.
         api_services: names of APIServices; may be empty.
         key_algorithm: `ECDSA-P256` and so on, as `certs.issue.KeyAlgorithm` names them.
@@ -231,6 +233,8 @@ class CertificateSettings:
 
     secret_namespace: str
     secret_name: str
+    service_namespace: str
+    service_name: str
     hosts: tuple[str, ...]
     api_services: tuple[str, ...] = ()
     key_algorithm: str = "ECDSA-P256"

@@ -57,7 +57,7 @@ class Keeper:
         clock: monotonic seconds.
 
     Attributes:
-        problem: why the last turn failed; empty after a good one.
+        problem: why the last turn failed, or what it left alone; empty after a whole one.
         ready: the Secret's pair is served and was trusted once; stays true.
         settled: nothing was due or waited for at the last turn.
         forced: a step to take once, when nothing else is due.
@@ -80,7 +80,7 @@ class Keeper:
         self._telemetry = telemetry
         self._take = take
         self._clock = clock
-        self._sightings = Sightings(longest_gap=pace.overlap_seconds / 2)
+        self._sightings = Sightings(longest_gap=pace.overlap_seconds)
         self._backoff = Backoff()
         self._served = b""
         self.problem = ""
@@ -156,7 +156,7 @@ class Keeper:
     def _tell(self, look: Look) -> None:
         view, telemetry = look.view, self._telemetry
         self.settled = rotation.is_settled(view, self._source)
-        self.problem = "; ".join(f"APIService {name} does not exist" for name in look.missing)
+        self.problem = "; ".join(look.left_alone)
         authorities = trust.authorities(view.material.authorities)
         telemetry.certificate_authorities.set(len(authorities))
         telemetry.certificate_authority_expiry.set(

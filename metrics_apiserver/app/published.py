@@ -9,6 +9,7 @@ certificates; ours counts only where there is no such header.
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 import email.utils
 from collections.abc import Callable, Mapping
@@ -37,13 +38,13 @@ class Look:
     """The objects as they were, and what they mean.
 
     Attributes:
-        missing: APIServices that do not exist.
+        left_alone: APIServices that do not exist or lead elsewhere, and which of both.
     """
 
     view: View
     secret: Object
     api_services: Mapping[str, Object]
-    missing: tuple[str, ...] = ()
+    left_alone: tuple[str, ...] = ()
 
 
 class PublishedObjects:
@@ -53,6 +54,7 @@ class PublishedObjects:
         client: as somebody who may `get` and `update` the objects.
         secret: the Secret.
         api_services: names of APIServices; may be empty.
+        service: where they lead when they are ours.
         wall_clock: epoch seconds.
     """
 
@@ -61,12 +63,14 @@ class PublishedObjects:
         client: KubeClient,
         secret: Name,
         api_services: tuple[str, ...],
+        service: Name,
         wall_clock: Callable[[], float],
     ) -> None:
         self._client = client
         self._wall_clock = wall_clock
         self.secret = secret
         self.api_services = api_services
+        self._service = service
 
     @property
     def _secret_path(self) -> str:
@@ -80,10 +84,15 @@ class PublishedObjects:
                 fills it.
         """
         found: dict[str, Object] = {}
-        for name in self.api_services:
-            response = await self._get(f"{_API_SERVICES}/{name}")
-            if response is not None:
-                found[name] = wire.decode(response.body)
+        left_alone: list[str] = []
+        for name, response in (await self._get_api_services()).items():
+            item = wire.decode(response.body) if response is not None else None
+            if item is None:
+                left_alone.append(f"APIService {name} does not exist")
+            elif not publish.leads_to(item, self._service):
+                left_alone.append(f"APIService {name} does not lead to Service {self._service}")
+            else:
+                found[name] = item
         response = await self._get(self._secret_path)
         if response is None:
             raise errors.KubeError(
@@ -98,7 +107,7 @@ class PublishedObjects:
             )
         published = tuple(publish.read_api_service(name, item) for name, item in found.items())
         view = View(published, publish.read_secret(secret), self._instant(response))
-        return Look(view, secret, found, tuple(n for n in self.api_services if n not in found))
+        return Look(view, secret, found, tuple(left_alone))
 
     async def write_secret(self, look: Look, material: Material) -> None:
         """Replaces what is ours in the Secret.
@@ -118,6 +127,20 @@ class PublishedObjects:
         """
         item = publish.api_service_with(look.api_services[name], bundle)
         await self._put(f"{_API_SERVICES}/{name}", item)
+
+    async def _get_api_services(self) -> dict[str, wire.Response | None]:
+        """All at once: a look that takes long sees a change late."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = {
+                    name: group.create_task(self._get(f"{_API_SERVICES}/{name}"))
+                    for name in self.api_services
+                }
+        except* errors.KubeError as failed:
+            failure = failed.exceptions[0]
+        else:
+            return {name: task.result() for name, task in tasks.items()}
+        raise failure
 
     async def _get(self, path: str) -> wire.Response | None:
         """The object; None when it does not exist."""

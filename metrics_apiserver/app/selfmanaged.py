@@ -40,7 +40,8 @@ def make_source(told: CertificateSettings) -> Source:
 def make_objects(client: KubeClient, told: CertificateSettings) -> PublishedObjects:
     """The objects that the flags name."""
     secret = Name(told.secret_namespace, told.secret_name)
-    return PublishedObjects(client, secret, told.api_services, wall_clock)
+    service = Name(told.service_namespace, told.service_name)
+    return PublishedObjects(client, secret, told.api_services, service, wall_clock)
 
 
 class SelfManaged:

@@ -59,6 +59,12 @@ def read_api_service(name: str, item: Object) -> Published:
     return Published(name, bundle, spec.get("insecureSkipTLSVerify") is True)
 
 
+def leads_to(item: Object, service: Name) -> bool:
+    """Whether an APIService leads to this Service: what leads elsewhere is not ours to write."""
+    place = _mapping(_mapping(item.get("spec")).get("service"))
+    return (place.get("namespace"), place.get("name")) == (service.namespace, service.name)
+
+
 def api_service_with(item: Object, bundle: bytes) -> Object:
     """The APIService to write; it verifies from then on."""
     spec = {k: v for k, v in _mapping(item.get("spec")).items() if k != "insecureSkipTLSVerify"}

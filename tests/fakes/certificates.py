@@ -22,6 +22,7 @@ SECRET = Name("monitoring", "serving-cert")
 SECRET_PATH = "/api/v1/namespaces/monitoring/secrets/serving-cert"
 API_SERVICE_PATH = "/apis/apiregistration.k8s.io/v1/apiservices/"
 NAMES = ("v1beta1.custom.metrics.k8s.io", "v1beta2.custom.metrics.k8s.io")
+SERVICE = Name("monitoring", "s")
 HOSTS = ("s.monitoring.svc", "s.monitoring")
 
 _RESOURCES = (
@@ -38,7 +39,7 @@ def kubeapi(*, names: tuple[str, ...] = NAMES, **spec: Any) -> FakeKubeAPI:
     fake = FakeKubeAPI(resources=_RESOURCES)
     fake.put(SECRETS, SECRET.namespace, SECRET.name, type="Opaque")
     for name in names:
-        fake.put(API_SERVICES, "", name, spec={"group": name.partition(".")[2], **spec})
+        fake.put(API_SERVICES, "", name, spec={**_spec(name), **spec})
     return fake
 
 
@@ -53,7 +54,13 @@ def set_secret(fake: FakeKubeAPI, data: dict[str, bytes], **annotations: str) ->
 
 def set_bundle(fake: FakeKubeAPI, name: str, bundle: bytes) -> None:
     """Replaces the `caBundle` of an APIService."""
-    fake.put(API_SERVICES, "", name, spec={"caBundle": base64.b64encode(bundle).decode()})
+    encoded = base64.b64encode(bundle).decode()
+    fake.put(API_SERVICES, "", name, spec={**_spec(name), "caBundle": encoded})
+
+
+def _spec(name: str) -> dict[str, object]:
+    service = {"namespace": SERVICE.namespace, "name": SERVICE.name}
+    return {"group": name.partition(".")[2], "service": service}
 
 
 def material(fake: FakeKubeAPI) -> Material:

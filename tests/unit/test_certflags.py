@@ -33,6 +33,8 @@ def test_settings() -> None:
     assert CertificateFlags(GOOD).settings() == CertificateSettings(
         "monitoring",
         "serving-cert",
+        "monitoring",
+        "custom-metrics-apiserver",
         (
             "custom-metrics-apiserver.monitoring.svc",
             "custom-metrics-apiserver.monitoring",

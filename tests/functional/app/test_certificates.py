@@ -22,7 +22,7 @@ from metrics_apiserver.certs.source import Source
 from metrics_apiserver.kube.client import KubeClient
 from metrics_apiserver.telemetry import Telemetry
 from tests.fakes import certificates, pki, waiting
-from tests.fakes.certificates import API_SERVICE_PATH, HOSTS, NAMES, SECRET, SECRET_PATH
+from tests.fakes.certificates import API_SERVICE_PATH, HOSTS, NAMES, SECRET, SECRET_PATH, SERVICE
 from tests.fakes.kubeapi import FakeKubeAPI
 from tests.fakes.kubewire import status
 
@@ -87,7 +87,7 @@ class Cluster:
     def replica(self, names: tuple[str, ...] = NAMES) -> Replica:
         telemetry = Telemetry()
         served: list[Pair] = []
-        objects = MortalObjects(self.client, SECRET, names, lambda: 0.0)
+        objects = MortalObjects(self.client, SECRET, names, SERVICE, lambda: 0.0)
         keeper = Keeper(
             objects, Source(HOSTS), PACE, telemetry, take=served.append, clock=self.clock
         )

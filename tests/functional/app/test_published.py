@@ -13,7 +13,7 @@ from metrics_apiserver.certs.secret import Material
 from metrics_apiserver.core import errors
 from metrics_apiserver.kube.client import KubeClient
 from tests.fakes import certificates
-from tests.fakes.certificates import API_SERVICE_PATH, NAMES, SECRET, SECRET_PATH
+from tests.fakes.certificates import API_SERVICE_PATH, NAMES, SECRET, SECRET_PATH, SERVICE
 from tests.fakes.kubeapi import FakeKubeAPI
 from tests.fakes.kubewire import Fault, status
 
@@ -34,15 +34,14 @@ async def client(kubeapi: FakeKubeAPI) -> AsyncIterator[KubeClient]:
 
 @pytest.fixture
 def objects(client: KubeClient) -> PublishedObjects:
-    return PublishedObjects(client, SECRET, NAMES, lambda: 0.0)
+    return PublishedObjects(client, SECRET, NAMES, SERVICE, lambda: 0.0)
 
 
 async def test_the_secret_is_read_last(kubeapi: FakeKubeAPI, objects: PublishedObjects) -> None:
     await objects.look()
-    assert [seen.path for seen in kubeapi.requests] == [
-        *(f"{API_SERVICE_PATH}{name}" for name in NAMES),
-        SECRET_PATH,
-    ]
+    *first, last = [seen.path for seen in kubeapi.requests]
+    assert sorted(first) == [f"{API_SERVICE_PATH}{name}" for name in NAMES]
+    assert last == SECRET_PATH
     assert {seen.verb for seen in kubeapi.requests} == {"get"}
 
 
@@ -52,7 +51,7 @@ async def test_a_look(kubeapi: FakeKubeAPI, objects: PublishedObjects) -> None:
     look = await objects.look()
     assert look.view.published == (Published(NAMES[0], b"CA"), Published(NAMES[1]))
     assert look.view.material == Material(authorities=b"CA")
-    assert look.missing == ()
+    assert look.left_alone == ()
 
 
 async def test_the_instant_is_kube_apiserver_s(objects: PublishedObjects) -> None:
@@ -79,9 +78,23 @@ async def test_dates(
 
 
 async def test_an_api_service_may_be_missing(kubeapi: FakeKubeAPI, client: KubeClient) -> None:
-    look = await PublishedObjects(client, SECRET, ("v1.absent", *NAMES), lambda: 0.0).look()
-    assert look.missing == ("v1.absent",)
+    names = ("v1.absent", *NAMES)
+    look = await PublishedObjects(client, SECRET, names, SERVICE, lambda: 0.0).look()
+    assert look.left_alone == ("APIService v1.absent does not exist",)
     assert len(look.view.published) == 2
+
+
+@pytest.mark.parametrize(
+    "place", [None, {}, {"namespace": "keda", "name": "s"}, {"namespace": "monitoring"}]
+)
+async def test_an_api_service_that_leads_elsewhere_is_left_alone(
+    kubeapi: FakeKubeAPI, objects: PublishedObjects, place: dict[str, str] | None
+) -> None:
+    """Writing our authority there would cut another server off."""
+    kubeapi.put(certificates.API_SERVICES, "", NAMES[1], spec={"service": place})
+    look = await objects.look()
+    assert look.left_alone == (f"APIService {NAMES[1]} does not lead to Service monitoring/s",)
+    assert [one.name for one in look.view.published] == [NAMES[0]]
 
 
 async def test_a_missing_secret_says_what_to_do(

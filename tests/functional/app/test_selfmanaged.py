@@ -15,11 +15,13 @@ from metrics_apiserver.kube.client import KubeClient
 from metrics_apiserver.settings import CertificateSettings
 from metrics_apiserver.telemetry import Telemetry
 from tests.fakes import certificates
-from tests.fakes.certificates import HOSTS, NAMES, SECRET, SECRET_PATH
+from tests.fakes.certificates import HOSTS, NAMES, SECRET, SECRET_PATH, SERVICE
 from tests.fakes.kubeapi import FakeKubeAPI
 from tests.fakes.kubewire import status
 
-TOLD = CertificateSettings(SECRET.namespace, SECRET.name, HOSTS, NAMES)
+TOLD = CertificateSettings(
+    SECRET.namespace, SECRET.name, SERVICE.namespace, SERVICE.name, HOSTS, NAMES
+)
 
 
 @pytest.fixture
@@ -76,6 +78,8 @@ def test_the_flags_say_what_pairs_are_like() -> None:
     told = CertificateSettings(
         "n",
         "s",
+        "n",
+        "service",
         HOSTS,
         key_algorithm="RSA-2048",
         lifetime_seconds=60,
