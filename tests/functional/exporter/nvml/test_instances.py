@@ -1,0 +1,84 @@
+"""MIG instances and their names."""
+
+from __future__ import annotations
+
+import pytest
+
+from metrics_apiserver.exporter.nvml import instances
+from metrics_apiserver.exporter.nvml.instances import MigMode
+from metrics_apiserver.exporter.nvml.library import Failure, Handle, Library
+from tests.fakes.nvml.loaded import FakeNvml
+
+
+@pytest.fixture
+def library(nvml: FakeNvml) -> Library:
+    nvml.scenario.add_gpus(1)
+    nvml.write()
+    made = Library()
+    made.init()
+    return made
+
+
+@pytest.fixture
+def handle(library: Library) -> Handle:
+    return library.call("nvmlDeviceGetHandleByIndex", 0)
+
+
+def test_modes(library: Library, handle: Handle, nvml: FakeNvml) -> None:
+    assert instances.mode(library, handle) == MigMode(current=False, pending=False)
+    nvml.scenario.set(0, "mig", 1).set(0, "mig_pending", 0)
+    nvml.write()
+    assert instances.mode(library, handle) == MigMode(current=True, pending=False)
+    nvml.scenario.set(0, "fail.nvmlDeviceGetMigMode", 999)
+    nvml.write()
+    with pytest.raises(Failure):
+        instances.mode(library, handle)
+
+
+def test_holes_are_normal(library: Library, handle: Handle, nvml: FakeNvml) -> None:
+    first = nvml.scenario.add_instance(0, 1, gi=5, profile="1g.10gb")
+    second = nvml.scenario.add_instance(0, 6, gi=2, profile="3g.40gb")
+    nvml.write()
+    found = instances.enumerate_instances(library, handle)
+    assert [(one.uuid, one.gi, one.ci, one.profile) for one in found] == [
+        (first, 5, 0, "1g.10gb"),
+        (second, 2, 0, "3g.40gb"),
+    ]
+    nvml.scenario.set(0, "fail.nvmlDeviceGetMigDeviceHandleByIndex", 999)
+    nvml.write()
+    with pytest.raises(Failure):
+        instances.enumerate_instances(library, handle)
+
+
+@pytest.mark.parametrize(
+    ("spoiled", "profile"),
+    [
+        ((), "2g.20gb"),
+        (("nvmlDeviceGetGpuInstanceById",), "2g.20gb"),
+        (("nvmlDeviceGetGpuInstanceById", "name"), "1g.10gb"),
+        (("nvmlDeviceGetGpuInstanceById", "name", "nvmlDeviceGetAttributes_v2"), ""),
+        (("nvmlDeviceGetGpuInstanceProfileInfoV",), "2g.20gb"),
+    ],
+)
+def test_sources_of_a_profile(
+    library: Library, handle: Handle, nvml: FakeNvml, spoiled: tuple[str, ...], profile: str
+) -> None:
+    uuid = nvml.scenario.add_instance(0, 0, gi=1, profile="2g.20gb")
+    for one in spoiled:
+        if one == "name":
+            nvml.scenario.set(uuid, "name", "NVIDIA A100")
+        else:
+            nvml.scenario.set("*", f"fail.{one}", 4).set(uuid, f"fail.{one}", 4)
+    nvml.write()
+    (found,) = instances.enumerate_instances(library, handle)
+    assert found.profile == profile
+
+
+def test_a_profile_that_is_not_in_the_list(
+    library: Library, handle: Handle, nvml: FakeNvml
+) -> None:
+    nvml.scenario.add_instance(0, 0, gi=1, profile="2g.20gb")
+    nvml.scenario.set(0, "profile_of.1", 9)
+    nvml.write()
+    (found,) = instances.enumerate_instances(library, handle)
+    assert found.profile == "2g.20gb", "by its name"

@@ -1,0 +1,62 @@
+"""Activity by GPM."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry
+
+from metrics_apiserver.exporter import activity, probes
+from metrics_apiserver.exporter.activity import Activity
+from metrics_apiserver.exporter.asking import Asker, Context
+from metrics_apiserver.exporter.capability import Capabilities
+from metrics_apiserver.exporter.nvml import gpm
+from metrics_apiserver.exporter.nvml.library import Library
+from metrics_apiserver.exporter.settings import Sampling
+from metrics_apiserver.exporter.telemetry import Telemetry
+from metrics_apiserver.exporter.values import Values
+from tests.fakes.nvml.loaded import FakeNvml
+
+
+def asker(nvml: FakeNvml, **scenario: float) -> Asker:
+    nvml.scenario.add_gpus(1, **scenario)
+    for number in range(1, 14):
+        nvml.scenario.set(0, f"gpm.{number}", number)
+    nvml.write()
+    telemetry = Telemetry(CollectorRegistry())
+    library = Library()
+    library.init()
+    settings = Sampling(groups=frozenset(probes.GROUPS))
+    return Asker(Context(library, Capabilities(telemetry), telemetry, settings), "GPU", nvml.now)
+
+
+def test_two_samples_make_a_measurement(nvml: FakeNvml) -> None:
+    one = asker(nvml, gpm_supported=1)
+    found = Activity(one, one.library.call("nvmlDeviceGetHandleByIndex", 0))
+    measured = []
+    for seconds in (1, 1, 0.05, 1, 100):
+        one.begin(nvml.advance(seconds))
+        measured.append(found.measure(None).get(gpm.SM))
+    assert measured == [None, 2.0, None, 2.0, None], "too near, and after a pause"
+    found.close()
+
+
+def test_boards_without_the_counters(nvml: FakeNvml) -> None:
+    one = asker(nvml)
+    found = Activity(one, one.library.call("nvmlDeviceGetHandleByIndex", 0))
+    assert found.measure(None) == {}
+    assert one.context.capabilities.of("GPU") == {"GpmMetricsGet": False}
+
+
+def test_no_permission_is_a_capability_that_is_off(nvml: FakeNvml) -> None:
+    one = asker(nvml, gpm_supported=1)
+    nvml.scenario.set(0, "fail.nvmlGpmSampleGet", 4)
+    nvml.write()
+    found = Activity(one, one.library.call("nvmlDeviceGetHandleByIndex", 0))
+    assert found.measure(None) == {}
+    assert one.context.capabilities.of("GPU") == {"GpmMetricsGet": False}
+
+
+def test_units_of_the_keys() -> None:
+    values = Values(list[str]().append)
+    values["prof_fp16"] = 0.5
+    activity.keep(values, {gpm.SM: 50.0, gpm.PCIE_TX: 2.0})
+    assert values == {"prof_sm": 0.5, "prof_pcie_tx": 2.0 * (1 << 20)}

@@ -1,0 +1,75 @@
+"""The wiring, without a process of its own; as one it is in test_process.py."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+
+import pytest
+
+from metrics_apiserver.exporter import runtime
+from metrics_apiserver.exporter.attribution.source import KubeletSource, NoSource, SidecarSource
+from metrics_apiserver.exporter.settings import Attribution, Holders, Sampling, Settings
+from tests.fakes.nvml.loaded import FakeNvml
+from tests.fakes.nvml.rig import parse
+
+
+@pytest.mark.parametrize(
+    ("attribution", "kind"),
+    [("daemonset", KubeletSource), ("sidecar", SidecarSource), ("none", NoSource)],
+)
+def test_sources(attribution: Attribution, kind: type) -> None:
+    holders = Holders(attribution=attribution, pod="bert", namespace="ai")
+    exporter = runtime.build(Settings(holders=holders), lambda: None)
+    assert isinstance(exporter.looking._source, kind)
+
+
+def test_a_turn_publishes(nvml: FakeNvml) -> None:
+    nvml.scenario.add_gpus(2)
+    nvml.write()
+    settings = Settings(sampling=Sampling(processes=True), holders=Holders(attribution="none"))
+    exporter = runtime.build(settings, lambda: None)
+    wait = exporter.sampling.turn()
+    assert 0 <= wait <= 1
+    assert exporter.board.current is not None
+    assert exporter.board.is_up
+    assert parse(exporter.board.current.text).value("nvidia_gpu_num_devices") == 2
+    value = exporter.telemetry.registry.get_sample_value
+    assert value("gpu_exporter_sample_duration_seconds_count") == 1
+    assert value("gpu_exporter_sample_interval_seconds") == 1
+    exporter.sampling._sampler.close()
+
+
+def test_a_fatal_failure_ends_the_thread_and_says_why(nvml: FakeNvml) -> None:
+    nvml.scenario.set("*", "fail.nvmlInitWithFlags", 18)
+    nvml.write()
+    ended = threading.Event()
+    settings = Settings(holders=Holders(attribution="none"))
+    exporter = runtime.build(settings, ended.set)
+    exporter.sampling.start()
+    assert ended.wait(5)
+    exporter.sampling.join(5)
+    assert exporter.sampling.failure is not None
+    assert "LIB_RM_VERSION_MISMATCH" in exporter.sampling.failure
+
+
+def test_a_fault_of_ours_ends_the_thread_too(
+    nvml: FakeNvml, caplog: pytest.LogCaptureFixture
+) -> None:
+    ended = threading.Event()
+    settings = Settings(holders=Holders(attribution="none"))
+    exporter = runtime.build(settings, ended.set)
+
+    class Broken:
+        def compose(self, *_: object) -> None:
+            raise RuntimeError("a bug")
+
+    exporter.sampling._composer = Broken()  # type: ignore[assignment] # stands for a fault
+    exporter.sampling.start()
+    assert ended.wait(5)
+    assert exporter.sampling.failure == "a fault of the exporter"
+    assert "a bug" in caplog.text
+
+
+def test_settings_are_whole() -> None:
+    assert {field.name for field in dataclasses.fields(Settings)} >= {"sampling", "web"}

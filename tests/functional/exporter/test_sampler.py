@@ -1,0 +1,95 @@
+"""The sampler's own state; what NVML does to it is in test_failures.py."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pynvml
+import pytest
+
+from metrics_apiserver.exporter.sampler import Fatal
+from metrics_apiserver.exporter.settings import Sampling
+from tests.fakes.nvml.loaded import FakeNvml
+from tests.fakes.nvml.rig import Rig
+from tests.fakes.nvml.scenario import gpu_uuid
+
+
+def test_every_call_is_stamped(make_rig: Callable[..., Rig], nvml: FakeNvml) -> None:
+    nvml.scenario.add_gpus(1)
+    nvml.write()
+    rig = make_rig()
+    rig.pulse.doing = "nothing"
+    rig.tick()
+    assert rig.pulse.doing.startswith("nvml")
+
+
+def test_no_gpu_is_no_failure(make_rig: Callable[..., Rig], nvml: FakeNvml) -> None:
+    nvml.scenario.add_gpus(0)
+    nvml.write()
+    rig = make_rig()
+    found = rig.tick(5)
+    assert rig.last is not None
+    assert rig.last.is_up
+    assert found.value("nvidia_gpu_num_devices") == 0
+
+
+def test_close_gives_everything_back(make_rig: Callable[..., Rig], nvml: FakeNvml) -> None:
+    nvml.scenario.add_gpus(2, gpm_supported=1)
+    nvml.write()
+    rig = make_rig()
+    rig.tick(3)
+    rig.sampler.close()
+    with pytest.raises(pynvml.NVMLError_Uninitialized):
+        pynvml.nvmlDeviceGetCount()
+    rig.sampler.close()
+    assert rig.tick(3).value("nvidia_gpu_num_devices") == 2, "it could go on"
+
+
+def test_initialisations_keep_their_distance(make_rig: Callable[..., Rig], nvml: FakeNvml) -> None:
+    nvml.scenario.add_gpus(1).set("*", "fail.nvmlDeviceGetMemoryInfo_v2", 1)
+    nvml.write()
+    rig = make_rig()
+    rig.tick(20)
+    assert rig.count("nvml_restarts_total", reason="uninitialized") <= 4
+
+
+def test_a_refused_init_is_asked_again_more_and_more_seldom(
+    make_rig: Callable[..., Rig], nvml: FakeNvml
+) -> None:
+    nvml.scenario.set("*", "fail.nvmlInitWithFlags", 9)
+    nvml.write()
+    rig = make_rig()
+    rig.tick(1000)
+    tries = rig.count("nvml_errors_total", call="nvmlInitWithFlags", code="9")
+    assert tries == 6, "after 0, 30, 90, 210, 450 and 750 seconds"
+
+
+def test_windows_of_units_restart(make_rig: Callable[..., Rig], nvml: FakeNvml) -> None:
+    rig = make_rig(sampling=Sampling(settle_seconds=0))
+    rig.sampler.restart_windows("GPU-unknown")
+    nvml.scenario.add_gpus(1, util=40)
+    nvml.write()
+    rig.tick(40)
+    assert rig.reading(gpu_uuid(0)).values["duty_cycle"] == 40
+    rig.sampler.restart_windows(gpu_uuid(0))
+    nvml.scenario.set(0, "fail.nvmlDeviceGetSamples", 6)
+    nvml.write()
+    rig.tick()
+    assert "duty_cycle" not in rig.reading(gpu_uuid(0)).values
+
+
+def test_a_stuck_wait_for_events_is_fatal(make_rig: Callable[..., Rig], nvml: FakeNvml) -> None:
+    nvml.scenario.add_gpus(1)
+    nvml.write()
+    rig = make_rig()
+    rig.tick()
+    nvml.scenario.set("*", "hang.nvmlEventSetWait_v2", 2000)
+    nvml.write()
+    assert rig.sampler._watch._thread is not None
+    rig.sampler._watch._thread.join(0.5)
+    nvml.scenario.set("*", "fail.nvmlDeviceGetMemoryInfo_v2", 1)
+    nvml.write()
+    with pytest.raises(Fatal, match="wait for events"):
+        rig.tick(10)
+    nvml.scenario.unset("*", "hang.nvmlEventSetWait_v2")
+    nvml.write()

@@ -1,0 +1,92 @@
+"""Processes from tick to tick."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from metrics_apiserver.exporter.asking import Asker, Context
+from metrics_apiserver.exporter.capability import Capabilities
+from metrics_apiserver.exporter.model import ProcessUse
+from metrics_apiserver.exporter.nvml.library import Library
+from metrics_apiserver.exporter.settings import Sampling
+from metrics_apiserver.exporter.telemetry import Telemetry
+from metrics_apiserver.exporter.tracking import Processes
+from tests.fakes.nvml.loaded import FakeNvml
+
+
+@dataclass
+class Tracked:
+    nvml: FakeNvml
+    asker: Asker
+    processes: Processes
+
+    def uses(self, *, busy: bool, seconds: float = 1.0) -> dict[int, ProcessUse] | None:
+        self.asker.begin(self.nvml.advance(seconds))
+        self.processes.read_uses(busy)
+        return self.processes.uses
+
+
+@pytest.fixture
+def tracked(nvml: FakeNvml) -> Tracked:
+    nvml.scenario.add_gpus(1)
+    nvml.write()
+    telemetry = Telemetry(CollectorRegistry())
+    library = Library()
+    library.init()
+    context = Context(library, Capabilities(telemetry), telemetry, Sampling())
+    asker = Asker(context, "GPU", nvml.now)
+    handle = library.call("nvmlDeviceGetHandleByIndex", 0)
+    return Tracked(nvml, asker, Processes(asker, handle))
+
+
+def test_the_first_answer_is_of_the_time_before(tracked: Tracked) -> None:
+    tracked.nvml.scenario.process(0, 7, sm=30, memu=5, enc=1, dec=2)
+    tracked.nvml.write()
+    assert tracked.uses(busy=True) is None
+    assert tracked.uses(busy=True) == {7: ProcessUse(30, 5, 1, 2)}
+
+
+def test_an_idle_gpu_has_none(tracked: Tracked) -> None:
+    assert tracked.uses(busy=False) == {}
+
+
+def test_one_empty_tick_of_a_busy_gpu_says_nothing(tracked: Tracked) -> None:
+    tracked.nvml.scenario.process(0, 7, sm=30)
+    tracked.nvml.write()
+    tracked.uses(busy=True)
+    tracked.uses(busy=True)
+    assert tracked.uses(busy=True, seconds=0.01) is None, "shorter than the driver's period"
+    tracked.nvml.scenario.process(0, 7, sm=0)
+    tracked.nvml.write()
+    assert tracked.uses(busy=True) == {}, "the second in a row"
+
+
+def test_a_busy_gpu_that_never_tells_of_a_process(tracked: Tracked) -> None:
+    assert [tracked.uses(busy=True) for _ in range(5)] == [None] * 5
+
+
+def test_not_supported(tracked: Tracked) -> None:
+    tracked.nvml.scenario.set(0, "mig", 1)
+    tracked.nvml.write()
+    assert tracked.uses(busy=False) is None
+    assert not tracked.asker.allows("nvmlDeviceGetProcessUtilization")
+
+
+def test_memory_needs_every_list_that_there_is(tracked: Tracked) -> None:
+    def used(key: str = "", code: int = 0) -> dict[int, int | None] | None:
+        if key:
+            name = f"fail.nvmlDeviceGet{key}RunningProcesses_v3"
+            tracked.nvml.scenario.set(0, name, code)
+        tracked.nvml.write()
+        tracked.processes.read_memory()
+        memory = tracked.processes.memory
+        return None if memory is None else {pid: one.used for pid, (_, one) in memory.items()}
+
+    tracked.nvml.scenario.process(0, 7, mem=100, kind="C").process(0, 8, mem=50, kind="G")
+    assert used() == {7: 100, 8: 50}
+    assert used("Graphics", 999) is None, "a sum without the graphics list would look whole"
+    assert used("Graphics", 3) == {7: 100}, "this board has no such list"
+    assert used("Compute", 3) is None

@@ -1,0 +1,94 @@
+"""The kubelet's answers; more, with what follows from them, is in the functional tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import grpc
+import pytest
+
+from metrics_apiserver.exporter.attribution.podresources import (
+    Answer,
+    Claimed,
+    Client,
+    Grant,
+    Unavailable,
+)
+from tests.fakes.kubelet import Claim, Granted, Kubelet
+
+
+@pytest.fixture
+def kubelet(tmp_path: Path) -> Iterator[Kubelet]:
+    with Kubelet(tmp_path) as made:
+        yield made
+
+
+def look(kubelet: Kubelet, *names: str) -> Answer:
+    return Client(kubelet.socket, frozenset(names)).look()
+
+
+def test_grants_and_slots(kubelet: Kubelet) -> None:
+    kubelet.allocatable = {
+        "nvidia.com/gpu": ["GPU-a::0", "GPU-a::1", "GPU-b"],
+        "nvidia.com/mig-1g.10gb": ["MIG-c"],
+        "intel.com/fpga": ["f"],
+    }
+    kubelet.grant(
+        Granted("one", ("GPU-a::0",), "ai", "server"),
+        Granted("one", ("MIG-c",), "ai", "side", "nvidia.com/mig-1g.10gb"),
+        Granted("two", ("f",), resource="intel.com/fpga"),
+    )
+    assert look(kubelet) == Answer(
+        (
+            Grant("ai", "one", "server", ("GPU-a::0",)),
+            Grant("ai", "one", "side", ("MIG-c",)),
+        ),
+        {"GPU-a": 2, "GPU-b": 1, "MIG-c": 1},
+    )
+    assert look(kubelet, "intel.com/fpga").grants[-1] == Grant("default", "two", "server", ("f",))
+
+
+def test_claims(kubelet: Kubelet) -> None:
+    kubelet.grant(
+        Granted("one", claims=(Claim("gpu-0", cdi=("a=b", "c=d")), Claim("x", driver="other")))
+    )
+    (grant,) = look(kubelet).grants
+    assert grant.claimed == (Claimed("node-1", "gpu-0", ("a=b", "c=d")),)
+
+
+def test_a_kubelet_without_allocatable(kubelet: Kubelet) -> None:
+    kubelet.has_allocatable = False
+    assert look(kubelet) == Answer((), None)
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [
+        (grpc.StatusCode.RESOURCE_EXHAUSTED, "rate_limited"),
+        (grpc.StatusCode.UNAVAILABLE, "socket"),
+        (grpc.StatusCode.INTERNAL, "rpc"),
+    ],
+)
+def test_refusals(kubelet: Kubelet, status: grpc.StatusCode, reason: str) -> None:
+    kubelet.failure = status
+    with pytest.raises(Unavailable, match=status.name) as refused:
+        look(kubelet)
+    assert refused.value.reason == reason
+
+
+def test_a_missing_socket(tmp_path: Path) -> None:
+    with pytest.raises(Unavailable) as refused:
+        Client(tmp_path / "kubelet.sock").look()
+    assert refused.value.reason == "socket"
+
+
+def test_a_kubelet_that_starts_again(kubelet: Kubelet) -> None:
+    client = Client(kubelet.socket)
+    kubelet.grant(Granted("one", ("GPU-a",)))
+    assert client.look().grants
+    kubelet.stop()
+    with pytest.raises(Unavailable):
+        client.look()
+    kubelet.start()
+    assert client.look().grants

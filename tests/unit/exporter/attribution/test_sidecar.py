@@ -1,0 +1,105 @@
+"""What a pod can tell of its own GPUs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from metrics_apiserver.exporter.attribution.deviceids import Units
+from metrics_apiserver.exporter.attribution.sidecar import Sidecar
+from metrics_apiserver.exporter.model import Pod, Unit
+
+UNITS = Units(Unit(f"GPU-{n}", n, "T4", f"0:{n}", minor=n) for n in range(4))
+POD = Pod("ai", "bert")
+
+
+class Around:
+    """The pod's surroundings under a directory."""
+
+    def __init__(self, directory: Path) -> None:
+        self.proc, self.dev = directory / "proc", directory / "dev"
+        self.proc.mkdir()
+        self.dev.mkdir()
+
+    def process(self, pid: int, visible: str | None) -> None:
+        (self.proc / str(pid)).mkdir()
+        text = "PATH=/bin\0" + ("" if visible is None else f"NVIDIA_VISIBLE_DEVICES={visible}\0")
+        (self.proc / str(pid) / "environ").write_text(text)
+
+    def node(self, name: str) -> None:
+        (self.dev / name).touch()
+
+    def units(self, *given: str, environment: Mapping[str, str] | None = None) -> list[str]:
+        sidecar = Sidecar(POD, given, self.proc, self.dev, environment or {})
+        sidecar.look()
+        found = sidecar.allocation(UNITS, frozenset())
+        assert found.is_known == bool(found.holdings)
+        assert all(holding.pod == POD for holding in found.holdings)
+        return sorted(holding.unit for holding in found.holdings)
+
+
+@pytest.fixture
+def around(tmp_path: Path) -> Around:
+    return Around(tmp_path)
+
+
+def test_the_operators_word_counts_first(around: Around) -> None:
+    around.process(1, "GPU-1")
+    assert around.units("GPU-3") == ["GPU-3"]
+
+
+def test_the_environment_of_the_pods_processes(around: Around) -> None:
+    around.process(1, "GPU-1, GPU-2")
+    around.process(7, "3")
+    around.process(8, None)
+    (around.proc / "9").mkdir()
+    (around.proc / "meminfo").touch()
+    assert around.units(environment={"NVIDIA_VISIBLE_DEVICES": "all"}) == [
+        "GPU-1",
+        "GPU-2",
+        "GPU-3",
+    ]
+
+
+@pytest.mark.parametrize("text", ["all", "none", "void", "", "/var/run/nvidia-container-devices"])
+def test_words_that_say_nothing(around: Around, text: str) -> None:
+    around.process(1, text)
+    assert around.units(environment={"NVIDIA_VISIBLE_DEVICES": "all"}) == []
+
+
+def test_our_own_environment_and_nodes(around: Around) -> None:
+    assert around.units(environment={"NVIDIA_VISIBLE_DEVICES": "GPU-0"}) == ["GPU-0"]
+    for name in ("nvidia2", "nvidiactl", "nvidia-uvm", "null"):
+        around.node(name)
+    assert around.units() == ["GPU-2"]
+    assert around.units(environment={"NVIDIA_VISIBLE_DEVICES": "all"}) == [], "every GPU is there"
+
+
+def test_slots_and_strangers_make_a_unit_shared(around: Around) -> None:
+    sidecar = Sidecar(POD, ("GPU-0::1", "GPU-1", "GPU-2"), around.proc, around.dev, {})
+    sidecar.look()
+    found = sidecar.allocation(UNITS, frozenset({"GPU-1"}))
+    assert {one.unit: (one.share, one.is_shared) for one in found.holdings} == {
+        "GPU-0": (None, True),
+        "GPU-1": (None, True),
+        "GPU-2": (1.0, False),
+    }
+
+
+def test_strangers(around: Around) -> None:
+    around.process(1, None)
+    around.process(2, None)
+    sidecar = Sidecar(POD, (), around.proc, around.dev, {})
+    sidecar.look()
+    assert not sidecar.is_foreign([1, 2])
+    assert sidecar.is_foreign([1, 99])
+    assert not sidecar.is_foreign([98, 99]), "NVML speaks of another pid namespace"
+    assert not sidecar.is_foreign([])
+
+
+def test_folders_that_are_not_there(tmp_path: Path) -> None:
+    sidecar = Sidecar(POD, (), tmp_path / "x", tmp_path / "y", {})
+    sidecar.look()
+    assert not sidecar.allocation(UNITS, frozenset()).is_known

@@ -1,0 +1,26 @@
+"""The nouns: values that can be keys, with the defaults the rest relies on."""
+
+from __future__ import annotations
+
+from metrics_apiserver.exporter.model import Allocation, DeviceState, Holding, Pod, Reading, Unit
+
+
+def test_units_and_holdings_can_be_keys() -> None:
+    unit = Unit("GPU-1", 0, "H100", "0:1")
+    holding = Holding("GPU-1", Pod("ai", "bert"), "server")
+    assert {(unit, holding): 1}[Unit("GPU-1", 0, "H100", "0:1"), holding] == 1
+    assert holding.share == 1.0
+    assert not holding.is_shared
+
+
+def test_nothing_is_known_at_first() -> None:
+    assert not Allocation().is_known
+    reading = Reading(Unit("GPU-1", 0, "H100", "0:1"), {})
+    assert reading.uses is None
+    assert reading.memory is None
+    assert DeviceState("GPU-1").xids is None
+
+
+def test_pods_sort_by_namespace_and_name() -> None:
+    pods = [Pod("b", "a"), Pod("a", "z"), Pod("a", "b")]
+    assert sorted(pods) == [Pod("a", "b"), Pod("a", "z"), Pod("b", "a")]

@@ -1,0 +1,147 @@
+"""What each page answers, over a board that the test fills."""
+
+from __future__ import annotations
+
+import gzip
+
+import bcrypt
+import pytest
+from aiohttp import encode_basic_auth
+from aiohttp.test_utils import TestClient
+from aiohttp.web import Application, Request
+from prometheus_client import CollectorRegistry
+from pytest_aiohttp.plugin import AiohttpClient
+
+from metrics_apiserver.exporter.board import Board
+from metrics_apiserver.exporter.settings import Sampling
+from metrics_apiserver.exporter.snapshot import Snapshot, compress
+from metrics_apiserver.exporter.telemetry import Telemetry
+from metrics_apiserver.exporter.watchdog import Pulse
+from metrics_apiserver.exporter.web.config import WebConfig
+from metrics_apiserver.exporter.web.server import Pages
+
+Client = TestClient[Request, Application]
+
+
+class Clock:
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Served:
+    """A board with pages on it."""
+
+    def __init__(self) -> None:
+        self.clock = Clock()
+        self.board = Board(Sampling(), Pulse(self.clock), self.clock)
+        self.telemetry = Telemetry(CollectorRegistry())
+        self.pages = Pages(self.board, self.telemetry, "/metrics")
+
+    def publish(self, *, is_up: bool = True, packed: bool = False) -> None:
+        text, state = b"device 1\n", b"state 1\n"
+        compressed = (compress(text), compress(state)) if packed else None
+        self.board.publish(
+            Snapshot(self.clock.now, 5.0, is_up, text, state, compressed, b'{"version":1}', 1)
+        )
+
+
+@pytest.fixture
+def served() -> Served:
+    return Served()
+
+
+@pytest.fixture
+async def client(served: Served, aiohttp_client: AiohttpClient) -> Client:
+    return await aiohttp_client(served.pages.application(WebConfig()))
+
+
+async def text(client: Client, path: str = "/metrics") -> str:
+    answer = await client.get(path, headers={"Accept-Encoding": "identity"})
+    return await answer.text()
+
+
+async def test_before_the_first_pass(client: Client) -> None:
+    found = await text(client)
+    assert "gpu_exporter_up 0.0" in found
+    assert "device" not in found.replace("gpu_exporter", "")
+    assert (await client.get("/readyz")).status == 503
+    assert (await client.get("/healthz")).status == 200
+    assert (await client.get("/snapshot.json")).status == 503
+    assert "does not answer" in await text(client, "/")
+
+
+async def test_a_fresh_snapshot(client: Client, served: Served) -> None:
+    served.publish()
+    found = await text(client)
+    assert found.startswith("device 1\nstate 1\n")
+    assert "gpu_exporter_up 1.0" in found
+    assert "gpu_exporter_last_sample_timestamp_seconds 5.0" in found
+    assert (await client.get("/readyz")).status == 200
+    assert await (await client.get("/snapshot.json")).json() == {"version": 1}
+    assert "1 series" in await text(client, "/")
+
+
+async def test_no_gpu_is_a_verdict(client: Client, served: Served) -> None:
+    served.publish(is_up=False)
+    assert (await client.get("/readyz")).status == 200
+    assert "gpu_exporter_up 0.0" in await text(client)
+
+
+async def test_a_driver_that_hangs(client: Client, served: Served) -> None:
+    served.publish()
+    served.board.pulse.beat("nvmlDeviceGetPowerUsage")
+    served.clock.now += 21
+    found = await text(client)
+    assert "gpu_exporter_up 0.0" in found
+    assert "device 1\n" in found
+    served.clock.now += 10
+    found = await text(client)
+    assert "device 1\n" not in found, "Prometheus sees a gap, and no frozen value"
+    assert "state 1\n" in found
+    served.clock.now += 30
+    answer = await client.get("/healthz")
+    assert answer.status == 503
+    assert "nvmlDeviceGetPowerUsage" in await answer.text()
+
+
+async def test_compressed_text(client: Client, served: Served) -> None:
+    served.publish()
+    client.session._auto_decompress = False
+    first = await client.get("/metrics", headers={"Accept-Encoding": "gzip"})
+    assert "Content-Encoding" not in first.headers, "nobody had asked before"
+    assert served.board.wants_gzip()
+    served.publish(packed=True)
+    answer = await client.get("/metrics", headers={"Accept-Encoding": "br, gzip"})
+    assert answer.headers["Content-Encoding"] == "gzip"
+    found = gzip.decompress(await answer.read())
+    assert found.startswith(b"device 1\nstate 1\n# HELP gpu_exporter_")
+
+
+async def test_other_paths_and_methods(client: Client) -> None:
+    assert (await client.get("/other")).status == 404
+    assert (await client.post("/metrics")).status == 405
+
+
+def login(password: str) -> dict[str, str]:
+    return {"Authorization": encode_basic_auth("prometheus", password)}
+
+
+async def test_passwords_guard_all_but_the_probes(
+    served: Served, aiohttp_client: AiohttpClient
+) -> None:
+    users = {"prometheus": bcrypt.hashpw(b"secret", bcrypt.gensalt(4))}
+    headers = {"X-Frame-Options": "deny"}
+    client = await aiohttp_client(served.pages.application(WebConfig(users=users, headers=headers)))
+    served.publish()
+    for path in ("/metrics", "/snapshot.json", "/", "/other"):
+        answer = await client.get(path)
+        assert answer.status == 401
+        assert answer.headers["WWW-Authenticate"] == "Basic"
+        assert answer.headers["X-Frame-Options"] == "deny"
+        answer = await client.get(path, headers=login("wrong"))
+        assert answer.status == 401
+    for path in ("/healthz", "/readyz"):
+        assert (await client.get(path)).status == 200
+    assert (await client.get("/metrics", headers=login("secret"))).status == 200
