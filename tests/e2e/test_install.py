@@ -148,6 +148,12 @@ def test_kube_apiserver_takes_every_object_of_the_manifests(
     assert_taken(site, manifests.render(overlay))
 
 
+def test_kube_apiserver_takes_every_example(site: Installation) -> None:
+    for path in sorted((binaries.ROOT / "config/examples").glob("*.yaml")):
+        for one in yaml.safe_load_all(path.read_text()):
+            assert_taken(site, [{**one, "metadata": {**one["metadata"], "namespace": "default"}}])
+
+
 def pods_of(site: Installation, namespace: str, instance: str) -> list[Object]:
     selector = f"labelSelector=app.kubernetes.io%2Finstance%3D{instance}"
     return site.cluster.get(f"/api/v1/namespaces/{namespace}/pods?{selector}").items
