@@ -110,6 +110,7 @@ def _exporter(words: list[str]) -> int:
 
 
 def _check(words: list[str]) -> int:
+    from metrics_apiserver.core import sharing
     from metrics_apiserver.provider import reload
 
     if "--help" in words or "-h" in words:
@@ -132,4 +133,7 @@ def _check(words: list[str]) -> int:
         if rules.resource_rules is not None:
             parts.append("resource rules")
         print(f"{word}: good: {', '.join(parts)}")
+        for one in sharing.judge(rules):
+            how = "one query for all" if one.reason is None else f"each read asks: {one.reason}"
+            print(f"  {one.path}: {how}")
     return code

@@ -155,6 +155,7 @@ def _context_by_files(settings: PrometheusSettings) -> Watched[ssl.SSLContext]:
         # Python 3.13 began to demand extensions that Go does not, and that many private
         # authorities lack.
         context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
         if settings.insecure_skip_verify:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE

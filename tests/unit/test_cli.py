@@ -111,10 +111,13 @@ def test_good_files(capsys: pytest.CaptureFixture[str]) -> None:
     seed = str(comparison.rules_file("seed"))
     code, out, _ = run(capsys, "check", GOOD, seed)
     assert code == 0
-    assert out.splitlines() == [
+    lines = out.splitlines()
+    assert [line for line in lines if not line.startswith("  ")] == [
         f"{GOOD}: good: 9 rules, 4 external rules, resource rules",
         f"{seed}: good: 2 rules, 0 external rules",
     ]
+    assert lines[-2:] == ["  rules[0]: one query for all", "  rules[1]: one query for all"]
+    assert any(line.startswith("  rules[4]: each read asks: ") for line in lines)
 
 
 def test_every_fault_of_every_file_is_named(
