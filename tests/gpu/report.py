@@ -1,0 +1,86 @@
+"""`python -m tests.gpu.report`: what this machine's driver supplies, and what reading it costs.
+
+For the notes on a new board or driver: versions, capabilities by GPU, the slowest calls, the cost
+of a tick, and every metric that is there with its first series.
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import time
+from collections import defaultdict
+
+from metrics_apiserver.exporter import runtime
+from metrics_apiserver.exporter.capability import Capabilities
+from metrics_apiserver.exporter.nvml.library import Library
+from metrics_apiserver.exporter.probes import GROUPS
+from metrics_apiserver.exporter.settings import Exposition, Holders, Sampling, Settings
+
+TICKS = 40
+
+
+def timed(library: Library) -> dict[str, list[float]]:
+    """Wraps the library's two ways in; milliseconds by function."""
+    taken: dict[str, list[float]] = defaultdict(list)
+    for name in ("call", "raw"):
+        inner = getattr(library, name)
+
+        def outer(symbol: str, *arguments: object, _inner: object = inner) -> object:
+            started = time.perf_counter()
+            try:
+                return _inner(symbol, *arguments)  # type: ignore[operator] # a bound method
+            finally:
+                taken[symbol].append((time.perf_counter() - started) * 1000)
+
+        setattr(library, name, outer)
+    return taken
+
+
+def main() -> int:
+    """Prints; 1 without a driver."""
+    groups = frozenset(GROUPS)
+    settings = Settings(
+        sampling=Sampling(groups=groups),
+        exposition=Exposition(node="machine", groups=groups),
+        holders=Holders(attribution="none"),
+    )
+    exporter = runtime.build(settings, lambda: None)
+    sampler = exporter.sampling._sampler
+    taken = timed(sampler._library)
+    ticks = []
+    for _ in range(TICKS):
+        started = time.perf_counter()
+        exporter.sampling.turn()
+        ticks.append((time.perf_counter() - started) * 1000)
+        time.sleep(0.25)
+    current = exporter.board.current
+    if current is None or not current.is_up:
+        print("no NVIDIA driver on this machine")
+        return 1
+    versions = sampler._versions
+    print(f"driver {versions.driver}, NVML {versions.nvml}, CUDA {versions.cuda}")
+    print(f"tick: median {statistics.median(ticks):.2f} ms, longest {max(ticks):.2f} ms")
+    print("\nslowest calls (milliseconds: median, longest, number)")
+    slow = sorted(taken.items(), key=lambda one: -statistics.median(one[1]))
+    for name, values in slow[:15]:
+        print(f"  {name:48} {statistics.median(values):8.3f} {max(values):8.3f} {len(values)}")
+    print("\ncapabilities")
+    capabilities: Capabilities = sampler._context.capabilities
+    for uuid in sampler._inventory.gpus if sampler._inventory else ():
+        found = capabilities.of(uuid)
+        lacking = sorted(name for name, there in found.items() if not there)
+        print(f"  {uuid}: {len(found) - len(lacking)} there, lacking: {', '.join(lacking) or '-'}")
+    print("\nmetrics, first series of each")
+    shown: set[str] = set()
+    for line in current.text.decode().splitlines():
+        name = line.partition("{")[0]
+        if not line.startswith("#") and name not in shown:
+            shown.add(name)
+            print(f"  {name:45} {line.rpartition(' ')[2]}")
+    sampler.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
