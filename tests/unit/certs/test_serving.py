@@ -80,6 +80,7 @@ def listen(current: Callable[[], ssl.SSLContext]) -> Iterator[int]:
 
 def client(*, certified: pki.Certified | None = None, directory: Path) -> ssl.SSLContext:
     context = ssl.create_default_context(cadata=CA.pem.decode())
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT  # on from Python 3.13; Go asks for less
     if certified is not None:
         path = directory / "client.pem"
         path.write_bytes(certified.key_pem + certified.pem)
