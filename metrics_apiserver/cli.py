@@ -21,6 +21,7 @@ metrics-apiserver serves custom, external and resource metrics from Prometheus t
 Usage:
   metrics-apiserver [serve] --config=FILE [flags]   run the server
   metrics-apiserver check FILE...                   judge rule files; exit code 2 on a fault
+  metrics-apiserver certs COMMAND [flags]           issue, publish, inspect certificates
   metrics-apiserver exporter [flags]                run the NVML exporter (extra [gpu])
   metrics-apiserver version                         print the version
 
@@ -55,6 +56,8 @@ def _run(command: str, words: list[str]) -> int:
         return _serve(words)
     if command == "check":
         return _check(words)
+    if command == "certs":
+        return _certs(words)
     if command == "exporter":
         return _exporter(words)
     if command == "version":
@@ -100,6 +103,14 @@ def _judge_rules(words: list[str]) -> list[errors.ConfigError]:
     except errors.ConfigError as error:
         return [error]
     return []
+
+
+def _certs(words: list[str]) -> int:
+    # Imported late: it needs clients of kube-apiserver, which judging flags does not.
+    from metrics_apiserver.certs_cli import command
+    from metrics_apiserver.certs_cli.streams import Streams
+
+    return command.run(words, Streams(sys.stdout, sys.stderr))
 
 
 def _exporter(words: list[str]) -> int:

@@ -59,6 +59,7 @@ class Keeper:
     Attributes:
         problem: why the last turn failed, or what it left alone; empty after a whole one.
         ready: the Secret's pair is served and was trusted once; stays true.
+        failed: whether the last turn could not read or write.
         settled: nothing was due or waited for at the last turn.
         forced: a step to take once, when nothing else is due.
         performed: the steps taken so far.
@@ -85,6 +86,7 @@ class Keeper:
         self._served = b""
         self.problem = ""
         self.ready = False
+        self.failed = False
         self.settled = False
         self.forced: Step | None = None
         self.performed: list[Step] = []
@@ -101,6 +103,7 @@ class Keeper:
             await self._steps()
         except errors.KubeError as error:
             return self._failed(error)
+        self.failed = False
         self._backoff.reset()
         self._telemetry.certificate_sync_timestamp.set_to_current_time()
         share = 0.8 + 0.2 * random.random()  # noqa: S311 - keeps replicas apart, guards nothing
@@ -172,6 +175,6 @@ class Keeper:
     def _failed(self, error: errors.KubeError) -> float:
         text = f"{error.message} ({error.detail})" if error.detail else error.message
         self.problem = text
-        self.settled = False
+        self.failed, self.settled = True, False
         self._telemetry.certificate_failures.inc()
         return max(self._backoff.next(), error.retry_after or 0.0)

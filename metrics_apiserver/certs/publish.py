@@ -65,6 +65,12 @@ def leads_to(item: Object, service: Name) -> bool:
     return (place.get("namespace"), place.get("name")) == (service.namespace, service.name)
 
 
+def host_of(item: Object) -> str:
+    """The name that kube-apiserver asks a certificate for; empty for a local APIService."""
+    place = _mapping(_mapping(item.get("spec")).get("service"))
+    return f"{place['name']}.{place['namespace']}.svc" if place.get("name") else ""
+
+
 def api_service_with(item: Object, bundle: bytes) -> Object:
     """The APIService to write; it verifies from then on."""
     spec = {k: v for k, v in _mapping(item.get("spec")).items() if k != "insecureSkipTLSVerify"}

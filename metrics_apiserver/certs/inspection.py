@@ -1,0 +1,106 @@
+"""Certificates in words, for people: what one says, and whether an authority vouches for it.
+
+Nothing is decided here, and no key is ever part of the words.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+from metrics_apiserver.certs import pair, trust
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line: what it is about, what there is to say, and whether that is as it should be."""
+
+    about: str
+    text: str
+    good: bool = True
+
+
+def describe(certificate: x509.Certificate, now: dt.datetime) -> list[Finding]:
+    """Subject, names, issuer, validity, key and fingerprint of one certificate."""
+    names = _names(certificate)
+    findings = [Finding("subject", certificate.subject.rfc4514_string() or "(none)")]
+    if names:
+        findings.append(Finding("names", ", ".join(names)))
+    return [
+        *findings,
+        Finding("issuer", certificate.issuer.rfc4514_string() or "(none)"),
+        _validity(certificate, now),
+        Finding("key", f"{_key(certificate)}{', may sign' if _is_authority(certificate) else ''}"),
+        Finding("sha256", trust.fingerprint(certificate)),
+    ]
+
+
+def judge(served: bytes, bundle: bytes, now: dt.datetime, host: str = "") -> Finding:
+    """Whether a bundle vouches for a PEM chain, and for one name if any is given."""
+    wanted = f" for {host}" if host else ""
+    try:
+        anchor = trust.anchor(served, bundle, now, host)
+    except trust.NotTrusted as refused:
+        return Finding("chain", f"not verified{wanted}: {refused}", good=False)
+    return Finding("chain", f"verified{wanted} by {anchor.subject.rfc4514_string()}")
+
+
+def judge_key(certificate: bytes, key: bytes) -> Finding:
+    """Whether a key is a certificate's."""
+    try:
+        pair.inspect(certificate, key)
+    except pair.PairRefused as refused:
+        return Finding("key file", str(refused), good=False)
+    return Finding("key file", "fits")
+
+
+def chain_of(certificates: Sequence[bytes]) -> bytes:
+    """PEM of certificates in DER.
+
+    Raises:
+        ValueError: one is none.
+    """
+    return trust.join(x509.load_der_x509_certificate(der) for der in certificates)
+
+
+def _validity(certificate: x509.Certificate, now: dt.datetime) -> Finding:
+    begins, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    window = f"{begins:%Y-%m-%dT%H:%M:%SZ} to {ends:%Y-%m-%dT%H:%M:%SZ}"
+    if now < begins:
+        return Finding("valid", f"{window}: not yet", good=False)
+    if now > ends:
+        return Finding("valid", f"{window}: expired", good=False)
+    return Finding("valid", f"{window}: {(ends - now).days} days left")
+
+
+def _names(certificate: x509.Certificate) -> list[str]:
+    try:
+        found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except (x509.ExtensionNotFound, ValueError):
+        return []
+    addresses = found.get_values_for_type(x509.IPAddress)
+    return [*found.get_values_for_type(x509.DNSName), *map(str, addresses)]
+
+
+def _is_authority(certificate: x509.Certificate) -> bool:
+    try:
+        return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    except (x509.ExtensionNotFound, ValueError):
+        return False
+
+
+def _key(certificate: x509.Certificate) -> str:
+    key = certificate.public_key()
+    if isinstance(key, rsa.RSAPublicKey):
+        return f"RSA-{key.key_size}"
+    if isinstance(key, ec.EllipticCurvePublicKey):
+        return f"ECDSA on {key.curve.name}"
+    der = key.public_bytes(
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    return f"{type(key).__name__.removesuffix('PublicKey')} ({len(der)} bytes)"
