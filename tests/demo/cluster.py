@@ -1,7 +1,8 @@
 """`make demo-cluster`: a Deployment and a stock HPA on a real control plane, scaling on GPU use.
 
-The load rises and falls; what each pod's GPU shows is the load divided by the ready pods; the HPA
-keeps it near its target of 40. With ONCE=1 one rise and fall is shown; exit code 1 when the HPA did
+The load rises and falls; how busy each pod's GPU is, is the load divided by the ready pods. A fake
+driver and kubelet tell it to the real exporter, Prometheus scrapes that, and the HPA keeps it near
+its target of 40. With ONCE=1 one rise and fall is shown; exit code 1 when the HPA did
 not follow. Everything listens on 127.0.0.1.
 """
 
@@ -17,15 +18,15 @@ from dataclasses import dataclass
 from tests.demo import show
 from tests.demo.standalone import interrupt
 from tests.e2e.harness import binaries, polling, workload
-from tests.e2e.harness.workload import Loads
 from tests.e2e.harness.world import World, namespace
-from tests.fakes.cluster_exporter import Exporter
 from tests.fakes.cluster_kubelet import Kubelet
+from tests.fakes.nvml.launch import Feed, Node
 
 RULES = (binaries.ROOT / "tests/e2e/rules.yaml").read_text()
 METRIC = (
     f"/apis/custom.metrics.k8s.io/v1beta2/namespaces/{workload.NAMESPACE}/pods/*/duty_cycle_current"
 )
+SEEN = 'nvidia_gpu_duty_cycle{pod_name!=""}'
 TURN_SECONDS = 1.0
 
 
@@ -52,8 +53,21 @@ class Demo:
     def __init__(self) -> None:
         self.world = World(binaries.ROOT / ".cache/demo-cluster")
         self.kubelet = Kubelet(self.world.cluster, workload.NAMESPACE, workload.NODE)
-        self.loads = Loads(self.kubelet)
-        self.exporter = Exporter(self.loads.render)
+        self.load = STEPS[0].load
+        self.node = Node(
+            self.world.directory / workload.NODE,
+            workload.NODE,
+            gpus=workload.MAX_REPLICAS,
+            namespace=workload.NAMESPACE,
+            # The HPA turns fifteen times as fast as in a cluster, and so must averages.
+            flags=("--window=1s", "--interval=250ms"),
+        )
+        self.feed = Feed(self.node, self.uses)
+
+    def uses(self) -> dict[str, float]:
+        """Per cent of a GPU that each ready pod uses: the load is shared evenly."""
+        pods = self.kubelet.ready("gpu")
+        return {pod: min(100.0, self.load / len(pods)) for pod in pods}
 
     def start(self) -> None:
         """Starts everything and applies the Deployment and its HPA."""
@@ -64,9 +78,12 @@ class Demo:
             [namespace(workload.NAMESPACE), workload.node(), workload.deployment("gpu")]
         )
         self.kubelet.start()
-        prometheus = self.world.prometheus("prometheus", [self.exporter.target])
+        self.node.start()
+        self.feed.start()
+        show.note(f"  nvml-exporter on a fake driver, http://{self.node.target}/metrics")
+        prometheus = self.world.prometheus("prometheus", [self.node.target])
         show.note(f"  Prometheus on {prometheus.url}")
-        polling.until("the pod's GPU is seen", lambda: prometheus.query("nvidia_gpu_duty_cycle"))
+        polling.until("the pod's GPU is seen", lambda: prometheus.query(SEEN))
         self.world.serve(RULES, prometheus, flags=["--query-freshness=1s"])
         show.note(f"  metrics-apiserver on https://localhost:{self.world.server.port}, Available")
         self.world.apply([workload.autoscaler("gpu", workload.pods_metric())])
@@ -79,7 +96,7 @@ class Demo:
         show.heading("Load, metric and replicas: the HPA holds the average at 40")
         show.note("  time      load   per pod   ready   wanted by the HPA")
         for step in steps:
-            self.loads.set(gpu=step.load)
+            self.load = step.load
             if not self._turns(step, once=once):
                 return False
         return True
@@ -109,7 +126,8 @@ class Demo:
         if self.kubelet.is_alive():
             self.kubelet.close()
         self.world.close()
-        self.exporter.close()
+        self.feed.close()
+        self.node.stop()
 
 
 def _number(text: str) -> float:

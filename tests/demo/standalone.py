@@ -1,4 +1,4 @@
-"""`make demo`: simulated GPUs, a real Prometheus, the standalone server, and its answers.
+"""`make demo`: a fake driver, the real exporter and Prometheus, the standalone server, its answers.
 
 Runs until Ctrl-C, or with ONCE=1 until everything was shown once. Exit code 1 when an answer is
 missing. Everything listens on 127.0.0.1, on ports that are free.
@@ -12,17 +12,19 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from tests.demo import show
 from tests.demo.questions import Asker, Unanswered
-from tests.demo.workload import NAMESPACE, PODS, Waves
+from tests.demo.workload import NAMESPACE, NODES, PODS, Waves
 from tests.e2e.harness import binaries, polling
 from tests.e2e.harness.processes import Supervisor, free_port
 from tests.e2e.harness.prometheus import Prometheus
 from tests.fakes.cluster_exporter import Exporter
+from tests.fakes.nvml.launch import Feed, Node
 
 DIRECTORY = binaries.ROOT / ".cache/demo"
 CUSTOM = "/apis/custom.metrics.k8s.io/v1beta1"
@@ -54,14 +56,26 @@ class Demo:
         self.processes = Supervisor(directory)
         self.waves = Waves()
         self.exporter = Exporter(self.waves.render)
+        self.nodes = [
+            Node(directory / f"node-{n}", f"node-{n}", gpus=2, namespace=NAMESPACE)
+            for n in range(NODES)
+        ]
+        self.feeds = [Feed(node, partial(self.waves.uses, n)) for n, node in enumerate(self.nodes)]
         self.kubeconfig = directory / "kubeconfig"
 
     def start(self) -> None:
         """Starts Prometheus and the server, and waits until the metrics are known."""
         show.heading("Starting")
-        show.note(f"  simulated GPU workload: {len(PODS)} pods on http://{self.exporter.target}")
+        for node, feed in zip(self.nodes, self.feeds, strict=True):
+            feed.turn()
+            node.start()
+            feed.start()
+            show.note(
+                f"  {node.name}: nvml-exporter on a fake driver, http://{node.target}/metrics"
+            )
+        show.note(f"  a queue outside the cluster: http://{self.exporter.target}")
         prometheus = Prometheus(self.directory, self.processes, "prometheus")
-        prometheus.start([self.exporter.target])
+        prometheus.start([self.exporter.target, *(node.target for node in self.nodes)])
         show.note(f"  Prometheus on {prometheus.url}")
         config = self.directory / "rules.yaml"
         config.write_text(rules())
@@ -150,6 +164,10 @@ class Demo:
 
     def close(self) -> None:
         self.processes.close()
+        for feed in self.feeds:
+            feed.close()
+        for node in self.nodes:
+            node.stop()
         self.exporter.close()
 
 

@@ -1,7 +1,7 @@
 """A made-up GPU workload: four pods whose load moves in waves, and a queue outside the cluster.
 
-The series are those of Alibaba's GPU exporter, one GPU for each pod, so that the rules of
-config/alibaba-gpu.yaml find them as they stand.
+The pods run on two nodes with two GPUs each: the real exporter on a fake driver tells of them, so
+that the rules of config/alibaba-gpu.yaml find its series as they stand.
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tests.fakes.cluster_exporter import series
+from tests.fakes.nvml.launch import Use
 
 NAMESPACE = "default"
 PODS = tuple(f"bert-{i}" for i in range(4))
+NODES = 2
 PERIOD_SECONDS = 60.0
 
 
@@ -25,16 +27,8 @@ class Gpu:
     duty_percent: float
 
     @property
-    def memory_bytes(self) -> float:
-        return 4e9 + self.duty_percent * 1e8
-
-    @property
-    def celsius(self) -> float:
-        return round(35 + self.duty_percent * 0.4)
-
-    @property
-    def milliwatts(self) -> float:
-        return round(27_000 + self.duty_percent * 430)
+    def use(self) -> Use:
+        return Use(self.duty_percent, int(4e9 + self.duty_percent * 1e8))
 
 
 class Waves:
@@ -53,31 +47,17 @@ class Waves:
         turn = (self._clock() - self._start) / PERIOD_SECONDS
         return round(30 + 20 * math.sin(2 * math.pi * turn))
 
+    def uses(self, node: int) -> dict[str, Use]:
+        """The pods of a node and what their GPUs do now."""
+        here = range(node, len(PODS), NODES)
+        return {PODS[number]: self.gpu(number).use for number in here}
+
     def render(self) -> str:
-        """Everything in the text exposition format."""
-        lines = [
-            series(
-                "sls_ingress_qps",
-                self.queue(),
-                sls_project="k8s-log",
-                sls_logstore="nginx-ingress",
-                sls_ingress_route="default-bert-80",
-            )
-        ]
-        for number, pod in enumerate(PODS):
-            gpu = self.gpu(number)
-            labels = {
-                "minor_number": "0",
-                "uuid": f"GPU-{number}",
-                "name": "Tesla T4",
-                "node_name": f"node-{number % 2}",
-                "pod_name": pod,
-                "namespace_name": NAMESPACE,
-            }
-            lines += [
-                series("nvidia_gpu_duty_cycle", gpu.duty_percent, **labels),
-                series("nvidia_gpu_memory_used_bytes", gpu.memory_bytes, **labels),
-                series("nvidia_gpu_temperature_celsius", gpu.celsius, **labels),
-                series("nvidia_gpu_power_usage_milliwatts", gpu.milliwatts, **labels),
-            ]
-        return "".join(lines)
+        """The queue in the text exposition format."""
+        return series(
+            "sls_ingress_qps",
+            self.queue(),
+            sls_project="k8s-log",
+            sls_logstore="nginx-ingress",
+            sls_ingress_route="default-bert-80",
+        )

@@ -11,10 +11,11 @@ import os
 import ssl
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from http.client import HTTPResponse
 from pathlib import Path
@@ -215,3 +216,42 @@ class Node:
             self.scenario.process(gpu, pid, mem=use.memory_bytes, sm=percent)
         else:
             self.scenario.unset(gpu, f"proc.{pid}")
+
+
+class Feed(threading.Thread):
+    """Keeps a node at what a function says, until it is closed.
+
+    Args:
+        uses: the pods and how busy each one's GPU is now; asked every half second.
+    """
+
+    def __init__(
+        self, node: Node, uses: Callable[[], Mapping[str, float | Use]], seconds: float = 0.5
+    ) -> None:
+        # A daemon, so that it holds nothing up.
+        super().__init__(name=f"driver-{node.name}", daemon=True)
+        self._node = node
+        self._uses = uses
+        self._seconds = seconds
+        self._stopped = threading.Event()
+        self._last: dict[str, float | Use] | None = None
+
+    def run(self) -> None:
+        """The thread."""
+        while True:
+            self.turn()
+            if self._stopped.wait(self._seconds):
+                return
+
+    def turn(self) -> None:
+        """Writes what changed."""
+        uses = dict(self._uses())
+        if uses != self._last:
+            self._last = uses
+            self._node.run(uses)
+
+    def close(self) -> None:
+        """Ends it."""
+        self._stopped.set()
+        if self.is_alive():
+            self.join()
