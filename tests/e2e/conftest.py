@@ -19,6 +19,7 @@ from tests.e2e.harness.workload import Loads
 from tests.e2e.harness.world import World, load_objects, namespace
 from tests.fakes.cluster_exporter import Exporter, Fixture
 from tests.fakes.cluster_kubelet import Kubelet
+from tests.fakes.nvml.launch import Feed, Node
 
 CONFORMANCE = binaries.ROOT / "tests/conformance"
 RULES = (binaries.ROOT / "tests/e2e/rules.yaml").read_text()
@@ -78,14 +79,34 @@ def kubelet(world: World) -> Iterator[Kubelet]:
 
 @pytest.fixture(scope="session")
 def loads(kubelet: Kubelet) -> Loads:
-    return Loads(kubelet)
+    return Loads(kubelet, shows_gpus=False)
 
 
 @pytest.fixture(scope="session")
-def prometheus(world: World, loads: Loads) -> Iterator[Prometheus]:
-    """Scrapes the workloads."""
+def gpus(world: World, loads: Loads) -> Iterator[Node]:
+    """The node's GPUs: a fake driver that follows the load, and the real exporter on it.
+
+    The HPA turns fifteen times as fast as in a cluster, and so must averages.
+    """
+    node = Node(
+        world.directory / workload.NODE,
+        workload.NODE,
+        gpus=workload.MAX_REPLICAS,
+        namespace=workload.NAMESPACE,
+        flags=("--window=1s", "--interval=250ms"),
+    )
+    with node:
+        feed = Feed(node, loads.gpu_uses)
+        feed.start()
+        yield node
+        feed.close()
+
+
+@pytest.fixture(scope="session")
+def prometheus(world: World, loads: Loads, gpus: Node) -> Iterator[Prometheus]:
+    """Scrapes the workloads and the exporter of their GPUs."""
     with Exporter(loads.render) as exporter:
-        yield world.prometheus("prometheus", [exporter.target])
+        yield world.prometheus("prometheus", [exporter.target, gpus.target])
 
 
 @pytest.fixture(scope="module")

@@ -137,15 +137,25 @@ class Loads:
 
     Attributes set by a test, each the load of the whole workload: `gpu` in per cent of one GPU,
     `svc` in requests a second, `ext` in waiting messages, `cpu` in cores.
+
+    Args:
+        shows_gpus: False leaves them to an exporter that reads `gpu_uses` from a driver.
     """
 
-    def __init__(self, kubelet: ReadyPods, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        kubelet: ReadyPods,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        shows_gpus: bool = True,
+    ) -> None:
         self.gpu = 30.0
         self.svc = 50.0
         self.ext = 20.0
         self.cpu = 0.5
         self._kubelet = kubelet
         self._clock = clock
+        self._shows_gpus = shows_gpus
         self._lock = threading.Lock()
         self._counted_at = clock()
         self._cpu_seconds: dict[str, float] = {}
@@ -156,14 +166,18 @@ class Loads:
 
     def render(self) -> str:
         with self._lock:
-            return "".join([*self._gpu_lines(), *self._cpu_lines(), *self._whole_lines()])
+            gpus = self._gpu_lines() if self._shows_gpus else []
+            return "".join([*gpus, *self._cpu_lines(), *self._whole_lines()])
+
+    def gpu_uses(self) -> dict[str, float]:
+        """Per cent of a GPU that each ready pod uses."""
+        pods = self._kubelet.ready("gpu")
+        return dict.fromkeys(pods, min(100.0, self.gpu / max(1, len(pods))))
 
     def _gpu_lines(self) -> list[str]:
-        pods = self._kubelet.ready("gpu")
-        share = min(100.0, self.gpu / max(1, len(pods)))
         return [
             series("nvidia_gpu_duty_cycle", share, uuid=f"GPU-{pod}", pod_name=pod, **_GPU)
-            for pod in pods
+            for pod, share in self.gpu_uses().items()
         ]
 
     def _cpu_lines(self) -> list[str]:
