@@ -104,6 +104,7 @@ class Door(web.Server):
         self._lines = 0
         self._lines_until = 0.0
         self.is_draining = False
+        self._is_finished = False
         self.handshakes_failed = 0
         self.requests_malformed = 0
         self.connections_evicted = 0
@@ -150,6 +151,7 @@ class Door(web.Server):
             _logger.warning("requests were still in flight after %s s", timeout_seconds)
             for left in self.connections:
                 left.force_close()
+        self._is_finished = True
 
     def __call__(self) -> Connection:
         return Connection(self, self, self._loop)
@@ -160,6 +162,10 @@ class Door(web.Server):
 
     def opened(self, connection: Connection) -> None:
         """Takes a connection in; when all places are taken, the longest idle one leaves."""
+        if self._is_finished:
+            # Its handshake outlived the end: nothing is left that could answer it.
+            connection.abort()
+            return
         self.idle(connection)
         if len(self._connections) > self.limits.connections:
             self.connections_evicted += 1
