@@ -17,8 +17,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 2
     # Imported late: judging flags needs neither NVML nor gRPC.
-    from metrics_apiserver.exporter import runtime
-
+    try:
+        from metrics_apiserver.exporter import runtime
+    except ModuleNotFoundError as error:
+        sys.stderr.write(
+            f"nvml-exporter: {error.name} is missing; install metrics-apiserver[gpu]\n"
+        )
+        return 1
     return runtime.run(settings)
 
 

@@ -9,6 +9,8 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
+from prometheus_client import generate_latest
+
 from metrics_apiserver.exporter import rows, snapshot
 from metrics_apiserver.exporter.attribution.source import Source
 from metrics_apiserver.exporter.families import custom, dcgm, nvidia_gpu, pods, state
@@ -80,25 +82,34 @@ class Composer:
             self._settings.max_series,
             self._drop,
         )
-        own, _ = snapshot.render(
+        state_, _ = snapshot.render(
             state.build(tick.states, tick.absent) if tick.is_up else (),
             self._settings.max_series,
             self._drop,
         )
-        packed = None
-        if self._parts.wants_gzip():
-            packed = snapshot.compress(text), snapshot.compress(own)
-        self._parts.telemetry.series.set(series)
+        whole = text + state_ + self._show(tick, series, wall)
+        packed = snapshot.compress(whole) if self._parts.wants_gzip() else None
         return Snapshot(
             now,
             wall,
             tick.is_up,
             text,
-            own,
+            state_,
+            whole,
             packed,
             snapshot.document(numbers, self._settings.node, wall, self._window_seconds),
             series,
         )
+
+    def _show(self, tick: Pass, series: int, wall: float) -> bytes:
+        """The process's own metrics, beside what this tick found."""
+        telemetry, versions = self._parts.telemetry, tick.versions
+        telemetry.up.set(tick.is_up)
+        telemetry.series.set(series)
+        telemetry.last_sample.set(wall)
+        if tick.is_up:
+            telemetry.show_versions(versions.nvml, versions.driver, versions.cuda)
+        return generate_latest(telemetry.registry)
 
     def _begin_anew(self, tick: Pass, allocation: Allocation) -> tuple[Reading, ...]:
         """The readings without the means of units that changed hands; their windows restart."""

@@ -102,7 +102,7 @@ class Gpu:
         busy = max(self._values.get("gpu_util", 0), self._values.get("duty_cycle", 0)) > 0
         self._processes.read_uses(busy)
         if Pace.MEDIUM in due:
-            self._processes.read_memory()
+            self._processes.read_memory(self._values.get("memory_used"))
         return self._readings()
 
     def restart(self, uuid: str) -> None:

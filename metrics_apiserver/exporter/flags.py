@@ -11,9 +11,9 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from metrics_apiserver.exporter.probes import GROUPS
 from metrics_apiserver.exporter.settings import (
     FAMILIES,
+    GROUPS,
     Exposition,
     Holders,
     Sampling,

@@ -178,5 +178,3 @@ DERIVED = (
     "pcie_rx_rate",
     "xid",
 )
-
-GROUPS = ("clocks", "ecc", "exp", "memory", "nvlink", "power", "profiling", "retired", "violations")

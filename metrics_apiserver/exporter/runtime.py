@@ -35,6 +35,7 @@ from metrics_apiserver.exporter.attribution.source import (
 )
 from metrics_apiserver.exporter.board import Board
 from metrics_apiserver.exporter.composer import Composer, Parts
+from metrics_apiserver.exporter.families.dcgmtable import UNSUPPORTED
 from metrics_apiserver.exporter.sampler import Sampler
 from metrics_apiserver.exporter.settings import Settings
 from metrics_apiserver.exporter.telemetry import Telemetry
@@ -158,6 +159,7 @@ async def _serve(settings: Settings) -> int:
     )
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
+    _logger.info("names that NVML cannot supply", extra={"metrics": ", ".join(UNSUPPORTED)})
     exporter.looking.start()
     exporter.sampling.start()
     try:

@@ -12,6 +12,8 @@ LabelStyle = Literal["dcgm", "dcgm-old", "alibaba"]
 HostnameLabel = Literal["Hostname", "hostname", "none"]
 
 FAMILIES = ("nvidia_gpu", "dcgm", "custom", "pods")
+# What is collected only when it is asked for.
+GROUPS = ("clocks", "ecc", "exp", "memory", "nvlink", "power", "profiling", "retired", "violations")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +25,7 @@ class Sampling:
         window_seconds: over which utilisation is averaged.
         settle_seconds: for which utilisation is not believed after initialisation, which wakes
             GPUs without persistence mode.
-        groups: of `probes.GROUPS`, collected beside what always is.
+        groups: of `GROUPS`, collected beside what always is.
         processes: whether pids of other pods can be told apart (host's pid namespace).
         library: a file to load instead of libnvidia-ml.so.1 from the linker's path.
         exit_without_driver_seconds: None means never.

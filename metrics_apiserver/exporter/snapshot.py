@@ -28,7 +28,8 @@ class Snapshot:
         is_up: NVML was initialised.
         text: families (a) to (d).
         state: the self-metrics of devices, served also when the rest is too old.
-        compressed: gzip members of the two, to be joined; None until somebody asks for gzip.
+        whole: the two and the process's own metrics, as they were then.
+        compressed: that by gzip; None until somebody asks for it.
     """
 
     taken_at: float
@@ -36,7 +37,8 @@ class Snapshot:
     is_up: bool
     text: bytes = b""
     state: bytes = b""
-    compressed: tuple[bytes, bytes] | None = None
+    whole: bytes = b""
+    compressed: bytes | None = None
     document: bytes = b"{}"
     series: int = 0
 
@@ -81,5 +83,5 @@ def document(
 
 
 def compress(data: bytes) -> bytes:
-    """One gzip member; quick rather than small, it is done each tick."""
+    """By gzip; quick rather than small, it is done each tick."""
     return gzip.compress(data, compresslevel=1, mtime=0)

@@ -86,9 +86,6 @@ class SamplingThread(threading.Thread):
         tick = self._sampler.turn(started)
         self._board.pulse.beat("rendering")
         self._board.publish(self._composer.compose(tick, started))
-        if tick.is_up:
-            versions = tick.versions
-            self._telemetry.show_versions(versions.nvml, versions.driver, versions.cuda)
         took = self._clock() - started
         self._telemetry.sample_duration.observe(took)
         interval = self._pace.after(took)

@@ -18,6 +18,7 @@ from metrics_apiserver.exporter.nvml.library import Handle
 from metrics_apiserver.exporter.nvml.processes import Use
 
 _EMPTY_TICKS = 2
+_GAP_BYTES = 1 << 30  # more than a driver keeps for itself
 _CALL = "nvmlDeviceGetProcessUtilization"
 
 
@@ -79,11 +80,17 @@ class Processes:
             for pid, uses in by_pid.items()
         }
 
-    def read_memory(self) -> None:
+    def read_memory(self, used: float | None) -> None:
         """Who holds how much; a process in several lists is counted once.
+
+        Drivers show a reader in a pid namespace of its own only the processes there. Lists that
+        miss much of what the GPU says is used are therefore not believed.
 
         Without the list of computing processes, or when a list fails that this driver has,
         nothing is known: a sum that lacks some would look like one that is whole.
+
+        Args:
+            used: bytes by the GPU's own count.
         """
         asker = self._asker
         found: dict[int, tuple[int | None, ProcessMemory]] = {}
@@ -97,4 +104,8 @@ class Processes:
                 before = found.get(row.pid)
                 kinds = (before[1].kinds if before else "") + row.kind
                 found[row.pid] = (row.gi, ProcessMemory(kinds, row.memory))
-        self.memory = found
+        held = [one.used for _, one in found.values()]
+        known = sum(one for one in held if one is not None)
+        gap = (used or 0) - known
+        is_partial = None not in held and gap > max(_GAP_BYTES, known)
+        self.memory = None if is_partial else found

@@ -14,8 +14,7 @@ from collections import defaultdict
 from metrics_apiserver.exporter import runtime
 from metrics_apiserver.exporter.capability import Capabilities
 from metrics_apiserver.exporter.nvml.library import Library
-from metrics_apiserver.exporter.probes import GROUPS
-from metrics_apiserver.exporter.settings import Exposition, Holders, Sampling, Settings
+from metrics_apiserver.exporter.settings import GROUPS, Exposition, Holders, Sampling, Settings
 
 TICKS = 40
 

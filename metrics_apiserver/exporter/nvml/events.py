@@ -42,9 +42,14 @@ class Event:
 
 
 class Watch:
-    """Owns the event set and its thread between `start` and `stop`."""
+    """Owns the event set and its thread between `start` and `stop`.
 
-    def __init__(self) -> None:
+    Args:
+        patience_seconds: for which a thread that does not end is waited for.
+    """
+
+    def __init__(self, patience_seconds: float = 5.0) -> None:
+        self._patience_seconds = patience_seconds
         self._events: queue.Queue[Event] = queue.Queue(_PENDING)
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
@@ -78,7 +83,7 @@ class Watch:
         if self._thread is None:
             return True
         self._stopping.set()
-        self._thread.join(2 * _WAIT_MS / 1000)
+        self._thread.join(self._patience_seconds)
         stuck = self._thread.is_alive()
         self._thread = None
         return not stuck

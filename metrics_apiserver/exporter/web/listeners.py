@@ -21,6 +21,7 @@ from metrics_apiserver.exporter.settings import Web
 from metrics_apiserver.exporter.telemetry import Telemetry
 from metrics_apiserver.exporter.web import config
 from metrics_apiserver.exporter.web.config import Unusable, WebConfig
+from metrics_apiserver.exporter.web.door import HEAD_SECONDS, Door
 
 _logger = logging.getLogger(__name__)
 
@@ -29,6 +30,7 @@ _CHECK_SECONDS = 2.0
 _SHUTDOWN_SECONDS = 1.0
 _KEEPALIVE_SECONDS = 75.0
 
+_Serving = tuple[web.AppRunner, Sequence[asyncio.Server]]
 Stamp = tuple[tuple[int, int, int] | None, ...]
 
 
@@ -67,7 +69,7 @@ class Listeners:
         self._application = application
         self._telemetry = telemetry
         self._sockets = sockets
-        self._runner: web.AppRunner | None = None
+        self._serving: _Serving | None = None
         self._stamp: Stamp = ()
         self._config = WebConfig()
 
@@ -104,9 +106,8 @@ class Listeners:
 
     async def close(self) -> None:
         """Stops accepting, then gives open requests a moment."""
-        if self._runner is not None:
-            await self._runner.cleanup()
-            self._runner = None
+        serving, self._serving = self._serving, None
+        await _end(serving)
         for one in self._sockets:
             one.close()
 
@@ -128,13 +129,23 @@ class Listeners:
             shutdown_timeout=_SHUTDOWN_SECONDS,
         )
         await runner.setup()
-        for one in self._sockets:
-            site = web.SockSite(runner, one.dup(), ssl_context=loaded.context, backlog=_BACKLOG)
-            await site.start()
-        before, self._runner = self._runner, runner
+        servers = [await self._listen(runner, one, loaded.context) for one in self._sockets]
+        before, self._serving = self._serving, (runner, servers)
         self._config, self._stamp = loaded.config, loaded.stamp
-        if before is not None:
-            await before.cleanup()
+        await _end(before)
+
+    async def _listen(
+        self, runner: web.AppRunner, listening: socket.socket, context: ssl.SSLContext | None
+    ) -> asyncio.Server:
+        if runner.server is None:
+            raise RuntimeError("the runner was not set up")
+        return await asyncio.get_running_loop().create_server(
+            Door(runner.server),
+            sock=listening.dup(),
+            ssl=context,
+            backlog=_BACKLOG,
+            ssl_handshake_timeout=HEAD_SECONDS if context else None,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +155,16 @@ class _Loaded:
     config: WebConfig
     context: ssl.SSLContext | None
     stamp: Stamp
+
+
+async def _end(serving: _Serving | None) -> None:
+    """Stops accepting, gives open requests a moment, closes what is left."""
+    if serving is None:
+        return
+    runner, servers = serving
+    for server in servers:
+        server.close()
+    await runner.cleanup()
 
 
 def _stamp(paths: Iterable[Path]) -> Stamp:

@@ -15,7 +15,7 @@ from prometheus_client import generate_latest
 
 from metrics_apiserver.exporter.board import Board
 from metrics_apiserver.exporter.families.dcgmtable import UNSUPPORTED
-from metrics_apiserver.exporter.snapshot import compress
+from metrics_apiserver.exporter.snapshot import Snapshot
 from metrics_apiserver.exporter.telemetry import Telemetry
 from metrics_apiserver.exporter.watchdog import UNHEALTHY_SECONDS
 from metrics_apiserver.exporter.web.auth import Passwords, has_name
@@ -50,26 +50,30 @@ class Pages:
         return found
 
     async def metrics(self, request: web.Request) -> web.Response:
-        """Everything, in the text format; compressed if asked for."""
+        """Everything, in the text format; compressed if asked for.
+
+        While the sampling thread works, all of it is finished; when it hangs, what the snapshot
+        says of the process is made anew, and what it says of devices may be too old.
+        """
         board, current = self._board, self._board.current
-        self._telemetry.up.set(board.is_up)
         self._telemetry.scrapes.labels("200").inc()
-        if current is not None:
-            self._telemetry.last_sample.set(current.wall)
-        own = generate_latest(self._telemetry.registry)
         headers = {"Content-Type": CONTENT_TYPE, "Vary": "Accept-Encoding"}
         accepts_gzip = "gzip" in request.headers.get("Accept-Encoding", "")
         if accepts_gzip:
             board.ask_for_gzip()
-        if current is None:
-            return web.Response(body=own, headers=headers)
-        is_fresh = board.is_fresh
+        if current is None or board.pulse.verdict != "alive" or not board.is_fresh:
+            return web.Response(body=self._without_thread(current), headers=headers)
         if accepts_gzip and current.compressed is not None:
-            text, state = current.compressed
-            body = (text if is_fresh else b"") + state + compress(own)
-            return web.Response(body=body, headers={**headers, "Content-Encoding": "gzip"})
-        body = (current.text if is_fresh else b"") + current.state + own
-        return web.Response(body=body, headers=headers)
+            headers["Content-Encoding"] = "gzip"
+            return web.Response(body=current.compressed, headers=headers)
+        return web.Response(body=current.whole, headers=headers)
+
+    def _without_thread(self, current: Snapshot | None) -> bytes:
+        self._telemetry.up.set(self._board.is_up)
+        own = generate_latest(self._telemetry.registry)
+        if current is None:
+            return own
+        return (current.text if self._board.is_fresh else b"") + current.state + own
 
     async def document(self, request: web.Request) -> web.Response:
         """Family (d) as JSON; 503 while there is nothing fresh."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry
 
-from metrics_apiserver.exporter import activity, probes
+from metrics_apiserver.exporter import activity, settings
 from metrics_apiserver.exporter.activity import Activity
 from metrics_apiserver.exporter.asking import Asker, Context
 from metrics_apiserver.exporter.capability import Capabilities
@@ -24,8 +24,8 @@ def asker(nvml: FakeNvml, **scenario: float) -> Asker:
     telemetry = Telemetry(CollectorRegistry())
     library = Library()
     library.init()
-    settings = Sampling(groups=frozenset(probes.GROUPS))
-    return Asker(Context(library, Capabilities(telemetry), telemetry, settings), "GPU", nvml.now)
+    sampling = Sampling(groups=frozenset(settings.GROUPS))
+    return Asker(Context(library, Capabilities(telemetry), telemetry, sampling), "GPU", nvml.now)
 
 
 def test_two_samples_make_a_measurement(nvml: FakeNvml) -> None:

@@ -207,8 +207,12 @@ def test_tls_and_passwords(start: Start, tmp_path: Path, ca: trustme.CA) -> None
     config.write_text("tls_server_config: {cert_file: missing.pem, key_file: key.pem}\n")
     poll(lambda: "the web configuration is unusable" in exporter.log_text())
     assert exporter.get(tls=client)[0] == 401, "the last good one stays"
-    found = parse(exporter.get(headers=basic("prometheus", "secret"), tls=client)[2])
-    assert found.value("gpu_exporter_web_config_last_reload_successful") == 0
+
+    def successful() -> float | None:
+        found = parse(exporter.get(headers=basic("prometheus", "secret"), tls=client)[2])
+        return found.value("gpu_exporter_web_config_last_reload_successful")
+
+    poll(lambda: successful() == 0)
     assert "secret" not in exporter.log_text()
     assert hashed not in exporter.log_text()
 

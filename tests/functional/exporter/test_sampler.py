@@ -87,6 +87,7 @@ def test_a_stuck_wait_for_events_is_fatal(make_rig: Callable[..., Rig], nvml: Fa
     nvml.write()
     assert rig.sampler._watch._thread is not None
     rig.sampler._watch._thread.join(0.5)
+    rig.sampler._watch._patience_seconds = 0.2
     nvml.scenario.set("*", "fail.nvmlDeviceGetMemoryInfo_v2", 1)
     nvml.write()
     with pytest.raises(Fatal, match="wait for events"):

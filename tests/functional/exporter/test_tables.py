@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
-from metrics_apiserver.exporter import flags, probes
+from metrics_apiserver.exporter import flags, probes, settings
 from metrics_apiserver.exporter.families import custom, dcgmtable, nvidia_gpu, pods, state
 from metrics_apiserver.exporter.model import Holding, Pod
 from metrics_apiserver.exporter.rows import USE_KEYS
@@ -208,7 +208,7 @@ def rich(rig: Rig, nvml: FakeNvml) -> Text:
 
 @pytest.fixture
 def text(make_rig: Callable[..., Rig], nvml: FakeNvml) -> Text:
-    groups = frozenset(probes.GROUPS)
+    groups = frozenset(settings.GROUPS)
     rig = make_rig(
         sampling=Sampling(settle_seconds=0, groups=groups),
         exposition=Exposition(node=NODE, groups=groups),
@@ -391,7 +391,7 @@ def test_every_key_has_a_source() -> None:
     assert used <= sources
     assert sources >= USE_KEYS
     groups = {one.group for one in (*probes.FIELDS, *probes.ACTIVITIES, *probes.PROBES)}
-    assert groups - {""} | {"memory", "exp"} == set(probes.GROUPS)
+    assert groups - {""} | {"memory", "exp"} == set(settings.GROUPS)
 
 
 def documented() -> dict[str, str]:

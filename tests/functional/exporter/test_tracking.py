@@ -81,7 +81,7 @@ def test_memory_needs_every_list_that_there_is(tracked: Tracked) -> None:
             name = f"fail.nvmlDeviceGet{key}RunningProcesses_v3"
             tracked.nvml.scenario.set(0, name, code)
         tracked.nvml.write()
-        tracked.processes.read_memory()
+        tracked.processes.read_memory(None)
         memory = tracked.processes.memory
         return None if memory is None else {pid: one.used for pid, (_, one) in memory.items()}
 
@@ -90,3 +90,19 @@ def test_memory_needs_every_list_that_there_is(tracked: Tracked) -> None:
     assert used("Graphics", 999) is None, "a sum without the graphics list would look whole"
     assert used("Graphics", 3) == {7: 100}, "this board has no such list"
     assert used("Compute", 3) is None
+
+
+def test_lists_that_miss_much_of_the_memory_are_not_believed(tracked: Tracked) -> None:
+    gib = 1 << 30
+
+    def is_known(used: float) -> bool:
+        tracked.processes.read_memory(used)
+        return tracked.processes.memory is not None
+
+    assert [is_known(used) for used in (0, gib, 1.1 * gib)] == [True, True, False]
+    tracked.nvml.scenario.process(0, 7, mem=4 * gib)
+    tracked.nvml.write()
+    assert [is_known(used) for used in (4 * gib, 8 * gib, 8.1 * gib)] == [True, True, False]
+    tracked.nvml.scenario.process(0, 8, mem=-1)
+    tracked.nvml.write()
+    assert is_known(20 * gib), "a process that does not tell may hold the rest"

@@ -33,7 +33,7 @@ def library(nvml: FakeNvml) -> Library:
 
 @pytest.fixture
 def watch() -> Iterator[Watch]:
-    made = Watch()
+    made = Watch(patience_seconds=1.0)
     yield made
     made.stop()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from metrics_apiserver.exporter import probes
+from metrics_apiserver.exporter import probes, settings
 from metrics_apiserver.exporter.families.dcgmtable import NVLINK, TABLE
 
 
@@ -10,7 +10,7 @@ def test_rows() -> None:
     names = [one.name for one in TABLE]
     assert len(names) == len(set(names))
     assert all(name.startswith(("DCGM_FI_DEV_", "DCGM_FI_PROF_")) for name in names)
-    assert {one.group for one in TABLE} - {""} <= set(probes.GROUPS)
+    assert {one.group for one in TABLE} - {""} <= set(settings.GROUPS)
     assert NVLINK in names
 
 

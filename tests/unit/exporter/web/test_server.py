@@ -9,7 +9,7 @@ import pytest
 from aiohttp import encode_basic_auth
 from aiohttp.test_utils import TestClient
 from aiohttp.web import Application, Request
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, generate_latest
 from pytest_aiohttp.plugin import AiohttpClient
 
 from metrics_apiserver.exporter.board import Board
@@ -41,9 +41,13 @@ class Served:
 
     def publish(self, *, is_up: bool = True, packed: bool = False) -> None:
         text, state = b"device 1\n", b"state 1\n"
-        compressed = (compress(text), compress(state)) if packed else None
+        self.telemetry.up.set(is_up)
+        whole = text + state + generate_latest(self.telemetry.registry)
+        compressed = compress(whole) if packed else None
         self.board.publish(
-            Snapshot(self.clock.now, 5.0, is_up, text, state, compressed, b'{"version":1}', 1)
+            Snapshot(
+                self.clock.now, 5.0, is_up, text, state, whole, compressed, b'{"version":1}', 1
+            )
         )
 
 
@@ -77,7 +81,6 @@ async def test_a_fresh_snapshot(client: Client, served: Served) -> None:
     found = await text(client)
     assert found.startswith("device 1\nstate 1\n")
     assert "gpu_exporter_up 1.0" in found
-    assert "gpu_exporter_last_sample_timestamp_seconds 5.0" in found
     assert (await client.get("/readyz")).status == 200
     assert await (await client.get("/snapshot.json")).json() == {"version": 1}
     assert "1 series" in await text(client, "/")

@@ -1,0 +1,101 @@
+"""What stands before aiohttp at each connection: a limit of their number, and a first deadline.
+
+aiohttp waits for ever for a client that connects and says nothing. Here the first request's head
+must be there within ten seconds, and connections beyond the limit are dropped at once, so that
+whoever can reach the port cannot fill the memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import cast
+
+MAX_CONNECTIONS = 256
+HEAD_SECONDS = 10.0
+_END_OF_HEAD = b"\r\n\r\n"
+
+
+class Door:
+    """Makes the protocols of one port's connections.
+
+    Args:
+        make: aiohttp's own.
+    """
+
+    def __init__(
+        self,
+        make: Callable[[], asyncio.Protocol],
+        limit: int = MAX_CONNECTIONS,
+        head_seconds: float = HEAD_SECONDS,
+    ) -> None:
+        self._make = make
+        self._limit = limit
+        self._head_seconds = head_seconds
+        self.open = 0
+
+    def __call__(self) -> asyncio.Protocol:
+        """The protocol of a new connection."""
+        return _Guarded(self, self._make(), self._head_seconds)
+
+    def enter(self) -> bool:
+        """Counts a connection; False when there are too many."""
+        self.open += 1
+        return self.open <= self._limit
+
+    def leave(self) -> None:
+        """The connection is gone."""
+        self.open -= 1
+
+
+class _Guarded(asyncio.Protocol):
+    """Hands everything on to aiohttp's protocol, which speaks to the transport itself."""
+
+    def __init__(self, door: Door, inner: asyncio.Protocol, head_seconds: float) -> None:
+        self._door = door
+        self._inner = inner
+        self._head_seconds = head_seconds
+        self._head: bytes | None = b""
+        self._timer: asyncio.TimerHandle | None = None
+        self._is_in = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        both = cast("asyncio.Transport", transport)
+        if not self._door.enter():
+            both.abort()
+            return
+        self._is_in = True
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(self._head_seconds, both.abort)
+        self._inner.connection_made(transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._door.leave()
+        self._stop_timer()
+        if self._is_in:
+            self._inner.connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._head is not None:
+            self._head = (self._head + data)[-len(_END_OF_HEAD) - len(data) :]
+            if _END_OF_HEAD in self._head:
+                self._head = None
+                self._stop_timer()
+            else:
+                self._head = self._head[-len(_END_OF_HEAD) :]
+        if self._is_in:
+            self._inner.data_received(data)
+
+    def eof_received(self) -> bool | None:
+        return self._inner.eof_received() if self._is_in else None
+
+    def pause_writing(self) -> None:
+        self._inner.pause_writing()
+
+    def resume_writing(self) -> None:
+        self._inner.resume_writing()
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
