@@ -122,8 +122,11 @@ class Installation:
         for argument in pod["containers"][0]["args"]:
             flag, equals, value = argument.partition("=")
             value = told.get(flag.removeprefix("--"), value)
-            for inside, outside in files.items():
-                value = value.replace(inside, str(outside))
+            # The longest place first, and once: the folder outside may lie below the same name.
+            for inside in sorted(files, key=len, reverse=True):
+                if value == inside or value.startswith(f"{inside}/"):
+                    value = f"{files[inside]}{value.removeprefix(inside)}"
+                    break
             arguments.append(f"{flag}{equals}{value}")
         kubeconfigs = [f"--{name}-kubeconfig={account}" for name in ("lister", "authentication")]
         command = [*subject_command(), *arguments, *kubeconfigs, "--bind-address=127.0.0.1"]
