@@ -36,7 +36,7 @@ $(STAMP): pyproject.toml .ci/make-venv
 
 .PHONY: demo
 demo: $(STAMP) ## Simulated GPUs, Prometheus and the standalone server, asked through kubectl (ONCE=1 ends)
-	@$(PY) -m tests.e2e.harness.binaries prometheus >/dev/null
+	@$(PY) -m tests.e2e.harness.binaries prometheus cc >/dev/null
 	@$(PY) -m tests.demo.standalone
 
 .PHONY: demo-cluster
@@ -46,7 +46,7 @@ demo-cluster: $(STAMP) ## The same behind a real control plane, with an HPA that
 
 .PHONY: test
 test: $(STAMP) ## Unit, property, conformance and functional tests, with a real Prometheus
-	@$(PY) -m tests.e2e.harness.binaries prometheus >/dev/null
+	@$(PY) -m tests.e2e.harness.binaries prometheus cc >/dev/null
 	@$(PY) -m tests.helm
 	@mkdir -p $(REPORTS)
 	$(PYTEST) -q --junitxml=$(REPORTS)/test.xml

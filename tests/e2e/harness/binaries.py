@@ -21,7 +21,12 @@ ROOT = Path(__file__).resolve().parents[3]
 MODULE = ROOT / "tests/e2e/controlplane"
 CACHE = ROOT / ".cache/controlplane"
 BUILT = ("kube-apiserver", "kube-controller-manager")
-DEBIAN = {"etcd": "etcd-server", "prometheus": "prometheus", "kubectl": "kubernetes-client"}
+DEBIAN = {
+    "etcd": "etcd-server",
+    "prometheus": "prometheus",
+    "kubectl": "kubernetes-client",
+    "cc": "gcc libc6-dev",  # compiles the fake NVML library
+}
 OLDEST_GO = (1, 21)  # from here on Go fetches the toolchain that go.mod asks for by itself
 
 
@@ -63,7 +68,7 @@ def _install(name: str) -> None:
             raise Missing(f"{wanted}; this user may not do so itself")
         prefix = ["sudo", "-n"]
     apt = [*prefix, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq"]
-    install = [*apt, "install", "-y", "--no-install-recommends", package]
+    install = [*apt, "install", "-y", "--no-install-recommends", *package.split()]
     sys.stderr.write(f"installing {package} for {name}\n")
     if _run(install).returncode == 0:
         return
