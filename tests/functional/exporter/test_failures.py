@@ -493,6 +493,23 @@ def test_a_gpu_about_to_change_its_mig_mode_is_let_go(make_rig: MakeRig, nvml: F
     assert found.value("gpu_exporter_devices", state="paused") == 0
 
 
+def test_a_gpu_that_waits_for_its_mig_mode_at_the_start(
+    make_rig: MakeRig, nvml: FakeNvml
+) -> None:
+    nvml.scenario.add_gpus(2, mig=0).set(1, "mig_pending", 1)
+    nvml.write()
+    rig = make_rig()
+    found = rig.tick(3)
+    assert found.value("gpu_exporter_devices", state="paused") == 1
+    assert found.values(DUTY) == [0]
+    attached = nvml.attached
+    rig.tick(20)
+    assert nvml.attached == attached
+    nvml.scenario.unset(1, "mig_pending")
+    nvml.write()
+    assert len(rig.tick(20).values(DUTY)) == 2
+
+
 # --- bounds ------------------------------------------------------------------------------------
 
 
