@@ -51,6 +51,21 @@ def test_what_an_api_service_says(spec: object, expected: Published) -> None:
     assert publish.read_api_service("x", {"spec": spec}) == expected
 
 
+@pytest.mark.parametrize(
+    ("place", "host", "ours"),
+    [
+        ({"namespace": "n", "name": "s", "port": 443}, "s.n.svc", True),
+        ({"namespace": "m", "name": "s"}, "s.m.svc", False),
+        ({}, "", False),
+        (None, "", False),
+    ],
+)
+def test_where_an_api_service_leads(place: object, host: str, ours: bool) -> None:
+    item = {"spec": {"service": place}}
+    assert publish.host_of(item) == host
+    assert publish.leads_to(item, Name("n", "s")) is ours
+
+
 def test_an_api_service_verifies_from_then_on() -> None:
     before = {"metadata": {"resourceVersion": "3"}, "spec": {"group": "g"}, "status": {}}
     skipping = {**before, "spec": {"group": "g", "insecureSkipTLSVerify": True}}
