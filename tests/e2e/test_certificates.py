@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import socket
 import ssl
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -193,6 +195,34 @@ def test_rotations_under_load_cost_nothing(kept: Kept) -> None:
 
 def answers(client: ApiClient, path: str) -> bool:
     return client.get(path).status == 200
+
+
+def test_the_command_looks_at_a_cluster_and_prints_what_it_takes(kept: Kept) -> None:
+    world, services = kept.world, f"--apiservices={','.join(ALL_GROUPS)}"
+    cluster = f"--kubeconfig={world.control_plane.admin_kubeconfig}"
+    place = f"--connect=127.0.0.1:{kept.replicas[0].port}"
+    seen = certs("inspect", place, cluster, services, f"--secret={NAMESPACE}/{KEPT}")
+    assert seen.returncode == 0, seen.stdout
+    assert seen.stdout.count("is verified for custom-metrics-apiserver.monitoring.svc") == 8
+    service = f"--service={SERVICE}.{NAMESPACE}"
+    issued = certs("issue", service, services, f"--secret={NAMESPACE}/issued", "-o", "yaml")
+    manifests = world.directory / "issued.yaml"
+    manifests.touch(mode=0o600)
+    manifests.write_text(issued.stdout)
+    forced = ("--server-side", "--force-conflicts", "--dry-run=server")
+    applied = world.kubectl("apply", *forced, "-f", str(manifests))
+    assert applied.count("serverside-applied") == 5
+
+
+def certs(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "metrics_apiserver", "certs", *words],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=binaries.ROOT,
+    )
 
 
 def test_the_rights_end_at_the_named_objects(kept: Kept) -> None:
