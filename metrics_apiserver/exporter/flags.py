@@ -7,10 +7,10 @@ downward API fills, unless a flag says otherwise.
 from __future__ import annotations
 
 import argparse
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from metrics_apiserver.exporter import flagtypes
 from metrics_apiserver.exporter.settings import (
     FAMILIES,
     GROUPS,
@@ -20,59 +20,6 @@ from metrics_apiserver.exporter.settings import (
     Settings,
     Web,
 )
-
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)?")
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, None: 1.0}
-_LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
-
-
-def _seconds(text: str) -> float:
-    match = _DURATION.fullmatch(text)
-    if match is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is no duration such as 1s or 10m")
-    return float(match[1]) * _UNITS[match[2]]
-
-
-def _interval(text: str) -> float:
-    seconds = _seconds(text)
-    if not 0.1 <= seconds <= 60:
-        raise argparse.ArgumentTypeError("must lie between 100ms and 60s")
-    return seconds
-
-
-def _address(text: str) -> tuple[str, int]:
-    host, colon, port = text.rpartition(":")
-    if not colon or not port.isdecimal() or int(port) > 65535:
-        raise argparse.ArgumentTypeError(f"{text!r} is no address such as :9445 or 127.0.0.1:9445")
-    return host.removeprefix("[").removesuffix("]"), int(port)
-
-
-def _pair(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not equals or _LABEL.fullmatch(name) is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is no label such as NodePoolId=np1")
-    return name, value
-
-
-def _words(known: Sequence[str]) -> type[argparse.Action]:
-    """An action for a list of words with commas between them, out of the known ones."""
-
-    class Words(argparse.Action):
-        def __call__(
-            self,
-            parser: argparse.ArgumentParser,
-            namespace: argparse.Namespace,
-            values: object,
-            option_string: str | None = None,
-        ) -> None:
-            words = [word for word in str(values).split(",") if word]
-            unknown = [word for word in words if word not in known]
-            if unknown:
-                text = f"{option_string}: {unknown[0]!r} is not one of {', '.join(known)}"
-                parser.error(text)
-            setattr(namespace, self.dest, frozenset(words))
-
-    return Words
 
 
 def parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
@@ -131,7 +78,12 @@ def _add_holders(group: argparse._ArgumentGroup, environment: Mapping[str, str])
         action="store_true",
         help="look devices of ResourceClaims up in the node's ResourceSlices",
     )
-    add("--poll-interval", type=_seconds, default=10.0, help="between two looks (default: 10s)")
+    add(
+        "--poll-interval",
+        type=flagtypes.seconds,
+        default=10.0,
+        help="between two looks (default: 10s)",
+    )
     add("--host-proc", type=Path, default=Path("/proc"), help="default: %(default)s")
     add("--pod-logs", type=Path, default=Path("/var/log/pods"), help="default: %(default)s")
     add(
@@ -144,22 +96,22 @@ def _add_holders(group: argparse._ArgumentGroup, environment: Mapping[str, str])
 
 def _add_sampling(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
-    add("--interval", type=_interval, default=1.0, help="between two ticks (default: 1s)")
+    add("--interval", type=flagtypes.interval, default=1.0, help="between two ticks (default: 1s)")
     add(
         "--window",
-        type=_seconds,
+        type=flagtypes.seconds,
         default=15.0,
         help="over which utilisation is averaged (default: 15s)",
     )
     add(
         "--settle",
-        type=_seconds,
+        type=flagtypes.seconds,
         default=2.0,
         help="for which utilisation is not believed after NVML was initialised (default: 2s)",
     )
     add(
         "--collect",
-        action=_words(GROUPS),
+        action=flagtypes.words(GROUPS),
         default=frozenset(),
         metavar="GROUPS",
         help=f"more metrics, with commas between them: {', '.join(GROUPS)}",
@@ -167,7 +119,7 @@ def _add_sampling(group: argparse._ArgumentGroup) -> None:
     add("--nvml-library", default=None, help="a file to load instead of libnvidia-ml.so.1")
     add(
         "--exit-without-driver-after",
-        type=_seconds,
+        type=flagtypes.seconds,
         default=None,
         help="end when no driver was found for so long; for runtimes that inject the library",
     )
@@ -177,7 +129,7 @@ def _add_exposition(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
     add(
         "--families",
-        action=_words(FAMILIES),
+        action=flagtypes.words(FAMILIES),
         default=frozenset(FAMILIES),
         metavar="FAMILIES",
         help=f"with commas between them (default: {','.join(FAMILIES)})",
@@ -196,7 +148,7 @@ def _add_exposition(group: argparse._ArgumentGroup) -> None:
     )
     add(
         "--extra-label",
-        type=_pair,
+        type=flagtypes.pair,
         action="append",
         default=[],
         metavar="NAME=VALUE",
@@ -212,7 +164,7 @@ def _add_exposition(group: argparse._ArgumentGroup) -> None:
     )
     add(
         "--warmup",
-        type=_seconds,
+        type=flagtypes.seconds,
         default=0.0,
         help="withhold gpu_pod_* of a new pod until it computes, at most so long (default: 0s)",
     )
@@ -224,7 +176,7 @@ def _add_process(group: argparse._ArgumentGroup) -> None:
     add(
         "--web.listen-address",
         dest="listen",
-        type=_address,
+        type=flagtypes.address,
         action="append",
         default=None,
         help="may be repeated (default: :9445)",

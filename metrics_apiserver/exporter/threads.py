@@ -13,7 +13,8 @@ from collections.abc import Callable
 from metrics_apiserver.exporter.attribution.source import Source
 from metrics_apiserver.exporter.board import Board
 from metrics_apiserver.exporter.composer import Composer
-from metrics_apiserver.exporter.sampler import Fatal, Sampler
+from metrics_apiserver.exporter.opening import Fatal
+from metrics_apiserver.exporter.sampler import Sampler
 from metrics_apiserver.exporter.telemetry import Telemetry
 
 _logger = logging.getLogger(__name__)
@@ -71,7 +72,7 @@ class SamplingThread(threading.Thread):
             self.failure = "a fault of the exporter"
             _logger.exception("sampling failed")
         finally:
-            self._sampler.close()
+            self._sampler.close(self._clock())
             if not self._stopping.is_set():
                 self._ended()
 

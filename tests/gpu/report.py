@@ -57,7 +57,7 @@ def main() -> int:
     if current is None or not current.is_up:
         print("no NVIDIA driver on this machine")
         return 1
-    versions = sampler._versions
+    versions = sampler.opening.versions
     print(f"driver {versions.driver}, NVML {versions.nvml}, CUDA {versions.cuda}")
     print(f"tick: median {statistics.median(ticks):.2f} ms, longest {max(ticks):.2f} ms")
     print("\nslowest calls (milliseconds: median, longest, number)")
@@ -66,7 +66,7 @@ def main() -> int:
         print(f"  {name:48} {statistics.median(values):8.3f} {max(values):8.3f} {len(values)}")
     print("\ncapabilities")
     capabilities: Capabilities = sampler._context.capabilities
-    for uuid in sampler._inventory.gpus if sampler._inventory else ():
+    for uuid in sampler.opening.inventory.gpus if sampler.opening.inventory else ():
         found = capabilities.of(uuid)
         lacking = sorted(name for name, there in found.items() if not there)
         print(f"  {uuid}: {len(found) - len(lacking)} there, lacking: {', '.join(lacking) or '-'}")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pynvml
 import pytest
 
-from metrics_apiserver.exporter.sampler import Fatal
+from metrics_apiserver.exporter.opening import Fatal
 from metrics_apiserver.exporter.settings import Exposition, Sampling
 from tests.fakes.nvml.loaded import FakeNvml
 from tests.fakes.nvml.rig import Rig, Text, build_rig
@@ -493,9 +493,7 @@ def test_a_gpu_about_to_change_its_mig_mode_is_let_go(make_rig: MakeRig, nvml: F
     assert found.value("gpu_exporter_devices", state="paused") == 0
 
 
-def test_a_gpu_that_waits_for_its_mig_mode_at_the_start(
-    make_rig: MakeRig, nvml: FakeNvml
-) -> None:
+def test_a_gpu_that_waits_for_its_mig_mode_at_the_start(make_rig: MakeRig, nvml: FakeNvml) -> None:
     nvml.scenario.add_gpus(2, mig=0).set(1, "mig_pending", 1)
     nvml.write()
     rig = make_rig()

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pynvml
 import pytest
 
-from metrics_apiserver.exporter.sampler import Fatal
+from metrics_apiserver.exporter.opening import Fatal
 from metrics_apiserver.exporter.settings import Sampling
 from tests.fakes.nvml.loaded import FakeNvml
 from tests.fakes.nvml.rig import Rig
@@ -85,9 +85,9 @@ def test_a_stuck_wait_for_events_is_fatal(make_rig: Callable[..., Rig], nvml: Fa
     rig.tick()
     nvml.scenario.set("*", "hang.nvmlEventSetWait_v2", 2000)
     nvml.write()
-    assert rig.sampler._watch._thread is not None
-    rig.sampler._watch._thread.join(0.5)
-    rig.sampler._watch._patience_seconds = 0.2
+    assert rig.sampler.opening.watch._thread is not None
+    rig.sampler.opening.watch._thread.join(0.5)
+    rig.sampler.opening.watch._patience_seconds = 0.2
     nvml.scenario.set("*", "fail.nvmlDeviceGetMemoryInfo_v2", 1)
     nvml.write()
     with pytest.raises(Fatal, match="wait for events"):

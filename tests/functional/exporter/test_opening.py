@@ -1,0 +1,119 @@
+"""Opening NVML: refusals, pauses, closing. What follows for the metrics is in test_failures.py."""
+
+from __future__ import annotations
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from metrics_apiserver.exporter.asking import Context
+from metrics_apiserver.exporter.capability import Capabilities
+from metrics_apiserver.exporter.nvml.library import Library
+from metrics_apiserver.exporter.opening import Fatal, Opening
+from metrics_apiserver.exporter.settings import Sampling
+from metrics_apiserver.exporter.telemetry import Telemetry
+from tests.fakes.nvml.loaded import FakeNvml
+from tests.fakes.nvml.scenario import gpu_uuid
+
+
+def opening(nvml: FakeNvml, settings: Sampling | None = None) -> Opening:
+    nvml.write()
+    telemetry = Telemetry(CollectorRegistry())
+    context = Context(Library(), Capabilities(telemetry), telemetry, settings or Sampling())
+    return Opening(context, 0.0)
+
+
+def test_open_and_close(nvml: FakeNvml) -> None:
+    nvml.scenario.add_gpus(2)
+    made = opening(nvml)
+    assert made.open(0.0)
+    assert made.open(1.0), "it is open"
+    assert made.inventory is not None
+    assert made.reporting == {gpu_uuid(0), gpu_uuid(1)}
+    assert made.opened_at == 0.0
+    made.close(2.0)
+    assert made.open(2.0)
+    assert made.opened_at == 2.0
+    made.close(3.0)
+    assert nvml.library.nvmlShutdown() == 1, "uninitialised"
+
+
+def test_a_driver_that_is_not_there_is_asked_for_more_and_more_seldom(nvml: FakeNvml) -> None:
+    nvml.scenario.set("*", "fail.nvmlInitWithFlags", 9)
+    made = opening(nvml)
+    tried = []
+    errors = made.context.telemetry.nvml_errors.labels("nvmlInitWithFlags", "9")
+    for now in range(900):
+        before = errors._value.get()
+        assert not made.open(float(now))
+        if errors._value.get() > before:
+            tried.append(now)
+    assert tried == [0, 30, 90, 210, 450, 750]
+
+
+def test_an_end_without_a_driver(nvml: FakeNvml) -> None:
+    nvml.scenario.set("*", "fail.nvmlInitWithFlags", 12)
+    made = opening(nvml, Sampling(exit_without_driver_seconds=60))
+    assert not made.open(0.0)
+    assert not made.open(30.0)
+    with pytest.raises(Fatal, match="no driver for 60 s"):
+        made.open(90.0)
+
+
+@pytest.mark.parametrize("code", [17, 999])
+def test_three_unknown_refusals_are_enough(nvml: FakeNvml, code: int) -> None:
+    nvml.scenario.set("*", "fail.nvmlInitWithFlags", code)
+    made = opening(nvml)
+    assert not made.open(0.0)
+    assert not made.open(5.0)
+    with pytest.raises(Fatal, match="3 times"):
+        made.open(10.0)
+
+
+def test_refusals_that_pass_are_forgotten(nvml: FakeNvml) -> None:
+    nvml.scenario.add_gpus(1).set("*", "fail.nvmlInitWithFlags", "999 times=2")
+    made = opening(nvml)
+    assert [made.open(float(now)) for now in (0, 5, 10)] == [False, False, True]
+    made.close(11.0)
+    nvml.scenario.set("*", "fail.nvmlInitWithFlags", "999 times=2")
+    nvml.write()
+    assert [made.open(float(now)) for now in (11, 16, 21)] == [False, False, True]
+    made.close(22.0)
+
+
+def test_a_driver_replaced_under_the_library(nvml: FakeNvml) -> None:
+    nvml.scenario.set("*", "fail.nvmlInitWithFlags", 18)
+    with pytest.raises(Fatal, match="replaced"):
+        opening(nvml).open(0.0)
+
+
+def test_pauses(nvml: FakeNvml) -> None:
+    nvml.scenario.add_gpus(2)
+    made = opening(nvml)
+    made.pause(1, 0.0)
+    assert made.open(0.0)
+    assert made.inventory is not None
+    assert made.inventory.absent == {1: "paused"}
+    assert not made.end_pauses(29.0)
+    assert made.end_pauses(30.0)
+    assert not made.end_pauses(31.0)
+    made.close(31.0)
+    assert made.open(31.0)
+    assert len(made.inventory.gpus) == 2
+    made.close(32.0)
+
+
+def test_a_driver_without_events_is_usable(nvml: FakeNvml) -> None:
+    nvml.scenario.add_gpus(1).set("*", "fail.nvmlEventSetCreate", 3)
+    made = opening(nvml)
+    assert made.open(0.0)
+    assert made.reporting == frozenset()
+    made.close(1.0)
+
+
+def test_an_enumeration_that_fails_leaves_nothing_open(nvml: FakeNvml) -> None:
+    nvml.scenario.add_gpus(1).set("*", "fail.nvmlDeviceGetCount_v2", "1 times=1")
+    made = opening(nvml)
+    assert not made.open(0.0)
+    assert nvml.library.nvmlShutdown() == 1, "uninitialised"
+    assert made.open(30.0)
+    made.close(31.0)
