@@ -27,7 +27,7 @@ from metrics_apiserver.telemetry import Telemetry
 
 log = logging.getLogger(__name__)
 
-MAX_LOOKS = 20
+MAX_LOOKS = 12
 CONFLICT_SECONDS = 0.2
 
 

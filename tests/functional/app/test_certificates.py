@@ -210,7 +210,7 @@ async def test_a_replica_is_killed_after_each_write(
     kills = 0
     replica = cluster.replica()
     replica.objects.writes_left = writes
-    for _ in range(40):
+    for _ in range(30):
         try:
             await cluster.turns(replica)
         except Killed:
