@@ -13,7 +13,7 @@ import asyncio
 import datetime as dt
 import email.utils
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import orjson
 
@@ -42,7 +42,7 @@ class Look:
     """
 
     view: View
-    secret: Object
+    secret: Object = field(repr=False)
     api_services: Mapping[str, Object]
     left_alone: tuple[str, ...] = ()
 
