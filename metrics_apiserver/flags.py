@@ -15,21 +15,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from metrics_apiserver.core import errors, strconv
+from metrics_apiserver.core import errors, goduration, strconv
 
-# Go writes micro with U+00B5 or with the Greek letter U+03BC.
-_DURATION = re.compile("([0-9]+(?:[.][0-9]*)?|[.][0-9]+)(ns|us|\u00b5s|\u03bcs|ms|s|m|h)")
-_UNITS = {
-    "ns": 1e-9,
-    "us": 1e-6,
-    "\u00b5s": 1e-6,
-    "\u03bcs": 1e-6,
-    "ms": 1e-3,
-    "s": 1.0,
-    "m": 60.0,
-    "h": 3600.0,
-}
-_MAX_DURATION = 2**63 / 1e9  # Go counts nanoseconds in an int64
 _FLOAT = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 
@@ -70,26 +57,6 @@ class Parsed:
     positional: list[str] = field(default_factory=list)
 
 
-def parse_duration(text: str) -> float:
-    """Go's time.ParseDuration, in seconds: `1m30s`, `500ms`, `0`.
-
-    Raises:
-        ValueError: not a duration.
-    """
-    sign, rest = (-1.0, text[1:]) if text.startswith("-") else (1.0, text.removeprefix("+"))
-    if rest == "0":
-        return 0.0
-    total, position = 0.0, 0
-    for match in _DURATION.finditer(rest):
-        if match.start() != position:
-            break
-        total += float(match[1]) * _UNITS[match[2]]
-        position = match.end()
-    if not rest or position != len(rest) or total >= _MAX_DURATION:
-        raise ValueError(f"{text!r} is no duration: write it like 30s, 1m30s or 500ms")
-    return sign * total
-
-
 def _parse_bool(text: str) -> bool:
     if text in ("1", "t", "T", "true", "TRUE", "True"):
         return True
@@ -120,7 +87,7 @@ _READERS: Mapping[str, Callable[[str], Any]] = {
     "bool": _parse_bool,
     "int": _parse_int,
     "float": _parse_float,
-    "duration": parse_duration,
+    "duration": goduration.parse,
     "strings": _split,
     "stringArray": lambda text: [text],
 }

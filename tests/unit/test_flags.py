@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from metrics_apiserver import flags
-from metrics_apiserver.core import errors
+from metrics_apiserver.core import errors, goduration
 from metrics_apiserver.flags import Flag, Parsed
 
 TABLE = (
@@ -177,7 +177,7 @@ def test_booleans_are_those_of_go(text: str) -> None:
     ],
 )
 def test_durations_are_those_of_go(text: str, seconds: float) -> None:
-    assert flags.parse_duration(text) == pytest.approx(seconds)
+    assert goduration.parse(text) == pytest.approx(seconds)
 
 
 @pytest.mark.parametrize(
@@ -189,7 +189,7 @@ def test_durations_are_those_of_go(text: str, seconds: float) -> None:
 )
 def test_what_go_refuses_as_a_duration_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is no duration"):
-        flags.parse_duration(text)
+        goduration.parse(text)
     assert faults(f"--interval={text}")[0][0] == "--interval"
 
 
