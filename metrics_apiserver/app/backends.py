@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from metrics_apiserver.api.routes import Columns
 from metrics_apiserver.core import values
 from metrics_apiserver.core.config import RuleFile
 from metrics_apiserver.core.registry import Snapshot
@@ -122,15 +123,6 @@ def _report_snapshot(telemetry: Telemetry, snapshot: Snapshot) -> None:
     telemetry.rule_problems.clear()
     for problem in snapshot.problems:
         telemetry.rule_problems.labels(problem.kind).inc()
-
-
-@dataclass(frozen=True, slots=True)
-class Columns:
-    """The three providers."""
-
-    custom: CustomProvider
-    external: ExternalProvider
-    resource: ResourceProvider
 
 
 def make_columns(

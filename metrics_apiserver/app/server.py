@@ -14,6 +14,7 @@ from metrics_apiserver import __version__
 from metrics_apiserver.api import door
 from metrics_apiserver.api.connection import Limits
 from metrics_apiserver.api.door import Door
+from metrics_apiserver.api.routes import Columns
 from metrics_apiserver.app import alone, backends, cluster, site, tls, upstream
 from metrics_apiserver.app.faults import Faults
 from metrics_apiserver.app.lag import LagMeter
@@ -98,7 +99,7 @@ class Server:
             self._on_trust,
         )
 
-    def _make_columns(self) -> backends.Columns:
+    def _make_columns(self) -> Columns:
         return backends.make_columns(
             self._settings,
             self.telemetry,

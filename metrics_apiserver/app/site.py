@@ -14,7 +14,7 @@ from metrics_apiserver.api.door import Door
 from metrics_apiserver.api.inflight import InFlight
 from metrics_apiserver.api.routes import Site, TwoStepGate
 from metrics_apiserver.api.tokens import TokenAuthenticator
-from metrics_apiserver.app.backends import Columns, wall_clock
+from metrics_apiserver.app.backends import wall_clock
 from metrics_apiserver.app.world import Check, World
 from metrics_apiserver.core import errors
 from metrics_apiserver.settings import ServeSettings
@@ -109,7 +109,7 @@ def make_front(
     settings: ServeSettings,
     world: World,
     gate: TwoStepGate,
-    columns: Columns,
+    columns: routes.Columns,
     probes: health.Health,
     telemetry: Telemetry,
 ) -> Front:
@@ -119,7 +119,7 @@ def make_front(
     in_flight = InFlight(settings.serving.max_in_flight)
     site = Site(
         gate,
-        routes.Columns(columns.custom, columns.external, columns.resource),
+        columns,
         (
             probes,
             documents,

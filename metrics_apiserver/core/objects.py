@@ -94,13 +94,6 @@ class PodMetrics(TypedDict):
     containers: list[ContainerMetrics]
 
 
-class ResourceMetricsList(TypedDict):
-    kind: str
-    apiVersion: str
-    metadata: dict[str, Any]
-    items: list[Any]
-
-
 @lru_cache(maxsize=64)
 def _format_second(second: int) -> str:
     return dt.datetime.fromtimestamp(second, dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
