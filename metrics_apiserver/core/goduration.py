@@ -1,4 +1,4 @@
-"""Durations in Go's syntax, of flags and of the `timeout` parameter: `1m30s`, `500ms`, `-1.5h`, `0`.
+"""Durations in Go's syntax, of flags and the `timeout` parameter: `1m30s`, `500ms`, `-1.5h`, `0`.
 
 Refused: a number without a unit, Prometheus' `d`, `w` and `y`, digits other than ASCII's, and what
 does not fit an int64 of nanoseconds. Follows `time.ParseDuration`.
