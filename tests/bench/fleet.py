@@ -2,6 +2,7 @@
 
     make bench
     make bench PEER=/path/to/adapter            # takes the predecessor's flags
+    make bench FLAGS=--query-freshness=1s       # measured once more with these flags
     make bench NAMESPACES=10 APPS=5 PODS=2 SECONDS_EACH=3
 
 A real kube-apiserver holds the pods, a real Prometheus the GPU series; the load comes over TLS with
@@ -121,8 +122,11 @@ class Subject:
 
 
 def subjects() -> list[Subject]:
-    """This server, and PEER when it names a command; a peer runs twice, throttled and not."""
+    """This server, again with FLAGS, and PEER; a peer runs twice, throttled and not."""
     found = [Subject("metrics-apiserver", subject_command())]
+    flags = os.environ.get("FLAGS", "").split()
+    if flags:
+        found.append(Subject(f"metrics-apiserver {' '.join(flags)}", subject_command(), (*flags,)))
     peer = os.environ.get("PEER")
     if peer:
         command = shlex.split(peer)

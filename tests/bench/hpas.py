@@ -1,7 +1,7 @@
 """From a load step to the scale write, for 1 000 stock HPAs with the controller's default settings.
 
     make bench-hpas
-    make bench-hpas HPAS=5000 PEER=/path/to/adapter
+    make bench-hpas HPAS=5000 PEER=/path/to/adapter FLAGS=--query-freshness=1s
 
 Each HPA has a Deployment and one ready pod, whose GPU goes from idle to twice its target at once.
 Only the HPA controller runs (period 15 s, 5 workers; its own client limit is lifted), so a
