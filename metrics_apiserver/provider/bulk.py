@@ -70,6 +70,7 @@ class Group:
     Attributes:
         reason: why the question is never asked in bulk; None where it may be.
         wanted: namespace to the time it was last read, the latest last.
+        shared: reads that took `answer` from memory.
         crowded_until: before this time too many namespaces are read to name them.
         paused_until: bulk is not tried before this time.
         refusals: how often in a row Prometheus refused the bulk query.
@@ -80,6 +81,7 @@ class Group:
     reason: str | None
     wanted: dict[str, float] = field(default_factory=dict)
     answer: Answer | None = None
+    shared: int = 0
     crowded_until: float = 0.0
     paused_until: float = 0.0
     refusals: int = 0

@@ -246,6 +246,61 @@ async def test_a_read_late_in_the_window_starts_the_next_evaluation() -> None:
     assert not world.spawned
 
 
+async def _share(world: World, times: int) -> None:
+    for _ in range(times):
+        await world.read("a", "x")
+
+
+async def test_an_evaluation_that_many_reads_share_is_renewed_sooner() -> None:
+    world = World("a/x")
+    await world.read("a", "x")
+    world.clock.now += 1.1
+    await _share(world, evaluate.BUSY_READS - 1)
+    assert not world.spawned
+    await _share(world, 2)
+    assert len(world.spawned) == 1
+    await world.run_spawned()
+    assert len(world.backend.asked) == 2
+    world.clock.now += 0.9
+    await _share(world, evaluate.BUSY_READS + 1)
+    assert not world.spawned, "not twice in a second, however many reads there are"
+    world.clock.now += 0.2
+    await _share(world, 1)
+    assert len(world.spawned) == 1
+    await world.run_spawned()
+
+
+async def test_a_slow_evaluation_rests_however_many_reads_share_it() -> None:
+    world = World("a/x")
+    values = cluster("a/x")
+
+    def answer(text: str) -> list[Sample]:
+        world.clock.now += 0.15
+        return values(text)
+
+    world.backend.answer = answer
+    await world.read("a", "x")
+    world.clock.now += 0.15 * evaluate.BUSY_REST - 0.2
+    await _share(world, evaluate.BUSY_READS + 1)
+    assert not world.spawned
+    world.clock.now += 0.2
+    await _share(world, 1)
+    assert len(world.spawned) == 1
+    await world.run_spawned()
+
+
+async def test_a_refresh_of_a_busy_evaluation_that_fails_is_not_repeated_at_each_read() -> None:
+    world = World("a/x")
+    await world.read("a", "x")
+    world.clock.now += 1.1
+    await _share(world, evaluate.BUSY_READS)
+    world.backend.answer = errors.UpstreamError("down", kind="unreachable")
+    await world.run_spawned()
+    await _share(world, evaluate.BUSY_READS - 1)
+    assert not world.spawned
+    assert len(world.backend.asked) == 2
+
+
 async def test_a_refresh_that_fails_leaves_no_older_answer_behind() -> None:
     world = World("a/x")
     await world.read("a", "x")
