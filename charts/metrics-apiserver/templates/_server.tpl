@@ -42,3 +42,16 @@
 {{ .Values.replicas }}
 {{- end -}}
 {{- end -}}
+
+{{/* The rule of a NetworkPolicy that leads to kube-apiserver. A list of no ports would mean all. */}}
+{{- define "metrics-apiserver.toKubeAPIServer" -}}
+{{- $there := .Values.networkPolicy.kubeApiServer -}}
+- ports:
+  {{- range default (list 443 6443) $there.ports }}
+  - {port: {{ . }}, protocol: TCP}
+  {{- end }}
+  {{- with $there.to }}
+  to:
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- end -}}

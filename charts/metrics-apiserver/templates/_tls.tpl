@@ -62,6 +62,7 @@
 {{- with index . 0 -}}
 {{- $mode := include "metrics-apiserver.tlsMode" . -}}
 {{- $given := include "metrics-apiserver.givenCA" . -}}
+{{- $there := default dict (lookup "apiregistration.k8s.io/v1" "APIService" "" $name) -}}
 {{- if eq $mode "values" -}}
 {{- $_ := required "tls.enable needs tls.ca, a PEM certificate" $given -}}
 caBundle: {{ b64enc $given }}
@@ -78,16 +79,24 @@ caBundle: {{ required (printf "the authority of the Secret %s is not known: set 
 {{- if $given -}}
 caBundle: {{ b64enc $given }}
 {{- else -}}
-insecureSkipTLSVerify: true
+{{- include "metrics-apiserver.unverified" $there -}}
 {{- end -}}
 {{- else if eq $mode "unverified" -}}
-insecureSkipTLSVerify: true
+{{- include "metrics-apiserver.unverified" $there -}}
 {{- else if eq $mode "selfManaged" -}}
-{{- $there := lookup "apiregistration.k8s.io/v1" "APIService" "" $name -}}
-{{- if and $there (eq true (dig "spec" "insecureSkipTLSVerify" false $there)) -}}
+{{- if dig "spec" "insecureSkipTLSVerify" false $there -}}
 insecureSkipTLSVerify: true
 {{- end -}}
 {{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Of the APIService that is there now. kube-apiserver takes none that has an authority and is not
+     verified, and an authority that the server or cert-manager wrote is not in Helm's own patch. */}}
+{{- define "metrics-apiserver.unverified" -}}
+insecureSkipTLSVerify: true
+{{- if dig "spec" "caBundle" "" . }}
+caBundle: ""
 {{- end -}}
 {{- end -}}
 

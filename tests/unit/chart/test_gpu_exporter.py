@@ -11,9 +11,10 @@ import yaml
 from metrics_apiserver.core import config
 from metrics_apiserver.exporter import flags
 from tests import helm
-from tests.helm import ROOT, Object
+from tests.helm import ROOT, Object, Refused
 
 COMPONENT = ROOT / "manifests/components/gpu-exporter"
+DEVICES = {"enabled": True, "attribution": "none"}
 ENVIRONMENT = {"NODE_NAME": "node", "POD_NAME": "pod", "POD_NAMESPACE": "gpu"}
 # Settings of an exporter that shares a GPU's processes out and reads ResourceSlices.
 WHOLE = {
@@ -69,7 +70,53 @@ def test_processes_and_resource_slices() -> None:
     assert [rule] == shipped["rules"]
 
 
-@pytest.mark.parametrize("settings", [{"enabled": True}, WHOLE], ids=["plain", "whole"])
+def test_devices_alone_take_neither_root_nor_the_host() -> None:
+    pod = one(exporter(DEVICES), "DaemonSet")["spec"]["template"]["spec"]
+    assert pod["securityContext"] == {
+        "runAsNonRoot": True,
+        "runAsUser": 10001,
+        "runAsGroup": 10001,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+    assert not {"volumes", "hostPID"} & pod.keys()
+    assert "volumeMounts" not in pod["containers"][0]
+
+
+@pytest.mark.parametrize("asked", ["processes", "resourceSlices"])
+def test_devices_alone_have_no_owners(asked: str) -> None:
+    with pytest.raises(Refused, match=r"need gpuExporter\.attribution=daemonset"):
+        exporter({**DEVICES, asked: True})
+
+
+@pytest.mark.parametrize(
+    ("settings", "egress"),
+    [({"enabled": True}, []), (WHOLE, [(443, "TCP"), (6443, "TCP")])],
+    ids=["plain", "whole"],
+)
+def test_the_network_lets_prometheus_in(
+    settings: dict[str, Any], egress: list[tuple[int, str]]
+) -> None:
+    prometheus = [{"namespaceSelector": {"matchLabels": {"name": "monitoring"}}}]
+    policies = {"enabled": True, "exporterFrom": prometheus}
+    objects = helm.render({"gpuExporter": settings, "networkPolicy": policies})
+    (spec,) = [
+        found["spec"]
+        for found in objects
+        if found["kind"] == "NetworkPolicy" and "nvml" in found["metadata"]["name"]
+    ]
+    template = one(objects, "DaemonSet")["spec"]["template"]
+    assert spec["podSelector"]["matchLabels"] == template["metadata"]["labels"]
+    (ingress,) = spec["ingress"]
+    assert ingress == {"ports": [{"port": "metrics", "protocol": "TCP"}], "from": prometheus}
+    assert "metrics" in {port["name"] for port in template["spec"]["containers"][0]["ports"]}
+    assert spec["policyTypes"] == ["Ingress", "Egress"]
+    ports = [port for rule in spec.get("egress", []) for port in rule["ports"]]
+    assert [(port["port"], port["protocol"]) for port in ports] == egress
+
+
+@pytest.mark.parametrize(
+    "settings", [{"enabled": True}, WHOLE, DEVICES], ids=["plain", "whole", "devices"]
+)
 def test_the_exporter_takes_its_arguments(settings: dict[str, Any]) -> None:
     pod = one(exporter(settings), "DaemonSet")["spec"]["template"]["spec"]
     flags.parse(pod["containers"][0]["args"], ENVIRONMENT)

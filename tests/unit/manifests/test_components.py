@@ -107,3 +107,16 @@ def test_prometheus_verifies_what_it_scrapes() -> None:
     (endpoint,) = monitor["spec"]["endpoints"]
     assert endpoint["tlsConfig"]["serverName"] == "custom-metrics-apiserver.monitoring.svc"
     assert "insecureSkipVerify" not in endpoint["tlsConfig"]
+
+
+def test_the_exporters_network_policy_finds_its_pods_and_their_port() -> None:
+    folder = MANIFESTS / "components/gpu-exporter"
+    (policy,) = documents(folder / "network-policy/network-policy.yaml")
+    (daemonset,) = documents(folder / "daemonset.yaml")
+    template = daemonset["spec"]["template"]
+    selected = policy["spec"]["podSelector"]["matchLabels"]
+    assert selected.items() <= template["metadata"]["labels"].items()
+    named = {port["name"] for port in template["spec"]["containers"][0]["ports"]}
+    (rule,) = policy["spec"]["ingress"]
+    assert {port["port"] for port in rule["ports"]} <= named
+    assert policy["spec"]["policyTypes"] == ["Ingress", "Egress"]
