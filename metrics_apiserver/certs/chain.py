@@ -4,8 +4,8 @@ The handshake only proves that the caller holds the leaf's key, and OpenSSL cann
 several bundles signed it, so each bundle verifies the whole chain again, at a given instant, with
 Go's rules: client authentication usage along the chain, certificate authorities that say so, no
 SHA-1. Subject alternative names and key identifiers are not asked for, because the certificates
-that kubeadm, k3s and EKS make for the front proxy have only a common name. Authorities with
-Ed25519 keys, which Go would take, are refused: the verifier does not know them.
+that kubeadm, k3s and EKS make for the front proxy have only a common name. Authorities of version
+1 or with Ed25519 keys, which Go would take, are refused: the verifier does not know them.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.x509 import verification
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from metrics_apiserver.certs import firstversion
 
 _UID_OID = x509.ObjectIdentifier("1.3.6.1.4.1.57683.2")
 _CLIENT_USAGES = frozenset(
@@ -114,10 +116,14 @@ def verify(chain: PeerChain, ca_pem: bytes, now: float) -> ClientCertificate:
     try:
         store = _store(ca_pem)
         leaf, *others = (x509.load_der_x509_certificate(der) for der in chain.certificates)
+        instant = dt.datetime.fromtimestamp(now, dt.UTC)
+        if leaf.version is x509.Version.v1:
+            anchor = firstversion.find_issuer(leaf, parse_bundle(ca_pem), instant)
+            return _describe(leaf, [leaf, anchor])
         verifier = (
             verification.PolicyBuilder()
             .store(store)
-            .time(dt.datetime.fromtimestamp(now, dt.UTC))
+            .time(instant)
             .extension_policies(ca_policy=_CA_POLICY, ee_policy=_LEAF_POLICY)
             .build_client_verifier()
         )

@@ -21,6 +21,11 @@ CLIENT = ExtendedKeyUsageOID.CLIENT_AUTH
 SERVER = ExtendedKeyUsageOID.SERVER_AUTH
 ANY = ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE
 
+# As they stand in a certificate.
+_VERSION_3 = bytes.fromhex("a003020102")
+_ECDSA_SHA256 = bytes.fromhex("300a06082a8648ce3d040302")
+_ECDSA_SHA1 = bytes.fromhex("300906072a8648ce3d0401")
+
 
 @dataclass(frozen=True)
 class Certified:
@@ -89,6 +94,36 @@ def certify(
     signer = issuer.private_key if issuer else key
     algorithm = None if isinstance(signer, ed25519.Ed25519PrivateKey) else hashes.SHA256()
     return Certified(builder.sign(signer, algorithm), key)
+
+
+def first_version(
+    certified: Certified, issuer: Certified | None = None, *, sha1: bool = False
+) -> Certified:
+    """The same as version 1, signed again: `openssl x509 -req` makes it, cryptography does not.
+
+    Extensions stay where they are, which no standard allows.
+    """
+    signer = (issuer or certified).private_key
+    assert isinstance(signer, ec.EllipticCurvePrivateKey)
+    body = certified.certificate.tbs_certificate_bytes
+    fields = body[body.index(_VERSION_3) + len(_VERSION_3) :]
+    algorithm = _ECDSA_SHA1 if sha1 else _ECDSA_SHA256
+    to_sign = _sequence(fields.replace(_ECDSA_SHA256, algorithm, 1))
+    signature = signer.sign(to_sign, ec.ECDSA(hashes.SHA1() if sha1 else hashes.SHA256()))
+    bits = b"\x03" + _length(len(signature) + 1) + b"\0" + signature
+    made = x509.load_der_x509_certificate(_sequence(to_sign + algorithm + bits))
+    return Certified(made, certified.private_key)
+
+
+def _sequence(content: bytes) -> bytes:
+    return b"\x30" + _length(len(content)) + content
+
+
+def _length(size: int) -> bytes:
+    if size < 128:
+        return bytes([size])
+    octets = size.to_bytes((size.bit_length() + 7) // 8, "big")
+    return bytes([0x80 | len(octets)]) + octets
 
 
 def constraints(path_length: int | None = None) -> Extension:
@@ -196,3 +231,10 @@ def eks_front_proxy() -> tuple[Certified, Certified]:
         key=rsa.generate_private_key(65537, 2048),
     )
     return ca, leaf
+
+
+def handmade_front_proxy() -> tuple[Certified, Certified]:
+    """As `openssl req -x509` and, of version 1, `openssl x509 -req` make them."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    ca = certify("front-proxy-ca", None, [subject_key(key), constraints()], key=key)
+    return ca, first_version(certify("front-proxy-client", ca), ca)

@@ -323,6 +323,25 @@ def test_an_anchor_need_not_be_self_signed(world: World) -> None:
         connect(port, identified)
 
 
+@pytest.mark.parametrize(
+    "make",
+    [
+        pki.kubeadm_front_proxy,
+        pki.k3s_front_proxy,
+        pki.eks_front_proxy,
+        pki.handmade_front_proxy,
+    ],
+)
+def test_front_proxies_as_distributions_have_them(
+    world: World, make: Callable[[], tuple[pki.Certified, pki.Certified]]
+) -> None:
+    authority, leaf = make()
+    world.client_ca = authority.pem
+    subject = world.context()
+    with listen(lambda: subject.context) as port:
+        connect(port, client(certified=leaf, directory=world.directory))
+
+
 def test_only_http_1_1_is_offered(world: World) -> None:
     subject = world.context()
     context = client(directory=world.directory)
