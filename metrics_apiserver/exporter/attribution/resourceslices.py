@@ -1,8 +1,9 @@
 """UUIDs of devices that were given out through ResourceClaims, from this node's ResourceSlices.
 
 The kubelet names such a device by pool and name only. Reading the slices needs `list` on
-resourceslices in resource.k8s.io; they are read when a name is not known, at most every 30 s. Which
-API server, and as whom, is what every pod is told in its environment and service-account folder.
+resourceslices in resource.k8s.io; they are read when a name is not known, at most every 30 s, and
+while there are claims every 5 minutes. Which API server, and as whom, is what every pod is told in
+its environment and service-account folder.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ _VERSIONS = ("v1", "v1beta2", "v1beta1")
 _TIMEOUT_SECONDS = 5.0
 _MAX_BYTES = 16 << 20
 _REFRESH_SECONDS = 30.0
+_KEEP_SECONDS = 300.0  # a name can come to mean another device
 
 
 class ResourceSlices:
@@ -57,23 +59,30 @@ class ResourceSlices:
         return self._uuids.get((claimed.pool, claimed.device))
 
     def refresh(self, wanted: set[tuple[str, str]]) -> None:
-        """Reads the slices if one of the wanted is not known.
+        """Reads the slices if one of the wanted is not known, or not known to be so still.
 
         Raises:
-            OSError, ValueError: the API server gives no answer that can be used.
+            OSError, ValueError, KeyError: the API server gives no answer that can be used.
         """
-        now = self._clock()
-        if wanted <= self._uuids.keys() or now - self._read_at < _REFRESH_SECONDS:
+        age = self._clock() - self._read_at
+        if age < (_KEEP_SECONDS if wanted <= self._uuids.keys() else _REFRESH_SECONDS):
             return
-        self._read_at = now
-        self._uuids = dict(_uuids(self._list()))
+        if not wanted:
+            return
+        self._read_at = self._clock()
+        try:
+            self._uuids = dict(_uuids(self._list()))
+        except (http.client.HTTPException, AttributeError, TypeError, RecursionError) as fault:
+            raise ValueError(f"no ResourceSlices: {type(fault).__name__}") from None
 
     def _list(self) -> list[dict[str, Any]]:
         host = self._environment["KUBERNETES_SERVICE_HOST"]
         port = int(self._environment.get("KUBERNETES_SERVICE_PORT", "443"))
         context = ssl.create_default_context(cafile=str(self._account / "ca.crt"))
-        # Python 3.13 began to demand extensions that many cluster authorities lack.
+        # As in Go: no extension is demanded that many cluster authorities lack (Python 3.13 began
+        # to), and every certificate of the bundle is an anchor, whoever signed it.
         context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
         token = (self._account / "token").read_text(encoding="utf-8").strip()
         connection = http.client.HTTPSConnection(
             host, port, timeout=_TIMEOUT_SECONDS, context=context

@@ -197,6 +197,8 @@ def context(tls: Tls) -> ssl.SSLContext:
         made.load_cert_chain(tls.certificate, tls.key, password=_no_password)
         if tls.client_ca is not None:
             made.load_verify_locations(cafile=tls.client_ca)
+            # As in Go, every certificate of the bundle is an anchor, whoever signed it.
+            made.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     except (OSError, ValueError) as error:
         raise Unusable(f"TLS cannot be served: {type(error).__name__}: {error}") from None
     made.verify_mode = tls.client_auth

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import trustme
 from metrics_apiserver.core import errors
 from metrics_apiserver.kube import tls
 from metrics_apiserver.kube.connection import FileOrData, KubeConfig
+from tests.fakes import authorities, pki
 
 
 class _Clock:
@@ -37,6 +39,16 @@ def test_verifies_by_default() -> None:
     assert context.check_hostname
     assert not context.verify_flags & ssl.VERIFY_X509_STRICT
     assert context.verify_flags & ssl.VERIFY_X509_PARTIAL_CHAIN
+
+
+@pytest.mark.parametrize("make", authorities.SERVERS)
+def test_authorities_as_clusters_have_them(make: Callable[[], authorities.Found]) -> None:
+    found = make()
+    server = authorities.server(found)
+    authorities.shake_hands(tls.build_context(found.bundle, None), server)
+    for host, bundle in (("elsewhere", found.bundle), ("localhost", pki.authority().pem)):
+        with pytest.raises(ssl.SSLCertVerificationError):
+            authorities.shake_hands(tls.build_context(bundle, None), server, host)
 
 
 def test_insecure_only_on_demand() -> None:

@@ -6,6 +6,7 @@ import base64
 import logging
 import os
 import ssl
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from metrics_apiserver.core.errors import ConfigError
 from metrics_apiserver.prometheus import credentials
 from metrics_apiserver.prometheus.credentials import Credentials, Watched
 from metrics_apiserver.settings import PrometheusSettings
+from tests.fakes import authorities, pki
 
 URL = "https://prometheus.example"
 
@@ -196,9 +198,25 @@ class TestContext:
         assert first.check_hostname
         assert first.minimum_version >= ssl.TLSVersion.TLSv1_2
         assert len(first.get_ca_certs()) == 1
-        assert not first.verify_flags & ssl.VERIFY_X509_STRICT
         self.write(tmp_path, trustme.CA())
         assert found.ssl_context() is not first
+
+    @pytest.mark.parametrize("make", authorities.SERVERS)
+    def test_authorities_as_installations_have_them(
+        self, tmp_path: Path, make: Callable[[], authorities.Found]
+    ) -> None:
+        found = make()
+        server = authorities.server(found)
+
+        def context(bundle: bytes) -> ssl.SSLContext:
+            (tmp_path / "ca.crt").write_bytes(bundle)
+            settings = PrometheusSettings(URL, ca_file=str(tmp_path / "ca.crt"))
+            return credentials.from_settings(settings).ssl_context()
+
+        authorities.shake_hands(context(found.bundle), server)
+        for host, bundle in (("elsewhere", found.bundle), ("localhost", pki.authority().pem)):
+            with pytest.raises(ssl.SSLCertVerificationError):
+                authorities.shake_hands(context(bundle), server, host)
 
     def test_a_half_written_pair_leaves_the_last_good_context(
         self, tmp_path: Path, ca: trustme.CA

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
-import trustme
 
 from metrics_apiserver.exporter.attribution.podresources import Claimed
 from metrics_apiserver.exporter.attribution.resourceslices import ResourceSlices
+from tests.fakes import authorities, pki
 
 
 def device(name: str, uuid: str, *, basic: bool = False) -> dict[str, Any]:
@@ -30,7 +30,7 @@ def slices(*devices: dict[str, Any], driver: str = "gpu.nvidia.com") -> dict[str
 class ApiServer:
     """Answers GETs of one version, over TLS."""
 
-    def __init__(self, ca: trustme.CA, directory: Path) -> None:
+    def __init__(self, found: authorities.Found, directory: Path) -> None:
         self.version = "v1"
         self.status = 200
         self.body: Any = slices(device("gpu-0", "GPU-a"))
@@ -51,25 +51,29 @@ class ApiServer:
                 return
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        ca.issue_cert("127.0.0.1").configure_cert(context)
+        context = authorities.server(found)
         self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
         threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
         (directory / "token").write_text("secret\n")
-        ca.cert_pem.write_to_path(directory / "ca.crt")
-        host, port = self.server.server_address[:2]
+        (directory / "ca.crt").write_bytes(found.bundle)
         self.environment = {
-            "KUBERNETES_SERVICE_HOST": str(host),
-            "KUBERNETES_SERVICE_PORT": str(port),
+            "KUBERNETES_SERVICE_HOST": authorities.HOST,
+            "KUBERNETES_SERVICE_PORT": str(self.server.server_address[1]),
         }
 
 
-@pytest.fixture
-def api(ca: trustme.CA, tmp_path: Path) -> Iterator[ApiServer]:
-    made = ApiServer(ca, tmp_path)
+@contextlib.contextmanager
+def serving(found: authorities.Found, directory: Path) -> Iterator[ApiServer]:
+    made = ApiServer(found, directory)
     yield made
     made.server.shutdown()
     made.server.server_close()
+
+
+@pytest.fixture
+def api(tmp_path: Path) -> Iterator[ApiServer]:
+    with serving(authorities.kubeadm(), tmp_path) as made:
+        yield made
 
 
 class Clock:
@@ -130,6 +134,20 @@ def test_refusals(api: ApiServer, found: ResourceSlices, status: int, version: s
     api.status, api.version = status, version
     with pytest.raises(OSError, match="ResourceSlices"):
         found.refresh(WANTED)
+
+
+@pytest.mark.parametrize("make", authorities.SERVERS)
+def test_authorities_as_clusters_have_them(
+    make: Callable[[], authorities.Found], tmp_path: Path, clock: Clock
+) -> None:
+    with serving(make(), tmp_path) as api:
+        found = ResourceSlices("node-1", clock, tmp_path, api.environment)
+        found.refresh(WANTED)
+        assert found.find(Claimed("node-1", "gpu-0")) == "GPU-a"
+        (tmp_path / "ca.crt").write_bytes(pki.authority().pem)
+        with pytest.raises(OSError, match="CERTIFICATE_VERIFY_FAILED"):
+            ResourceSlices("node-1", clock, tmp_path, api.environment).refresh(WANTED)
+    assert len(api.seen) == 1
 
 
 def test_outside_of_a_cluster(tmp_path: Path, clock: Clock) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from cryptography.hazmat.primitives import serialization
 
 from metrics_apiserver.exporter.web import config
 from metrics_apiserver.exporter.web.config import Unusable, WebConfig
+from tests.fakes import authorities, pki
 
 HASH = "$2y$10$" + "a" * 53
 
@@ -100,6 +102,38 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         config.load(tmp_path / "missing")
     with pytest.raises(Unusable, match="more than"):
         load(tmp_path, "#" * (1 << 20) + "\n\n")
+
+
+@pytest.mark.parametrize("front_proxy", [pki.kubeadm_front_proxy, pki.k3s_front_proxy])
+def test_clients_of_any_authority_named(
+    tmp_path: Path, front_proxy: Callable[[], tuple[pki.Certified, pki.Certified]]
+) -> None:
+    middle = pki.authority("middle", pki.authority("root"))
+    known = [front_proxy(), (middle, pki.client(middle, "prometheus"))]
+    unknown = pki.client(pki.authority("middle"), "prometheus")
+    server = pki.authority("server")
+    pair = pki.server(server, authorities.HOST)
+    (tmp_path / "tls.crt").write_bytes(pair.pem)
+    (tmp_path / "tls.key").write_bytes(pair.key_pem)
+    (tmp_path / "ca.crt").write_bytes(b"".join(ca.pem for ca, _ in known))
+    found = load(
+        tmp_path,
+        "tls_server_config: {cert_file: tls.crt, key_file: tls.key,"
+        " client_auth_type: RequireAndVerifyClientCert, client_ca_file: ca.crt}",
+    )
+    assert found.tls is not None
+
+    def shake_hands(client: pki.Certified) -> None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.load_verify_locations(cadata=server.pem.decode())
+        authorities.load_pair(context, client)
+        assert found.tls is not None
+        authorities.shake_hands(context, config.context(found.tls))
+
+    for _, client in known:
+        shake_hands(client)
+    with pytest.raises(ssl.SSLError):
+        shake_hands(unknown)
 
 
 def test_a_context(tmp_path: Path, ca: trustme.CA) -> None:
