@@ -651,7 +651,7 @@ class TestTLS:
         cert, key = tmp_path / "tls.crt", tmp_path / "tls.key"
 
         def issue(name: str) -> None:
-            leaf = ca.issue_cert(common_name=name)
+            leaf = ca.issue_cert("client.example", common_name=name)
             leaf.cert_chain_pems[0].write_to_path(cert)
             leaf.private_key_pem.write_to_path(key)
 
