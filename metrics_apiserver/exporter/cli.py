@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from metrics_apiserver.exporter import flags
+from metrics_apiserver.exporter.commandline import WrongFlags
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -14,8 +15,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if arguments is None else arguments
     try:
         settings = flags.parse(words, os.environ)
-    except SystemExit as end:
-        return end.code if isinstance(end.code, int) else 2
+    except WrongFlags as wrong:
+        for fault in wrong.faults:
+            sys.stderr.write(f"nvml-exporter: {fault}\n")
+        sys.stderr.write("nvml-exporter --help lists the flags\n")
+        return 2
+    except SystemExit:  # argparse has shown the help
+        return 0
     # Imported late: judging flags needs neither NVML nor gRPC.
     try:
         from metrics_apiserver.exporter import runtime

@@ -7,10 +7,11 @@ downward API fills, unless a flag says otherwise.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from metrics_apiserver.exporter import flagtypes
+from metrics_apiserver.exporter.commandline import Parser, WrongFlags, read
 from metrics_apiserver.exporter.settings import (
     FAMILIES,
     GROUPS,
@@ -22,9 +23,9 @@ from metrics_apiserver.exporter.settings import (
 )
 
 
-def parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
+def parser(environment: Mapping[str, str]) -> Parser:
     """The flags with their defaults."""
-    made = argparse.ArgumentParser(
+    made = Parser(
         prog="nvml-exporter",
         description="GPU use per pod for Prometheus, read from NVML.",
         allow_abbrev=False,
@@ -99,9 +100,9 @@ def _add_sampling(group: argparse._ArgumentGroup) -> None:
     add("--interval", type=flagtypes.interval, default=1.0, help="between two ticks (default: 1s)")
     add(
         "--window",
-        type=flagtypes.seconds,
+        type=flagtypes.window,
         default=15.0,
-        help="over which utilisation is averaged (default: 15s)",
+        help="over which utilisation is averaged, 1s to 5m (default: 15s)",
     )
     add(
         "--settle",
@@ -168,7 +169,7 @@ def _add_exposition(group: argparse._ArgumentGroup) -> None:
         default=0.0,
         help="withhold gpu_pod_* of a new pod until it computes, at most so long (default: 0s)",
     )
-    add("--max-series", type=int, default=50_000, help="default: %(default)s")
+    add("--max-series", type=flagtypes.count, default=50_000, help="default: %(default)s")
 
 
 def _add_process(group: argparse._ArgumentGroup) -> None:
@@ -188,7 +189,13 @@ def _add_process(group: argparse._ArgumentGroup) -> None:
         default=None,
         help="TLS and basic authentication, as Prometheus exporters have it",
     )
-    add("--web.telemetry-path", dest="telemetry_path", default="/metrics", help="default: /metrics")
+    add(
+        "--web.telemetry-path",
+        dest="telemetry_path",
+        type=flagtypes.path,
+        default="/metrics",
+        help="default: %(default)s",
+    )
     add(
         "--log.level",
         dest="log_level",
@@ -205,18 +212,30 @@ def _add_process(group: argparse._ArgumentGroup) -> None:
     )
 
 
+def _conflicts(found: argparse.Namespace) -> Iterator[str]:
+    """Flags that are good alone and not together."""
+    if found.attribution == "sidecar" and not (found.pod_name and found.pod_namespace):
+        yield "--attribution=sidecar needs POD_NAME and POD_NAMESPACE (downward API)"
+    if found.attribution != "daemonset" and found.processes:
+        yield "--processes needs --attribution=daemonset: nobody else can tell whose a pid is"
+    if found.attribution != "sidecar" and found.gpu_uuids:
+        yield "--gpu-uuids needs --attribution=sidecar"
+    if found.attribution != "daemonset" and found.resource_slices:
+        yield "--resource-slices needs --attribution=daemonset"
+    if found.resource_slices and not found.node_name:
+        yield "--resource-slices needs NODE_NAME (downward API): slices are looked up by node"
+
+
 def parse(words: Sequence[str], environment: Mapping[str, str]) -> Settings:
     """The settings of a command line.
 
     Raises:
-        SystemExit: as argparse does it, with the fault on standard error.
+        WrongFlags: with every fault.
+        SystemExit: 0 after --help.
     """
-    made = parser(environment)
-    found = made.parse_args(words)
-    if found.attribution == "sidecar" and not (found.pod_name and found.pod_namespace):
-        made.error("--attribution=sidecar needs POD_NAME and POD_NAMESPACE (downward API)")
-    if found.attribution == "sidecar" and found.processes:
-        made.error("--processes needs --attribution=daemonset: a sidecar cannot tell pids apart")
+    found = read(parser(environment), words)
+    if faults := list(_conflicts(found)):
+        raise WrongFlags(faults)
     groups = found.collect | ({"clocks"} if "exp" in found.collect else set())
     return Settings(
         sampling=Sampling(

@@ -14,14 +14,24 @@ from metrics_apiserver.exporter import cli
 def test_help_and_faults(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["--help"]) == 0
     assert "nvml-exporter" in capsys.readouterr().out
-    assert cli.main(["--interval=never"]) == 2
-    assert "no duration" in capsys.readouterr().err
+    assert cli.main(["--interval=never", "--max-series=none", "--no-such-flag"]) == 2
+    assert capsys.readouterr() == (
+        "",
+        "nvml-exporter: --interval: 'never' is no duration such as 1s or 10m\n"
+        "nvml-exporter: --max-series: 'none' is no whole number from 1 on\n"
+        "nvml-exporter: unrecognized arguments: --no-such-flag\n"
+        "nvml-exporter --help lists the flags\n",
+    )
 
 
 def test_the_servers_command_hands_on(capsys: pytest.CaptureFixture[str]) -> None:
-    assert server.main(["exporter", "--help"]) == 0
-    assert "--attribution" in capsys.readouterr().out
-    assert server.main(["exporter", "--no-such-flag"]) == 2
+    said = []
+    for run, before in ((cli.main, []), (server.main, ["exporter"])):
+        codes = [run([*before, *words]) for words in (["--help"], ["--interval=x", "--window=y"])]
+        assert codes == [0, 2]
+        said.append(capsys.readouterr())
+    assert said[0] == said[1]
+    assert "--attribution" in said[0].out
 
 
 def test_without_the_extra_it_says_what_is_missing() -> None:

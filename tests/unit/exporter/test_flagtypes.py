@@ -29,6 +29,27 @@ def test_intervals_have_bounds() -> None:
             flagtypes.interval(text)
 
 
+def test_windows_have_bounds() -> None:
+    assert (flagtypes.window("1s"), flagtypes.window("5m")) == (1, 300)
+    for text in ("0s", "999ms", "301s"):
+        with pytest.raises(argparse.ArgumentTypeError):
+            flagtypes.window(text)
+
+
+def test_counts() -> None:
+    assert flagtypes.count("1") == 1
+    for text in ("0", "-1", "1.5", "", "x"):
+        with pytest.raises(argparse.ArgumentTypeError):
+            flagtypes.count(text)
+
+
+def test_paths() -> None:
+    assert flagtypes.path("/a/metrics-1.txt") == "/a/metrics-1.txt"
+    for text in ("", "/", "metrics", "/{name}", "/a//b", "/a b", "/healthz", "/snapshot.json"):
+        with pytest.raises(argparse.ArgumentTypeError):
+            flagtypes.path(text)
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [(":9445", ("", 9445)), ("127.0.0.1:1", ("127.0.0.1", 1)), ("[::1]:2", ("::1", 2))],
@@ -45,7 +66,7 @@ def test_no_addresses(text: str) -> None:
 
 def test_pairs() -> None:
     assert flagtypes.pair("a=b=c") == ("a", "b=c")
-    for text in ("a", "=b", "a-b=c"):
+    for text in ("a", "=b", "a-b=c", "__name__=x", "pod=x", "Hostname=x", "ProcessId=1"):
         with pytest.raises(argparse.ArgumentTypeError):
             flagtypes.pair(text)
 

@@ -102,7 +102,7 @@ def test_flags_exist() -> None:
     for component in ("processes", "resource-slices"):
         words += [one["value"] for one in patch_of(component) if one["path"].endswith("args/-")]
     sidecar = [word for word in words if "sidecar" in word]
-    environment = {"POD_NAME": "p", "POD_NAMESPACE": "n"}
+    environment = {"POD_NAME": "p", "POD_NAMESPACE": "n", "NODE_NAME": "node-1"}
     flags.parse(sidecar, environment)
     flags.parse([word for word in words if word not in sidecar], environment)
 
