@@ -164,7 +164,7 @@ class Composer:
         if "custom" in chosen:
             found += self._custom.build(built, usage, tick.versions.driver)
         if "dcgm" in chosen:
-            found += self._dcgm.build(built, tick.states, tick.versions.driver)
+            found += self._dcgm.build(built, tick.states, tick.versions.driver, tick.count)
         return found
 
     def _drop(self, metric: str, count: int) -> None:

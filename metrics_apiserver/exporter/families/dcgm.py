@@ -12,7 +12,13 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from metrics_apiserver.exporter import journal
-from metrics_apiserver.exporter.families.dcgmtable import CLOCK_EVENTS, NVLINK, TABLE, XID_COUNT
+from metrics_apiserver.exporter.families.dcgmtable import (
+    CLOCK_EVENTS,
+    COUNT,
+    NVLINK,
+    TABLE,
+    XID_COUNT,
+)
 from metrics_apiserver.exporter.families.text import MAX_CACHED, Family, Table, labels
 from metrics_apiserver.exporter.model import DeviceState, Holding, Unit
 from metrics_apiserver.exporter.rows import Row
@@ -59,7 +65,7 @@ class Builder:
         )
 
     def build(
-        self, rows: Sequence[Row], states: Iterable[DeviceState], driver: str
+        self, rows: Sequence[Row], states: Iterable[DeviceState], driver: str, count: int | None
     ) -> list[Family]:
         """The family's metrics.
 
@@ -67,14 +73,20 @@ class Builder:
             rows: of the tick.
             states: for the counts of recent events.
             driver: version, a label of every series.
+            count: GPUs by NVML.
         """
         found = Table(self._table)
         for row in rows:
             found.add(self._labels(row.unit, row.holding, driver), row.values)
+        units = {row.unit.uuid: row.unit for row in rows if not row.unit.parent}
+        # Once for each GPU whoever holds it: those who count its series are right as well.
+        devices = Family(COUNT, "gauge", "GPUs on the node; once for each of them.")
+        for unit in units.values():
+            devices.add(self._labels(unit, None, driver), count)
+        families = [*found.families, devices]
         if "exp" in self._settings.groups:
-            units = {row.unit.uuid: row.unit for row in rows if not row.unit.parent}
-            return [*found.families, *self._recent(units, states, driver)]
-        return found.families
+            families += self._recent(units, states, driver)
+        return families
 
     def _recent(
         self, units: Mapping[str, Unit], states: Iterable[DeviceState], driver: str

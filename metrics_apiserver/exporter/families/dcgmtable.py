@@ -78,13 +78,17 @@ def _parse(row: str) -> Metric:
 TABLE = tuple(_parse(row) for row in _ROWS.strip().splitlines())
 
 NVLINK = "DCGM_FI_DEV_NVLINK_BANDWIDTH_TOTAL"
+COUNT = "DCGM_FI_DEV_COUNT"
 XID_COUNT = "DCGM_EXP_XID_ERRORS_COUNT"
 CLOCK_EVENTS = "DCGM_EXP_CLOCK_EVENTS_COUNT"
 
-# Names of dcgm-exporter that are not in NVML at all.
+# Names of dcgm-exporter and of ACK's exporter that NVML has nothing for.
 UNSUPPORTED = (
     "DCGM_EXP_GPU_HEALTH_STATUS",
     "DCGM_EXP_P2P_STATUS",
     "DCGM_FI_DEV_CPU_*",
     "DCGM_FI_DEV_NVSWITCH_*",
+    "DCGM_CUSTOM_DEV_HEALTH",
+    "DCGM_CUSTOM_PROF_MEM_BANDWIDTH_USED",
+    "DCGM_CUSTOM_PROF_TENS_TFPS_USED",
 )

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
-from metrics_apiserver.exporter import flags, probes, settings
+from metrics_apiserver.exporter import flags, flagtypes, probes, settings
 from metrics_apiserver.exporter.families import custom, dcgmtable, nvidia_gpu, pods, state
 from metrics_apiserver.exporter.model import Holding, Pod
 from metrics_apiserver.exporter.rows import USE_KEYS
@@ -289,6 +289,8 @@ def test_family_b(text: Text) -> None:
             labels |= {"container": "server", "namespace": "default", "pod": "bert-0"}
         assert labels == B_LABELS, name
         assert found == pytest.approx(value, abs=1e-6), name
+    free = {k: v for k, v in B_LABELS.items() if k not in ("container", "namespace", "pod")}
+    check(text, dcgmtable.COUNT, free, 1)
     assert list(B_LABELS) == list(only(text, "DCGM_FI_DEV_GPU_UTIL")[0])
     reasons = {
         labels["clock_event"]: value
@@ -309,6 +311,28 @@ def test_family_c(text: Text) -> None:
         labels = {"DriverVersion": "550.54.15", **UNIT_LABELS}
         check(text, name, labels, value)
     check(text, "DCGM_CUSTOM_ALLOCATE_MODE", {"NodeName": NODE}, 1)
+
+
+@pytest.mark.parametrize("style", ["dcgm", "dcgm-old", "alibaba"])
+def test_an_extra_label_cannot_be_there_twice(
+    make_rig: Callable[..., Rig], nvml: FakeNvml, style: str
+) -> None:
+    groups = frozenset(settings.GROUPS)
+    exposition = Exposition(node=NODE, groups=groups, per_process=True, label_style=style)  # type: ignore[arg-type] # of the parameters above
+    rig = make_rig(
+        sampling=Sampling(settle_seconds=0, groups=groups),
+        exposition=exposition,
+        owner_of=OWNERS.get,
+    )
+    found = rich(rig, nvml)
+    names = {
+        label
+        for metric, samples in found.samples.items()
+        if metric.startswith("DCGM_")
+        for labels, _ in samples
+        for label in labels
+    }
+    assert names <= flagtypes.OWN_LABELS
 
 
 def test_family_d(text: Text) -> None:
@@ -410,6 +434,7 @@ def test_the_page_has_every_metric_with_its_type() -> None:
     families |= dict.fromkeys(
         [
             dcgmtable.CLOCK_EVENTS,
+            dcgmtable.COUNT,
             nvidia_gpu.NUM_DEVICES,
             nvidia_gpu.SHARING_MEMORY,
             nvidia_gpu.ALLOCATED_DEVICES,

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from metrics_apiserver.exporter.families.dcgm import Builder
+from metrics_apiserver.exporter.families.dcgmtable import COUNT
 from metrics_apiserver.exporter.model import DeviceState, Holding, Pod, Unit
 from metrics_apiserver.exporter.rows import Row
 from metrics_apiserver.exporter.settings import Exposition
@@ -18,7 +19,7 @@ SETTINGS = Exposition(node="node-1", extra_labels={"zone": "z"})
 
 
 def text_of(settings: Exposition, row: Row) -> str:
-    families = Builder(settings).build([row], [], "550")
+    families = Builder(settings).build([row], [], "550", None)
     return next(one for one in families if one.samples).samples[0][0]
 
 
@@ -41,12 +42,24 @@ def test_a_free_gpu_names_no_pod(style: str) -> None:
     assert ('NodeName="node-1"' in text) == (style == "alibaba")
 
 
+def test_the_count_stands_once_for_each_gpu() -> None:
+    other = replace(GPU, uuid="GPU-2", index=3)
+    holding = Holding("GPU-1", Pod("ai", "bert"), "server", 0.5, is_shared=True)
+    rows = [Row(GPU, {}, holding, "share"), Row(GPU, {}, None, "share"), Row(PART, {}, HELD)]
+    families = Builder(SETTINGS).build([*rows, Row(other, {})], [], "550", 5)
+    (count,) = [one for one in families if one.samples]
+    assert count.name == COUNT
+    assert [value for _, value in count.samples] == [5, 5]
+    assert [labels.partition(",")[0] for labels, _ in count.samples] == ['{gpu="2"', '{gpu="3"']
+    assert not any("pod=" in labels for labels, _ in count.samples)
+
+
 def test_groups_are_shown_when_they_are_collected() -> None:
     row = Row(GPU, {"ecc_sbe_volatile": 1, "temperature": 1})
-    shown = {one.name for one in Builder(SETTINGS).build([row], [], "550") if one.samples}
+    shown = {one.name for one in Builder(SETTINGS).build([row], [], "550", None) if one.samples}
     assert shown == {"DCGM_FI_DEV_GPU_TEMP"}
     builder = Builder(replace(SETTINGS, groups=frozenset({"ecc"})))
-    shown = {one.name for one in builder.build([row], [], "550") if one.samples}
+    shown = {one.name for one in builder.build([row], [], "550", None) if one.samples}
     assert shown == {"DCGM_FI_DEV_GPU_TEMP", "DCGM_FI_DEV_ECC_SBE_VOL_TOTAL"}
 
 
@@ -56,7 +69,7 @@ def test_recent_events_are_of_gpus_that_are_shown() -> None:
         DeviceState("GPU-1", recent_xids={31: 2}, recent_reasons={"gpu_idle": 9}),
         DeviceState("GPU-gone", recent_xids={79: 1}),
     ]
-    *_, xids, reasons = builder.build([Row(GPU, {})], states, "550")
+    *_, xids, reasons = builder.build([Row(GPU, {})], states, "550", 1)
     assert [value for _, value in xids.samples] == [2]
     assert xids.samples[0][0].endswith('window_size_in_ms="300000",xid="31"}')
     assert reasons.samples[0][0].endswith('clock_event="gpu_idle",window_size_in_ms="300000"}')
