@@ -1,7 +1,8 @@
 """The world that all end-to-end tests share, and what is shown of it when a test failed.
 
 One control plane and one server process for the session; a module starts the server with its own
-rules. The conformance cases run last: their counters have risen long enough by then.
+rules. The conformance cases run late: their counters have risen long enough by then.
+Tests with a control plane of their own run after everything else.
 """
 
 from __future__ import annotations
@@ -26,7 +27,12 @@ RULES = (binaries.ROOT / "tests/e2e/rules.yaml").read_text()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: item.path.name == "test_conformance.py")
+    def turn(item: pytest.Item) -> int:
+        if item.path.parent.name == "install":
+            return 2
+        return int(item.path.name == "test_conformance.py")
+
+    items.sort(key=turn)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -11,105 +11,24 @@ import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import partial
 
 import pytest
 
-from metrics_apiserver.certs import publish, trust
-from metrics_apiserver.certs.secret import Material
-from tests.e2e.harness import binaries, manifests, polling, replicas, workload
+from tests.e2e.harness import binaries, manifests, polling, replicas, rotation
 from tests.e2e.harness.apiclient import ApiClient, Object
 from tests.e2e.harness.background import Background
 from tests.e2e.harness.prometheus import Prometheus
 from tests.e2e.harness.replicas import Forwarder, Replica
-from tests.e2e.harness.traffic import API_SERVICES, Traffic
+from tests.e2e.harness.rotation import Kept
+from tests.e2e.harness.traffic import API_SERVICES
 from tests.e2e.harness.world import ALL_GROUPS, NAMESPACE, SERVICE, World
 
-ROTATIONS = 20
-RATE = 200.0
-OVERLAP_SECONDS = 0.8
 OVERLAY = binaries.ROOT / "tests/e2e/overlay/certificates"
 RULES = binaries.ROOT / "tests/e2e/rules.yaml"
 KEPT = f"{SERVICE}-serving-cert"
 KEEPER = "custom-metrics-certificate-keeper"
 SECRETS = f"/api/v1/namespaces/{NAMESPACE}/secrets"
 SECRET = f"{SECRETS}/{KEPT}"
-_LOOP = f"namespaces/{workload.NAMESPACE}"
-PATHS = (
-    f"/apis/custom.metrics.k8s.io/v1beta1/{_LOOP}/pods/*/duty_cycle_current",
-    f"/apis/custom.metrics.k8s.io/v1beta2/{_LOOP}/services/svc/svc_rate",
-    f"/apis/external.metrics.k8s.io/v1beta1/{_LOOP}/ext_queue",
-    f"/apis/metrics.k8s.io/v1beta1/{_LOOP}/pods",
-    "/apis/custom.metrics.k8s.io/v1beta1",
-)
-
-
-@dataclass
-class Kept:
-    """The world with the replicas in it."""
-
-    world: World
-    replicas: list[Replica]
-    forwarder: Forwarder
-
-    def material(self) -> Material:
-        return publish.read_secret(self.world.cluster.read(SECRET))
-
-    def serving(self) -> str:
-        """The leaf in the Secret, PEM; empty when there is none."""
-        pair = self.material().serving
-        chain = trust.authorities(pair.certificate) if pair is not None else ()
-        return trust.join(chain[:1]).decode()
-
-    def bundles(self) -> list[bytes]:
-        """The `caBundle` of every APIService."""
-        services = (self.world.cluster.read(f"{API_SERVICES}/{name}") for name in ALL_GROUPS)
-        return [publish.read_api_service("", item).bundle for item in services]
-
-    def one_authority(self) -> bytes:
-        """The authority of the Secret, when it is all that is trusted; else nothing."""
-        authority = self.material().authorities
-        return authority if set(self.bundles()) == {authority} else b""
-
-    def replace_authority(self, *, settled: bool) -> None:
-        """Another authority and another pair.
-
-        Args:
-            settled: until the old authority is gone, not only until the new one's pair is served.
-        """
-        authority, serving = self.material().authorities, self.serving()
-        self._take_away("ca.key")
-
-        def replaced() -> bool:
-            return self._serves_another(serving) and (not settled or self._is_settled(authority))
-
-        polling.until("another authority", replaced, interval=0.2, seen=self.material)
-
-    def replace_pair(self) -> None:
-        """Another pair of the same authority."""
-        serving = self.serving()
-        self._take_away("tls.crt", "tls.key", "serving.crt", "serving.key")
-        polling.until("another pair everywhere", lambda: self._serves_another(serving))
-
-    def _take_away(self, *keys: str) -> None:
-        """What an operator does to ask for something new."""
-        self.world.cluster.patch(SECRET, {"data": dict.fromkeys(keys)})
-
-    def _is_settled(self, authority: bytes) -> bool:
-        """Whether one authority is left everywhere, and it is another than these."""
-        found = self.one_authority()
-        return len(trust.authorities(found)) == 1 and not (
-            trust.fingerprints(found) & trust.fingerprints(authority)
-        )
-
-    def _serves_another(self, serving: str) -> bool:
-        """Whether every replica serves the pair of the Secret, which is another than this."""
-        found = self.serving()
-        shown = (trust.authorities(one.certificate().encode()) for one in self.replicas)
-        return found not in ("", serving) and all(
-            trust.join(chain).decode() == found for chain in shown
-        )
 
 
 def keeping(objects: list[Object]) -> list[Object]:
@@ -132,8 +51,7 @@ def kept(world: World, prometheus: Prometheus) -> Iterator[Kept]:
     told = [
         *replicas.flags_of(world.directory / "server.kubeconfig", RULES, prometheus.url),
         *flags(objects),
-        f"--cert-overlap={OVERLAP_SECONDS}s",
-        f"--cert-interval={OVERLAP_SECONDS / 4}s",
+        *rotation.PACE,
         "--shutdown-drain=0s",
     ]
     both = [Replica(f"replica-{number}", world.processes, told) for number in (1, 2)]
@@ -146,7 +64,7 @@ def kept(world: World, prometheus: Prometheus) -> Iterator[Kept]:
         for replica in both:
             replica.wait_ready()
         world.wait_available()
-        yield Kept(world, both, forwarder)
+        yield Kept(world.cluster, SECRET, ALL_GROUPS, both, forwarder)
     finally:
         for replica in both:
             replica.process.end()
@@ -167,38 +85,12 @@ def test_the_aggregator_verifies_what_the_replicas_made(kept: Kept) -> None:
             pass
 
 
-def test_rotations_under_load_cost_nothing(kept: Kept) -> None:
-    cluster = kept.world.cluster
-    for client in (cluster, *(one.client(kept.world.control_plane) for one in kept.replicas)):
-        for path in PATHS:
-            polling.until(f"{path} answers", partial(answers, client, path))
-    authorities = trust.fingerprints(kept.material().authorities)
-    connections = kept.forwarder.connections
-    with Traffic(cluster.url, kept.world.admin_context, PATHS, RATE, ALL_GROUPS) as traffic:
-        for number in range(ROTATIONS):
-            kept.replace_authority(settled=number % 2 == 1)
-            authorities |= trust.fingerprints(kept.material().authorities)
-            if number % 5 == 0:
-                kept.replace_pair()
-    print(
-        f"{ROTATIONS} rotations in {traffic.seconds:.0f} s: {dict(traffic.answers)} answers, "
-        f"p50 {traffic.percentile(0.5) * 1e3:.0f} ms, p99 {traffic.percentile(0.99) * 1e3:.0f} ms, "
-        f"{kept.forwarder.connections - connections} connections, "
-        f"{sum(traffic.seen.values())} changes of APIServices seen"
-    )
-    assert traffic.failures == []
-    assert traffic.flips == []
-    assert set(traffic.seen) == set(ALL_GROUPS)
-    assert len(authorities) == ROTATIONS + 1
-    assert sum(traffic.answers.values()) >= 0.8 * RATE * traffic.seconds
+def test_rotations_under_load_cost_nothing(world: World, kept: Kept) -> None:
+    rotation.under_load(kept, world.control_plane)
 
 
-def answers(client: ApiClient, path: str) -> bool:
-    return client.get(path).status == 200
-
-
-def test_the_command_looks_at_a_cluster_and_prints_what_it_takes(kept: Kept) -> None:
-    world, services = kept.world, f"--apiservices={','.join(ALL_GROUPS)}"
+def test_the_command_looks_at_a_cluster_and_prints_what_it_takes(world: World, kept: Kept) -> None:
+    services = f"--apiservices={','.join(ALL_GROUPS)}"
     cluster = f"--kubeconfig={world.control_plane.admin_kubeconfig}"
     place = f"--connect=127.0.0.1:{kept.replicas[0].port}"
     seen = certs("inspect", place, cluster, services, f"--secret={NAMESPACE}/{KEPT}")
@@ -225,10 +117,10 @@ def certs(*words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_rights_end_at_the_named_objects(kept: Kept) -> None:
+def test_the_rights_end_at_the_named_objects(world: World, kept: Kept) -> None:
     account = f"system:serviceaccount:{NAMESPACE}:{SERVICE}"
     headers = [("Impersonate-User", account), ("Impersonate-Group", "system:serviceaccounts")]
-    server = ApiClient(kept.world.cluster.url, kept.world.admin_context, headers)
+    server = ApiClient(kept.cluster.url, world.admin_context, headers)
     ours = f"{API_SERVICES}/{ALL_GROUPS[0]}"
     assert server.get(SECRET).status == 200
     assert server.get(ours).status == 200

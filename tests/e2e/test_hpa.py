@@ -7,15 +7,14 @@ number within the HPA's tolerance of a tenth is right.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.harness import polling, workload
+from tests.e2e.harness import workload
+from tests.e2e.harness.scaling import exactly, expect
 from tests.e2e.harness.workload import Loads
 from tests.e2e.harness.world import World
-
-Wanted = Mapping[str, range]
 
 
 @pytest.fixture(scope="module")
@@ -26,31 +25,22 @@ def autoscaled(served: World) -> Iterator[World]:
         served.cluster.delete(hpa)
 
 
-def exactly(count: int) -> range:
-    return range(count, count + 1)
-
-
-def expect(world: World, wanted: Wanted) -> None:
-    def reached() -> dict[str, int] | None:
-        replicas = {name: world.replicas(name) for name in wanted}
-        fits = all(replicas[name] in allowed for name, allowed in wanted.items())
-        return replicas if fits else None
-
-    def seen() -> dict[str, object]:
-        return {name: (world.replicas(name), world.hpa_status(name)) for name in wanted}
-
-    polling.until(f"replicas {dict(wanted)}", reached, timeout=75.0, interval=0.3, seen=seen)
-
-
 def test_every_kind_of_metric_scales_up_and_down(autoscaled: World, loads: Loads) -> None:
     loads.set(gpu=30.0, svc=50.0, ext=20.0, cpu=0.4)
-    expect(autoscaled, {"gpu": exactly(1), "svc": exactly(2), "ext": exactly(2), "cpu": exactly(1)})
+    expect(
+        autoscaled.cluster,
+        {"gpu": exactly(1), "svc": exactly(2), "ext": exactly(2), "cpu": exactly(1)},
+    )
     loads.set(gpu=300.0, svc=170.0, ext=78.0, cpu=2.0)
     expect(
-        autoscaled, {"gpu": range(7, 10), "svc": exactly(7), "ext": exactly(8), "cpu": range(4, 6)}
+        autoscaled.cluster,
+        {"gpu": range(7, 10), "svc": exactly(7), "ext": exactly(8), "cpu": range(4, 6)},
     )
     loads.set(gpu=70.0, svc=24.0, ext=9.0, cpu=0.4)
-    expect(autoscaled, {"gpu": exactly(2), "svc": exactly(1), "ext": exactly(1), "cpu": exactly(1)})
+    expect(
+        autoscaled.cluster,
+        {"gpu": exactly(2), "svc": exactly(1), "ext": exactly(1), "cpu": exactly(1)},
+    )
 
 
 @pytest.mark.parametrize("name", list(workload.METRICS))

@@ -61,6 +61,8 @@ def _merged(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
     found = dict(one)
     for key, value in other.items():
         here = found.get(key)
-        both = isinstance(here, Mapping) and isinstance(value, Mapping)
-        found[key] = _merged(here, value) if both else value
+        if isinstance(here, Mapping) and isinstance(value, Mapping):
+            found[key] = _merged(here, value)
+        else:
+            found[key] = value
     return found

@@ -18,6 +18,9 @@ from tests.e2e.harness.apiclient import Cluster
 from tests.e2e.harness.processes import Supervisor, free_port
 
 HPA_SYNC_SECONDS = 1.0
+_HPA_ROLE = (
+    "/apis/rbac.authorization.k8s.io/v1/clusterroles/system:controller:horizontal-pod-autoscaler"
+)
 
 _AUDIT_POLICY = {
     "apiVersion": "audit.k8s.io/v1",
@@ -91,6 +94,14 @@ class ControlPlane:
             return self.cluster.get("/readyz", timeout=5.0).status == 200
 
         polling.until("kube-apiserver ready", ready, timeout=60.0, seen=apiserver.tail)
+
+    def cut_down_hpa_role(self) -> None:
+        """Takes the HPA controller's own right to read metrics: what is installed must give it."""
+        role = self.cluster.read(_HPA_ROLE)
+        metrics = {"custom.metrics.k8s.io", "external.metrics.k8s.io"}
+        rules = [rule for rule in role["rules"] if not metrics & set(rule["apiGroups"])]
+        kept = {"rbac.authorization.kubernetes.io/autoupdate": "false"}
+        self.cluster.patch(_HPA_ROLE, {"metadata": {"annotations": kept}, "rules": rules})
 
     def _add_etcd(self, url: str) -> None:
         data = self.directory / "etcd"

@@ -2,7 +2,8 @@
 
 The process gets the arguments, the files and the token of the ServiceAccount that a pod of the
 Deployment would have; only what a machine without pods lacks is given in its stead: kubeconfigs, a
-loopback address and the port that the Services lead to.
+loopback address and the port that the Services lead to. The HPA controller reads metrics by the
+installed binding alone.
 """
 
 from __future__ import annotations
@@ -47,6 +48,7 @@ class Installation:
 
     def start(self) -> None:
         self.control_plane.start()
+        self.control_plane.cut_down_hpa_role()
 
     def close(self) -> None:
         self.processes.close()
@@ -105,7 +107,17 @@ class Installation:
             raise AssertionError(f"helm {' '.join(arguments)}: {done.stderr}")
 
     def serve(self, namespace: str, deployment: str, **instead: str) -> Process:
-        """Runs the server of a Deployment in the cluster; another that runs is ended.
+        """Runs the server of a Deployment in the cluster; another that runs is ended."""
+        told = self.arguments(namespace, deployment, **instead)
+        place = [f"--secure-port={self.port}", "--bind-address=127.0.0.1"]
+        environment = {**os.environ, "PYTHONPATH": str(binaries.ROOT)}
+        process = self.processes.add("server", [*subject_command(), *told, *place], environment)
+        process.start()
+        polling.until("the server is alive", partial(self._is_alive, process), seen=process.tail)
+        return process
+
+    def arguments(self, namespace: str, deployment: str, **instead: str) -> list[str]:
+        """What a pod of a Deployment in the cluster tells its server, but for the port.
 
         Args:
             namespace: of the Deployment.
@@ -117,10 +129,12 @@ class Installation:
         files = self._files(namespace, pod)
         account = self._kubeconfig(namespace, pod["serviceAccountName"])
         told = {name.replace("_", "-"): value for name, value in instead.items()}
-        told |= {"secure-port": str(self.port), "metrics-relist-interval": "2s"}
+        told["metrics-relist-interval"] = "2s"
         arguments = []
         for argument in pod["containers"][0]["args"]:
             flag, equals, value = argument.partition("=")
+            if flag == "--secure-port":
+                continue
             value = told.get(flag.removeprefix("--"), value)
             # The longest place first, and once: the folder outside may lie below the same name.
             for inside in sorted(files, key=len, reverse=True):
@@ -128,14 +142,14 @@ class Installation:
                     value = f"{files[inside]}{value.removeprefix(inside)}"
                     break
             arguments.append(f"{flag}{equals}{value}")
-        kubeconfigs = [f"--{name}-kubeconfig={account}" for name in ("lister", "authentication")]
-        command = [*subject_command(), *arguments, *kubeconfigs, "--bind-address=127.0.0.1"]
-        command += [f"--authorization-kubeconfig={account}", "--shutdown-drain=0s"]
-        environment = {**os.environ, "PYTHONPATH": str(binaries.ROOT)}
-        process = self.processes.add("server", command, environment)
-        process.start()
-        polling.until("the server is alive", partial(self._is_alive, process), seen=process.tail)
-        return process
+        roles = ("lister", "authentication", "authorization")
+        arguments += [f"--{role}-kubeconfig={account}" for role in roles]
+        return [*arguments, "--shutdown-drain=0s"]
+
+    def end_server(self) -> None:
+        """Ends the server, where one was started."""
+        if "server" in self.processes:
+            self.processes["server"].end()
 
     def _is_alive(self, process: Process) -> bool:
         """Not ready: a server that keeps its certificate is so only once it is trusted."""
@@ -207,7 +221,7 @@ class Installation:
         return False
 
     def _seen(self, name: str) -> tuple[Object, str]:
-        return self.api_service(name), self.processes["server"].tail()
+        return self.api_service(name), self.processes.tails()
 
     def _nudge(self, service: Object) -> None:
         """A change of the Service makes kube-apiserver look again, as a ready pod would."""

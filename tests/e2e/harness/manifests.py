@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,20 @@ def render(overlay: Path = OVERLAY) -> list[Object]:
     if done.returncode:
         raise AssertionError(f"kubectl kustomize {overlay}: {done.stderr.decode()}")
     return [document for document in yaml.safe_load_all(done.stdout) if document]
+
+
+def overlay(folder: Path, components: Iterable[str]) -> Path:
+    """Writes a kustomization of the base with some components; gives its folder."""
+    folder.mkdir(parents=True)
+    up = "../" * len(folder.relative_to(binaries.ROOT).parts)
+    kustomization = {
+        "apiVersion": "kustomize.config.k8s.io/v1beta1",
+        "kind": "Kustomization",
+        "resources": [f"{up}manifests/base"],
+        "components": [f"{up}manifests/components/{name}" for name in components],
+    }
+    (folder / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
+    return folder
 
 
 def for_loopback(objects: list[Object], port: int, authority: Path) -> Iterator[Object]:

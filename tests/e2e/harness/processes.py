@@ -125,6 +125,9 @@ class Supervisor:
         self._processes[name] = process
         return process
 
+    def __contains__(self, name: str) -> bool:
+        return name in self._processes
+
     def __getitem__(self, name: str) -> Process:
         return self._processes[name]
 

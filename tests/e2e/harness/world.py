@@ -18,7 +18,7 @@ from pathlib import Path
 
 import trustme
 
-from tests.e2e.harness import binaries, manifests, pki, polling, workload
+from tests.e2e.harness import binaries, manifests, pki, polling, scaling
 from tests.e2e.harness.apiclient import Cluster, Headers, Object
 from tests.e2e.harness.controlplane import ControlPlane
 from tests.e2e.harness.processes import Supervisor
@@ -33,9 +33,6 @@ RESOURCE = ("v1beta1.metrics.k8s.io",)
 ALL_GROUPS = (*CUSTOM, *EXTERNAL, *RESOURCE)
 
 _SERVICE_PATH = f"/api/v1/namespaces/{NAMESPACE}/services/{SERVICE}"
-_HPA_ROLE = (
-    "/apis/rbac.authorization.k8s.io/v1/clusterroles/system:controller:horizontal-pod-autoscaler"
-)
 
 
 class World:
@@ -78,15 +75,8 @@ class World:
             manifests.for_loopback(rendered, self.server.port, self.server.authority)
         )
         self.apply(self.shipped)
-        self._cut_down_hpa_role()
+        self.control_plane.cut_down_hpa_role()
         self._write_token()
-
-    def _cut_down_hpa_role(self) -> None:
-        role = self.cluster.read(_HPA_ROLE)
-        metrics = {"custom.metrics.k8s.io", "external.metrics.k8s.io"}
-        rules = [rule for rule in role["rules"] if not metrics & set(rule["apiGroups"])]
-        kept = {"rbac.authorization.kubernetes.io/autoupdate": "false"}
-        self.cluster.patch(_HPA_ROLE, {"metadata": {"annotations": kept}, "rules": rules})
 
     def _write_token(self) -> None:
         path = f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts/{SERVICE}/token"
@@ -153,15 +143,10 @@ class World:
 
     def replicas(self, name: str) -> int:
         """`spec.replicas` of a Deployment of the workload."""
-        path = f"/apis/apps/v1/namespaces/{workload.NAMESPACE}/deployments/{name}"
-        return int(self.cluster.read(path)["spec"]["replicas"])
+        return scaling.replicas(self.cluster, name)
 
     def hpa_status(self, name: str) -> Object:
-        path = (
-            f"/apis/autoscaling/v2/namespaces/{workload.NAMESPACE}/horizontalpodautoscalers/{name}"
-        )
-        status: Object = self.cluster.read(path).get("status", {})
-        return status
+        return scaling.hpa_status(self.cluster, name)
 
     def scaling_active(self, name: str) -> bool:
         """Whether the HPA could read its metric at its last turn."""
