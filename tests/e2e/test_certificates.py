@@ -40,7 +40,8 @@ def flags(objects: list[Object]) -> list[str]:
     """The flags that the component gives the server."""
     [deployment] = [one for one in objects if one["kind"] == "Deployment"]
     [container] = deployment["spec"]["template"]["spec"]["containers"]
-    return [flag for flag in container["args"] if flag.startswith("--cert-")]
+    words = manifests.told(container, NAMESPACE)
+    return [flag for flag in words if flag.startswith("--cert-")]
 
 
 @pytest.fixture(scope="module")

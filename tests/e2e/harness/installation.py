@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from tests import helm
-from tests.e2e.harness import binaries, pki, polling, postrender
+from tests.e2e.harness import binaries, manifests, pki, polling, postrender
 from tests.e2e.harness.apiclient import APPLY, Answer, ApiClient, Object
 from tests.e2e.harness.controlplane import ControlPlane
 from tests.e2e.harness.processes import Process, Supervisor, free_port
@@ -131,7 +131,7 @@ class Installation:
         told = {name.replace("_", "-"): value for name, value in instead.items()}
         told["metrics-relist-interval"] = "2s"
         arguments = []
-        for argument in pod["containers"][0]["args"]:
+        for argument in manifests.told(pod["containers"][0], namespace):
             flag, equals, value = argument.partition("=")
             if flag == "--secure-port":
                 continue

@@ -29,8 +29,8 @@ def render(overlay: Path = OVERLAY) -> list[Object]:
     return [document for document in yaml.safe_load_all(done.stdout) if document]
 
 
-def overlay(folder: Path, components: Iterable[str]) -> Path:
-    """Writes a kustomization of the base with some components; gives its folder."""
+def overlay(folder: Path, components: Iterable[str], **more: object) -> Path:
+    """Writes a kustomization of the base with some components, and more; gives its folder."""
     folder.mkdir(parents=True)
     up = "../" * len(folder.relative_to(binaries.ROOT).parts)
     kustomization = {
@@ -38,9 +38,23 @@ def overlay(folder: Path, components: Iterable[str]) -> Path:
         "kind": "Kustomization",
         "resources": [f"{up}manifests/base"],
         "components": [f"{up}manifests/components/{name}" for name in components],
+        **more,
     }
     (folder / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
     return folder
+
+
+def told(container: Object, namespace: str) -> list[str]:
+    """The arguments of a container as the kubelet gives them: with its namespace filled in."""
+    names = [
+        one["name"]
+        for one in container.get("env", ())
+        if one.get("valueFrom", {}).get("fieldRef", {}).get("fieldPath") == "metadata.namespace"
+    ]
+    words: list[str] = container["args"]
+    for name in names:
+        words = [word.replace(f"$({name})", namespace) for word in words]
+    return words
 
 
 def for_loopback(objects: list[Object], port: int, authority: Path) -> Iterator[Object]:

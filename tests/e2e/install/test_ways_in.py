@@ -12,11 +12,12 @@ import pytest
 import yaml
 
 from tests import helm
-from tests.e2e.harness import polling, ways
+from tests.e2e.harness import manifests, polling, ways, workload
 from tests.e2e.harness.apiclient import Object
 from tests.e2e.harness.installation import API_SERVICES, Installation
 from tests.e2e.harness.prometheus import Prometheus
 from tests.e2e.harness.ways import NAME, NAMESPACE, RELEASE
+from tests.e2e.harness.workload import Loads
 from tests.e2e.harness.world import CUSTOM
 
 PREDECESSOR = Path(__file__).parents[1] / "predecessor"
@@ -140,6 +141,40 @@ def test_only_the_image_is_changed(site: Installation, prometheus: Prometheus, p
     set_image(site, path, old)
     assert kept(site, objects) == before
     for one in objects:
+        site.cluster.delete(one)
+
+
+def test_the_manifests_take_the_gpu_documents_objects_over(
+    site: Installation, prometheus: Prometheus, loads: Loads
+) -> None:
+    """In the namespace that they are in, object by object; and away again, to what was before."""
+    namespace, name, api_service = INSTALLED["gpu-documents"]
+    old = list(yaml.safe_load_all((PREDECESSOR / "gpu-documents.yaml").read_text()))
+    ways.make_secret(site, namespace, name)
+    site.apply(old)
+    site.serve(namespace, name, prometheus_url=prometheus.url)
+    site.wait_available([api_service], verified=False)
+    uids = [one["metadata"]["uid"] for one in kept(site, old)]
+
+    folder = site.directory / "overlays/taken-over"
+    new = manifests.render(manifests.overlay(folder, ["certificates"], namespace=namespace))
+    site.apply(new)
+    site.serve(namespace, name, prometheus_url=prometheus.url)
+    site.wait_available(CUSTOM, verified=True)
+    assert [one["metadata"]["uid"] for one in kept(site, old)] == uids
+    pods = f"/apis/custom.metrics.k8s.io/v1beta1/namespaces/{workload.NAMESPACE}/pods/*"
+    client = site.as_user(ways.HPA)
+    path = f"{pods}/duty_cycle_current?labelSelector=app%3Dgpu"
+    polling.until("the HPA reads GPUs", lambda: client.get(path).values())
+
+    site.end_server()
+    for one in new:
+        site.cluster.delete(one)
+    site.apply(old)
+    site.serve(namespace, name, prometheus_url=prometheus.url)
+    site.wait_available([api_service], verified=False)
+    site.end_server()
+    for one in old:
         site.cluster.delete(one)
 
 
