@@ -10,6 +10,7 @@ import asyncio
 
 import uvloop
 
+from metrics_apiserver.app import memory
 from metrics_apiserver.app.server import Server
 from metrics_apiserver.settings import ServeSettings
 
@@ -20,6 +21,7 @@ def run(settings: ServeSettings) -> int:
     Raises:
         ExceptionGroup: of errors.ConfigError, everything at start that cannot be used.
     """
+    memory.keep_one_arena()
     server = Server(settings)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(server.run())
