@@ -46,6 +46,8 @@ def find() -> Path:
     if found := shutil.which("helm"):
         return Path(found)
     built = BINARIES / "helm"
+    if built.exists() and not os.access(BINARIES, os.W_OK):
+        return built  # a read-only tree: nothing is being built
     BINARIES.mkdir(parents=True, exist_ok=True)
     with (BINARIES / "helm.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -21,8 +21,9 @@ from typing import Any, Self
 import grpc
 from grpc_tools import protoc
 
+from tests.fakes import built
+
 PROTO = Path(__file__).with_name("podresources.proto")
-CACHE = Path(__file__).parents[2] / ".cache" / "podresources"
 
 
 def messages() -> ModuleType:
@@ -31,10 +32,9 @@ def messages() -> ModuleType:
     name = f"podresources_{digest}_pb2"
     if name in sys.modules:
         return sys.modules[name]
-    target = CACHE / f"{name}.py"
+    target = built.folder("podresources") / f"{name}.py"
     if not target.exists():
-        CACHE.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=CACHE) as directory:
+        with tempfile.TemporaryDirectory(dir=target.parent) as directory:
             source = Path(directory) / f"podresources_{digest}.proto"
             source.write_bytes(PROTO.read_bytes())
             include = str(resources.files("grpc_tools") / "_proto")
@@ -81,6 +81,7 @@ class Kubelet:
         allocatable: resource -> every id its plugin advertises.
         version: of the service, `v1` or `v1alpha1`.
         failure: a status to answer everything with.
+        failures: the same by method.
         garbage: bytes to answer everything with.
         calls: methods asked for.
     """
@@ -92,6 +93,7 @@ class Kubelet:
         self.version = "v1"
         self.has_allocatable = True
         self.failure: grpc.StatusCode | None = None
+        self.failures: dict[str, grpc.StatusCode] = {}
         self.garbage: bytes | None = None
         self.calls: list[str] = []
         self._messages = messages()
@@ -131,8 +133,9 @@ class Kubelet:
     def answer(self, path: str, context: grpc.ServicerContext) -> bytes:
         """What a call gets."""
         self.calls.append(path)
-        if self.failure is not None:
-            context.abort(self.failure, "as the test asked")
+        failure = self.failure or self.failures.get(path.rpartition("/")[2])
+        if failure is not None:
+            context.abort(failure, "as the test asked")
         if self.garbage is not None:
             return self.garbage
         made = self._list() if path.endswith("/List") else self._allocatable()

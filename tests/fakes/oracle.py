@@ -14,9 +14,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from tests.fakes import built
+
 _ROOT = Path(__file__).resolve().parents[2]
 _SOURCE = _ROOT / "tests" / "property" / "oracle"
-_BINARY = _ROOT / ".cache" / "oracle"
 
 
 class OracleMissing(Exception):
@@ -38,9 +39,9 @@ def build() -> Path:
     )
     if got.returncode:
         raise OracleMissing(f"no Go modules: {got.stderr.decode()[-200:]}")
-    _BINARY.parent.mkdir(exist_ok=True)
-    subprocess.run([go, "build", "-o", str(_BINARY), "."], cwd=_SOURCE, env=environment, check=True)
-    return _BINARY
+    binary = built.folder() / "oracle"
+    subprocess.run([go, "build", "-o", str(binary), "."], cwd=_SOURCE, env=environment, check=True)
+    return binary
 
 
 def is_settled(text: str) -> bool:

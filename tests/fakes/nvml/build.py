@@ -8,8 +8,9 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from tests.fakes import built
+
 SOURCE = Path(__file__).with_name("fake_nvml.c")
-CACHE = Path(__file__).parents[3] / ".cache" / "nvml"
 NAME = "libnvidia-ml.so.1"
 
 
@@ -29,19 +30,18 @@ def library(*, old_driver: bool = False) -> Path:
     """
     flags = ["-DOLD_DRIVER"] if old_driver else []
     digest = hashlib.sha256(SOURCE.read_bytes() + str(flags).encode()).hexdigest()[:16]
-    target = CACHE / digest / NAME
+    target = built.folder("nvml", digest) / NAME
     if target.exists():
         return target
     program = compiler()
     if program is None:
         raise RuntimeError("no C compiler (cc, gcc) on PATH to build the fake NVML with")
-    target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as directory:
-        built = Path(directory) / NAME
+        fresh = Path(directory) / NAME
         command = [program, "-shared", "-fPIC", "-O1", "-Wall", "-Wextra", "-Werror", *flags]
-        command += [f"-Wl,-soname,{NAME}", "-o", str(built), str(SOURCE), "-lpthread"]
+        command += [f"-Wl,-soname,{NAME}", "-o", str(fresh), str(SOURCE), "-lpthread"]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise RuntimeError(f"the fake NVML does not compile:\n{done.stderr}")
-        built.replace(target)
+        fresh.replace(target)
     return target
