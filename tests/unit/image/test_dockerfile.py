@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import importlib.metadata
 import re
 import shutil
 import subprocess
@@ -75,6 +77,30 @@ def test_locks_satisfy_the_project() -> None:
             version = found.get(canonicalize_name(requirement.name))
             assert version is not None, f"{lock} lacks {requirement.name}: run `make lock`"
             assert requirement.specifier.contains(version), f"{lock}: {requirement}"
+
+
+def test_the_images_hold_nothing_that_no_module_imports() -> None:
+    imported = {
+        name.partition(".")[0]
+        for path in (ROOT / "metrics_apiserver").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        for name in names(node)
+    }
+    packages = importlib.metadata.packages_distributions()
+    used = {canonicalize_name(one) for name in imported for one in packages.get(name, ())}
+    gpu = PROJECT["project"]["optional-dependencies"]["gpu"]
+    asked = {
+        canonicalize_name(Requirement(one).name)
+        for one in [*PROJECT["project"]["dependencies"], *gpu]
+    }
+    assert asked <= used
+
+
+def names(node: ast.AST) -> list[str]:
+    """What an import statement names."""
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    return [node.module] if isinstance(node, ast.ImportFrom) and node.module else []
 
 
 def test_both_images_have_the_same_versions() -> None:
