@@ -105,7 +105,9 @@ def test_the_network_lets_prometheus_in(
         if found["kind"] == "NetworkPolicy" and "nvml" in found["metadata"]["name"]
     ]
     template = one(objects, "DaemonSet")["spec"]["template"]
-    assert spec["podSelector"]["matchLabels"] == template["metadata"]["labels"]
+    selected = spec["podSelector"]["matchLabels"]
+    assert selected == one(objects, "DaemonSet")["spec"]["selector"]["matchLabels"]
+    assert selected.items() <= template["metadata"]["labels"].items()
     (ingress,) = spec["ingress"]
     assert ingress == {"ports": [{"port": "metrics", "protocol": "TCP"}], "from": prometheus}
     assert "metrics" in {port["name"] for port in template["spec"]["containers"][0]["ports"]}
@@ -127,6 +129,14 @@ def test_its_pods_are_not_the_servers() -> None:
     labels = one(objects, "DaemonSet")["spec"]["template"]["metadata"]["labels"]
     selector = one(objects, "Deployment")["spec"]["selector"]["matchLabels"]
     assert not selector.items() <= labels.items()
+
+
+def test_a_plain_prometheus_finds_its_pods() -> None:
+    (job,) = load(COMPONENT / "scrape-config.yaml")["scrape_configs"]
+    ((selector,),) = [one["selectors"] for one in job["kubernetes_sd_configs"]]
+    key, _, value = selector["label"].partition("=")
+    template = one(exporter({"enabled": True}), "DaemonSet")["spec"]["template"]
+    assert template["metadata"]["labels"][key] == value
 
 
 def test_the_monitor_keeps_the_names_of_pods() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -244,3 +245,28 @@ def test_custom_annotations_stand_alone() -> None:
     objects = helm.render({"customAnnotations": {"owner": "me"}})
     for found in objects:
         assert found["metadata"]["annotations"] == {"owner": "me"}
+
+
+def test_a_chart_above_may_call_it_by_the_predecessors_name(tmp_path: Path) -> None:
+    """As charts do that list several: by an alias, with a condition, and globals beside it."""
+    alias = "prometheus-adapter"
+    dependency = {
+        "name": CHART.name,
+        "alias": alias,
+        "version": "*",
+        "condition": f"{alias}.enabled",
+    }
+    above = {"apiVersion": "v2", "name": "above", "version": "1.0.0", "dependencies": [dependency]}
+    values = {alias: {"enabled": True, "replicas": 2}, "global": {"cluster": "one"}}
+    (tmp_path / "Chart.yaml").write_text(yaml.safe_dump(above))
+    (tmp_path / "values.yaml").write_text(yaml.safe_dump(values))
+    shutil.copytree(CHART, tmp_path / "charts" / CHART.name)
+    version = f"--kube-version={helm.KUBE_VERSION}"
+    objects = list(yaml.safe_load_all(helm.run("template", "r", str(tmp_path), version)))
+    deployment = one(objects, "Deployment")
+    assert deployment["metadata"]["name"] == "r-prometheus-adapter"
+    assert deployment["spec"]["replicas"] == 2
+    rules = config.parse(one(objects, "ConfigMap")["data"]["config.yaml"].encode(), "rules").rules
+    assert len(rules) == 6
+    switched_off = f"--set={alias}.enabled=false"
+    assert helm.run("template", "r", str(tmp_path), version, switched_off).strip() == ""
