@@ -78,6 +78,17 @@ bench-hpas: $(STAMP) ## Seconds from a load step to the scale writes of 1 000 st
 	@$(PY) -m tests.e2e.harness.binaries >/dev/null
 	@$(PY) -m tests.bench.hpas
 
+.PHONY: bench-exporter
+bench-exporter: $(STAMP) ## What the GPU exporter costs with 16 GPUs shared by 128 pods, on a fake driver
+	@$(PY) -m tests.e2e.harness.binaries cc >/dev/null
+	@$(PY) -m tests.bench.exporter
+
+.PHONY: test-gpu
+test-gpu: $(STAMP) ## The GPU exporter on this machine's NVIDIA GPUs; fails where there is none
+	@$(PY) -m tests.gpu.report
+	@mkdir -p $(REPORTS)
+	$(PYTEST) tests/gpu -q -s -o timeout=240 --junitxml=$(REPORTS)/test-gpu.xml
+
 .PHONY: chart
 chart: $(STAMP) ## Lint the Helm chart and render it with every values file of the tests
 	@$(PY) -m tests.helm
