@@ -1,11 +1,13 @@
 """Keeps the SMs of a GPU busy, with nothing but the driver: `python -m tests.gpu.burn SECONDS`.
 
 The kernel is PTX text that the driver compiles, so that no CUDA toolkit and no framework is needed.
+Which GPU it runs on says CUDA_VISIBLE_DEVICES, by UUID: CUDA numbers GPUs by speed, NVML by place.
 """
 
 from __future__ import annotations
 
 import ctypes
+import os
 import subprocess
 import sys
 import time
@@ -53,7 +55,7 @@ def cuda_is_there() -> bool:
 
 
 def burn(seconds: float) -> None:
-    """Runs kernels on the first GPU for so long, and says so on standard output once it does.
+    """Runs kernels on the first visible GPU for so long; says `burning` once it does.
 
     Raises:
         RuntimeError: the driver refused a call.
@@ -96,11 +98,16 @@ def burn(seconds: float) -> None:
 
 
 class Burner:
-    """`burn` as a process of its own, from when it burns until the end of the block."""
+    """`burn` as a process of its own, from when it burns until the end of the block.
 
-    def __init__(self, seconds: float = 120.0) -> None:
+    Args:
+        uuid: of the GPU to burn on.
+    """
+
+    def __init__(self, uuid: str, seconds: float = 120.0) -> None:
         command = [sys.executable, "-m", "tests.gpu.burn", str(seconds)]
-        self._process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE)
+        environment = {**os.environ, "CUDA_VISIBLE_DEVICES": uuid}
+        self._process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE)
 
     @property
     def pid(self) -> int:
@@ -110,7 +117,8 @@ class Burner:
     def __enter__(self) -> Self:
         assert self._process.stdout is not None
         if self._process.stdout.readline() != b"burning\n":
-            raise RuntimeError("nothing burns; see standard error")
+            self._end()
+            raise RuntimeError("nothing burns; standard error says why")
         return self
 
     def __exit__(
@@ -119,6 +127,9 @@ class Burner:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._end()
+
+    def _end(self) -> None:
         self._process.kill()
         self._process.wait()
         if self._process.stdout is not None:

@@ -1,7 +1,8 @@
-"""Tests against a real driver: `python -m pytest tests/gpu` on a machine with an NVIDIA GPU.
+"""Tests against a real driver: `make test-gpu` on a machine with an NVIDIA GPU.
 
-Elsewhere every one is skipped. They read the GPU and run a small kernel on it for some seconds;
-they change no setting.
+Elsewhere every one fails, and what had to be skipped makes the run fail too: a proof that was not
+made must not look like one. They read the GPU and run a small kernel on it for some seconds; they
+change no setting. Without a pid namespace of its own (in a container: --pid=host) all of them run.
 """
 
 from __future__ import annotations
@@ -14,19 +15,42 @@ import pytest
 
 from tests.fakes.nvml.launch import Exporter
 from tests.gpu.burn import Burner, cuda_is_there
+from tests.gpu.machine import is_mig, uuid_of
 
 
 @pytest.fixture(scope="session", autouse=True)
 def nvml() -> Iterator[None]:
     """NVML of this machine, initialised beside the exporter's own."""
+    refusal = ""
     try:
         pynvml.nvmlInit()
     except pynvml.NVMLError as error:
-        pytest.skip(f"no NVIDIA driver on this machine: {error}")
+        refusal = str(error)
+    if refusal:
+        pytest.fail(f"no NVIDIA driver on this machine: {refusal}", pytrace=False)
     if pynvml.nvmlDeviceGetCount() == 0:
-        pytest.skip("no NVIDIA GPU on this machine")
+        pytest.fail("no NVIDIA GPU on this machine", pytrace=False)
     yield
     pynvml.nvmlShutdown()
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """What was skipped has not passed."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if exitstatus == pytest.ExitCode.OK and reporter is not None and skipped(reporter):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Says so."""
+    if number := skipped(terminalreporter):
+        terminalreporter.write_line(f"{number} skipped: what they hold is not proved here")
+
+
+def skipped(reporter: pytest.TerminalReporter) -> int:
+    """How many of the tests of this folder."""
+    reports = reporter.stats.get("skipped", [])
+    return sum(one.nodeid.startswith("tests/gpu/") for one in reports)
 
 
 @pytest.fixture
@@ -48,5 +72,7 @@ def burner(nvml: None) -> Iterator[Burner]:
     """A process that keeps the first GPU's SMs busy."""
     if not cuda_is_there():
         pytest.skip("libcuda.so.1 cannot be loaded: nothing can be run on the GPU")
-    with Burner() as made:
+    if is_mig(0):
+        pytest.skip("the first GPU is in MIG mode: NVML tells no utilisation of processes")
+    with Burner(uuid_of(0)) as made:
         yield made

@@ -6,10 +6,12 @@ of a tick, and every metric that is there with its first series.
 
 from __future__ import annotations
 
+import os
 import statistics
 import sys
 import time
 from collections import defaultdict
+from pathlib import Path
 
 from metrics_apiserver.exporter import runtime
 from metrics_apiserver.exporter.capability import Capabilities
@@ -36,6 +38,12 @@ def timed(library: Library) -> dict[str, list[float]]:
     return taken
 
 
+def rights() -> str:
+    """The capabilities of this process, which GPM may ask for."""
+    status = Path("/proc/self/status").read_text()
+    return next(line for line in status.splitlines() if line.startswith("CapEff"))
+
+
 def main() -> int:
     """Prints; 1 without a driver."""
     groups = frozenset(GROUPS)
@@ -55,10 +63,14 @@ def main() -> int:
         time.sleep(0.25)
     current = exporter.board.current
     if current is None or not current.is_up:
-        print("no NVIDIA driver on this machine")
+        print("no NVIDIA GPU can be read on this machine: nothing was tested")
         return 1
     versions = sampler.opening.versions
     print(f"driver {versions.driver}, NVML {versions.nvml}, CUDA {versions.cuda}")
+    print(f"as uid {os.geteuid()}, {rights()}")
+    for gpu in sampler.opening.inventory.gpus.values() if sampler.opening.inventory else ():
+        mode = f"MIG with {len(gpu.mig_uuids)} instances" if gpu.is_mig else "no MIG"
+        print(f"GPU {gpu.unit.index}: {gpu.unit.name}, {gpu.unit.bus_id}, {mode}")
     print(f"tick: median {statistics.median(ticks):.2f} ms, longest {max(ticks):.2f} ms")
     print("\nslowest calls (milliseconds: median, longest, number)")
     slow = sorted(taken.items(), key=lambda one: -statistics.median(one[1]))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-import pynvml
 import pytest
 
 from tests.fakes.hostproc import Host
@@ -13,6 +12,7 @@ from tests.fakes.kubelet import Granted, Kubelet
 from tests.fakes.nvml.launch import Exporter
 from tests.fakes.nvml.rig import Text, parse
 from tests.gpu.burn import MEMORY_BYTES, Burner
+from tests.gpu.machine import uuid_of
 
 WANTED = (
     "nvidia_gpu_duty_cycle",
@@ -25,7 +25,7 @@ WANTED = (
 
 @pytest.mark.parametrize("shared", [False, True], ids=["whole", "shared"])
 def test_a_pod_that_burns(tmp_path: Path, burner: Burner, shared: bool) -> None:
-    uuid = str(pynvml.nvmlDeviceGetUUID(pynvml.nvmlDeviceGetHandleByIndex(0)))
+    uuid = uuid_of(0)
     host = Host(tmp_path / "host")
     sockets = tmp_path / "pod-resources"
     sockets.mkdir()
@@ -44,22 +44,26 @@ def test_a_pod_that_burns(tmp_path: Path, burner: Burner, shared: bool) -> None:
             found = _settle(exporter)
         finally:
             exporter.stop()
-    if shared and found.value("gpu_exporter_attribution_errors_total", reason="pidns"):
-        pytest.skip("NVML numbers processes in another pid namespace than this one")
     values = {name: found.values(name) for name in WANTED}
-    print(f"\n{values}")
-    assert (found.value("gpu_pod_utilization_percent", pod_name="burner") or 0) > 80
+    print(f"\n{'shared' if shared else 'whole'}: {values}")
+    busy = found.value("gpu_pod_utilization_percent", pod_name="burner")
+    elsewhere = found.value("gpu_exporter_attribution_errors_total", reason="pidns")
+    if shared and busy is None and elsewhere:
+        pytest.skip("NVML numbers processes in another pid namespace than this one")
+    assert (busy or 0) > 80
     assert (found.value("DCGM_CUSTOM_PROCESS_SM_UTIL", PodName="burner") or 0) > 50
     used = found.value("gpu_pod_memory_used_bytes", pod_name="burner")
     assert used is None or used >= MEMORY_BYTES
 
 
 def _settle(exporter: Exporter) -> Text:
-    """Until the pod is busy, or twenty seconds."""
+    """Until the pod is busy and its process too, or twenty seconds."""
     deadline = time.monotonic() + 20
     while True:
         found = parse(exporter.get()[2])
         busy = (found.value("gpu_pod_utilization_percent", pod_name="burner") or 0) > 80
-        if busy or time.monotonic() > deadline:
+        # What processes use is believed some ticks later than what the GPU does.
+        told = (found.value("DCGM_CUSTOM_PROCESS_SM_UTIL", PodName="burner") or 0) > 50
+        if (busy and told) or time.monotonic() > deadline:
             return found
         time.sleep(0.5)
