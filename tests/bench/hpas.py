@@ -111,8 +111,10 @@ def _step(world: World, prometheus: Prometheus, set_load: Callable[[float], None
         world.server.process.pid,
         prometheus.process.pid,
         world.processes["kube-apiserver"].pid,
+        world.processes["kube-controller-manager"].pid,
     ]
     spent = [measure.cpu_seconds(pid) for pid in pids]
+    machine = measure.machine_cpu_seconds()
     began = dt.datetime.now(dt.UTC).timestamp()  # noqa: TID251 - compared with the audit log
     set_load(BUSY)
     time.sleep(STEP_SECONDS)
@@ -120,6 +122,7 @@ def _step(world: World, prometheus: Prometheus, set_load: Callable[[float], None
         (measure.cpu_seconds(pid) - before) / STEP_SECONDS
         for pid, before in zip(pids, spent, strict=True)
     ]
+    cores.append((measure.machine_cpu_seconds() - machine) / STEP_SECONDS)
     seconds = sorted(_writes(world.control_plane.audit_log, began).values())
     if not seconds:
         return ["0", "-", "-", *(f"{core:.2f}" for core in cores)]
@@ -150,6 +153,8 @@ def run(count: int, say: Callable[[str], None]) -> None:
         "cores: server",
         "Prometheus",
         "kube-apiserver",
+        "controller",
+        "whole machine",
     )
     say(measure.table(head, rows))
 

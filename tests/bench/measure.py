@@ -27,6 +27,13 @@ def cpu_seconds(pid: int) -> float:
     return total
 
 
+def machine_cpu_seconds() -> float:
+    """Time that all cores together were busy, whatever with."""
+    times = psutil.cpu_times()
+    waiting: float = times.idle + times.iowait
+    return sum(times[:8]) - waiting
+
+
 def resident_mb(pid: int) -> float:
     """Resident memory of a process and its children, in MB of 10^6 bytes."""
     process = psutil.Process(pid)
