@@ -13,6 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent
 CHART = ROOT / "charts/metrics-apiserver/files"
 GPU_DASHBOARD = ROOT / "manifests/components/gpu-exporter/scrape/dashboard.json"
 COMPONENT = ROOT / "manifests/components/monitoring"
+GPU_COMPONENT = ROOT / "manifests/components/gpu-exporter/scrape"
 PACKS = (
     "alibaba-gpu",
     "dcgm",
@@ -32,26 +33,33 @@ def copies() -> dict[Path, str]:
         CHART / f"rules/{pack}.yaml": (ROOT / f"config/{pack}.yaml").read_text() for pack in PACKS
     }
     alerts = (ROOT / "config/monitoring/alerts.yaml").read_text()
+    gpu_alerts = (ROOT / "config/monitoring/gpu-alerts.yaml").read_text()
     dashboard = (ROOT / "config/monitoring/dashboard.json").read_text()
     return {
         **packs,
         CHART / "monitoring/alerts.yaml": alerts,
+        CHART / "monitoring/gpu-alerts.yaml": gpu_alerts,
         CHART / "monitoring/dashboard.json": dashboard,
         CHART / "monitoring/gpu-dashboard.json": GPU_DASHBOARD.read_text(),
         COMPONENT / "dashboard.json": dashboard,
-        COMPONENT / "prometheus-rule.yaml": _prometheus_rule(alerts),
+        COMPONENT / "prometheus-rule.yaml": _prometheus_rule(
+            "custom-metrics-apiserver", "alerts.yaml", alerts
+        ),
+        GPU_COMPONENT / "prometheus-rule.yaml": _prometheus_rule(
+            "nvml-exporter", "gpu-alerts.yaml", gpu_alerts
+        ),
     }
 
 
-def _prometheus_rule(alerts: str) -> str:
+def _prometheus_rule(name: str, file: str, alerts: str) -> str:
     head = {
         "apiVersion": "monitoring.coreos.com/v1",
         "kind": "PrometheusRule",
-        "metadata": {"name": "custom-metrics-apiserver", "namespace": "monitoring"},
+        "metadata": {"name": name, "namespace": "monitoring"},
         "spec": yaml.safe_load(alerts),
     }
     shown = yaml.safe_dump(head, sort_keys=False, width=100, allow_unicode=True)
-    return f"# The alerts of config/monitoring/alerts.yaml, for the Prometheus Operator.\n{shown}"
+    return f"# The alerts of config/monitoring/{file}, for the Prometheus Operator.\n{shown}"
 
 
 def write() -> None:

@@ -57,11 +57,12 @@ def test_an_expression_is_promql_over_self_metrics(expression: str) -> None:
         assert set(MATCHED_LABEL.findall(plain)) <= labels | FOREIGN_LABELS
 
 
-def test_promtool_takes_the_alerts() -> None:
+@pytest.mark.parametrize("path", sorted(ALERTS.parent.glob("*alerts.yaml")), ids=lambda p: p.name)
+def test_promtool_takes_the_alerts(path: Path) -> None:
     promtool = shutil.which("promtool")
     if promtool is None:
         pytest.skip("promtool is not on PATH")
-    command = [promtool, "check", "rules", "--lint-fatal", str(ALERTS)]
+    command = [promtool, "check", "rules", "--lint-fatal", str(path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     # One alert with two severities is on purpose; nothing else may be found.
     assert done.returncode == 0 or "duplicate" in done.stdout + done.stderr, done
@@ -86,6 +87,15 @@ def test_the_rule_of_the_operator_has_every_alert_but_those_disabled() -> None:
     ]
     (group,) = found["spec"]["groups"]
     assert group["rules"] == [one for one in alerts() if one["alert"] not in disabled]
+
+
+def test_the_exporters_alerts_come_with_it() -> None:
+    values = {"prometheusRule": {"enabled": True}, "gpuExporter": {"enabled": True}}
+    found = [one for one in helm.render(values) if one["kind"] == "PrometheusRule"]
+    groups = {one["metadata"]["name"]: one["spec"]["groups"] for one in found}
+    shipped = yaml.safe_load((ROOT / "config/monitoring/gpu-alerts.yaml").read_text())["groups"]
+    assert groups[f"{NAME}-gpu"] == shipped
+    assert len(groups) == 2
 
 
 def test_grafana_finds_the_dashboard() -> None:
