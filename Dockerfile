@@ -1,10 +1,9 @@
-# syntax=docker/dockerfile:1
 # The server (default target) and the NVML exporter (--target nvml-exporter), for amd64 and arm64.
 #
 # Every package is pinned by hash in the lock files, comes as a wheel, and nothing is compiled: the
-# same sources give the same layers. For a release pin the base by digest as well:
+# same sources on the same base give the same files. For a release pin the base by digest as well:
 #   --build-arg PYTHON_IMAGE=docker.io/library/python:3.13-slim-trixie@sha256:…
-ARG PYTHON_IMAGE=docker.io/library/python:3.13.9-slim-trixie
+ARG PYTHON_IMAGE=docker.io/library/python:3.13.18-slim-trixie
 
 # hadolint ignore=DL3006
 FROM ${PYTHON_IMAGE} AS build
