@@ -69,7 +69,7 @@ def test_every_key_of_the_predecessor_is_known(place: str) -> None:
 
 
 def test_every_default_is_in_the_schema_and_the_reverse() -> None:
-    without_default = {"global", "psp"}
+    without_default = {"enabled", "global", "psp"}
     assert set(SCHEMA["properties"]) - without_default == set(VALUES)
 
 
