@@ -20,7 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             sys.stderr.write(f"nvml-exporter: {fault}\n")
         sys.stderr.write("nvml-exporter --help lists the flags\n")
         return 2
-    except SystemExit:  # argparse has shown the help
+    except SystemExit:  # argparse has shown the help or the version
         return 0
     # Imported late: judging flags needs neither NVML nor gRPC.
     try:

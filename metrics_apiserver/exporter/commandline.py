@@ -40,7 +40,7 @@ def read(parser: Parser, words: Sequence[str]) -> argparse.Namespace:
 
     Raises:
         WrongFlags: with every fault.
-        SystemExit: 0 after --help.
+        SystemExit: 0 after --help and --version.
     """
     faults: list[str] = []
     for group in _by_flag(words):
@@ -54,10 +54,10 @@ def read(parser: Parser, words: Sequence[str]) -> argparse.Namespace:
 
 
 def _by_flag(words: Sequence[str]) -> Iterator[list[str]]:
-    """Each flag with the words up to the next one."""
+    """Each flag with the words that may be its value."""
     group: list[str] = []
     for word in words:
-        if word.startswith("--") and group:
+        if group and (word.startswith("--") or "=" in group[0]):
             yield group
             group = []
         group.append(word)

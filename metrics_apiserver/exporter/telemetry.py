@@ -6,14 +6,9 @@ also while the sampling thread hangs.
 
 from __future__ import annotations
 
-from importlib import metadata
-
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-try:
-    __version__ = metadata.version("metrics-apiserver")
-except metadata.PackageNotFoundError:  # run from a tree that is not installed
-    __version__ = "unknown"
+from metrics_apiserver import __version__
 
 _TICK_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from metrics_apiserver import __version__
 from metrics_apiserver import cli as server
 from metrics_apiserver.exporter import cli
 
@@ -14,6 +15,8 @@ from metrics_apiserver.exporter import cli
 def test_help_and_faults(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["--help"]) == 0
     assert "nvml-exporter" in capsys.readouterr().out
+    assert cli.main(["--version"]) == 0
+    assert capsys.readouterr().out == f"nvml-exporter {__version__}\n"
     assert cli.main(["--interval=never", "--max-series=none", "--no-such-flag"]) == 2
     assert capsys.readouterr() == (
         "",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, generate_latest
 
-from metrics_apiserver.exporter.telemetry import Telemetry, __version__
+from metrics_apiserver import __version__
+from metrics_apiserver.exporter.telemetry import Telemetry
 
 
 def test_names_have_the_prefix() -> None:
