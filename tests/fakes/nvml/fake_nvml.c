@@ -40,6 +40,8 @@ typedef struct { u64 time; union { u32 u; u64 l; double d; } value; } Sample;
 typedef struct { u32 pid; u64 memory; u32 gi, ci; } ProcessInfo;
 typedef struct { u32 pid; u64 memory; u32 gi, ci; u64 confidential; } ProcessInfo535;
 typedef struct { u32 pid; u64 time; u32 sm, mem, enc, dec; } ProcessUtil;
+typedef struct { u64 time; u32 pid, sm, mem, enc, dec, jpeg, ofa; } UtilizationRow;
+typedef struct { u32 version, count; u64 last; UtilizationRow *rows; } UtilizationList;
 typedef struct { u32 id, scope; long long time, latency; u32 type, ret; u64 value; } FieldValue;
 typedef struct { u32 version; int sensor, temperature; } Temperature;
 typedef struct { u32 sm, copy, decoder, encoder, jpeg, ofa, gi_slices, ci_slices; u64 memory_mb; } Attributes;
@@ -55,7 +57,7 @@ typedef struct { int supported; u32 count; Feature features[3]; } Features;
 SIZE_OF(PciInfo) SIZE_OF(Memory) SIZE_OF(MemoryV2) SIZE_OF(Utilization) SIZE_OF(Sample)
 SIZE_OF(ProcessInfo) SIZE_OF(ProcessUtil) SIZE_OF(FieldValue) SIZE_OF(Temperature)
 SIZE_OF(Attributes) SIZE_OF(EventData) SIZE_OF(GpmSupport) SIZE_OF(GpmMetric)
-SIZE_OF(ProfileInfo) SIZE_OF(InstanceInfo) SIZE_OF(Features)
+SIZE_OF(ProfileInfo) SIZE_OF(InstanceInfo) SIZE_OF(Features) SIZE_OF(UtilizationRow) SIZE_OF(UtilizationList)
 
 /* --- the scenario ---------------------------------------------------------------------------- */
 typedef struct { double t; u32 hash; char dev[56], key[64]; char *value; long calls; int delivered; } Entry;
@@ -270,6 +272,7 @@ static int leave(int code)
 }
 
 #define ENTER(symbol, h, kind) do { int code_ = enter(#symbol, h, kind); if (code_) return code_; } while (0)
+#define CALL(symbol, params, h, kind, ...) API symbol params { ENTER(symbol, h, kind); __VA_ARGS__ }
 #define DEV(h) (((Handle *)(h))->dev)
 
 static int copy_text(const char *text, char *out, u32 size)
@@ -305,12 +308,7 @@ API nvmlInitWithFlags(u32 flags)
     return code ? code : leave(OK);
 }
 
-API nvmlShutdown(void)
-{
-    ENTER(nvmlShutdown, NULL, NONE);
-    references--;
-    return leave(OK);
-}
+CALL(nvmlShutdown, (void), NULL, NONE, references--; return leave(OK);)
 
 __attribute__((visibility("default"))) const char *nvmlErrorString(int code)
 {
@@ -321,20 +319,12 @@ __attribute__((visibility("default"))) const char *nvmlErrorString(int code)
 
 TEXT_OF_SYSTEM(nvmlSystemGetDriverVersion, "driver")
 TEXT_OF_SYSTEM(nvmlSystemGetNVMLVersion, "nvml")
-API nvmlSystemGetCudaDriverVersion_v2(int *out)
-{
-    ENTER(nvmlSystemGetCudaDriverVersion_v2, NULL, NONE);
-    *out = (int)number_or("*", "cuda", 12040);
-    return leave(OK);
-}
+CALL(nvmlSystemGetCudaDriverVersion_v2, (int *out), NULL, NONE,
+     *out = (int)number_or("*", "cuda", 12040); return leave(OK);)
 
 /* --- devices ------------------------------------------------------------------------------------ */
-API nvmlDeviceGetCount_v2(u32 *out)
-{
-    ENTER(nvmlDeviceGetCount_v2, NULL, NONE);
-    *out = number_or("*", "live_count", 0) ? (u32)number_or("*", "devices", 0) : (u32)devices;
-    return leave(OK);
-}
+CALL(nvmlDeviceGetCount_v2, (u32 *out), NULL, NONE,
+     *out = number_or("*", "live_count", 0) ? (u32)number_or("*", "devices", 0) : (u32)devices; return leave(OK);)
 
 API nvmlDeviceGetHandleByIndex_v2(u32 index, void **out)
 {
@@ -362,20 +352,12 @@ API nvmlDeviceGetHandleByUUID(const char *uuid, void **out)
     return leave(NOT_FOUND);
 }
 
-API nvmlDeviceGetUUID(void *h, char *out, u32 size)
-{
-    ENTER(nvmlDeviceGetUUID, h, ANY);
-    return leave(copy_text(*((Handle *)h)->parent ? DEV(h) : text_of(DEV(h), "uuid", NULL), out, size));
-}
+CALL(nvmlDeviceGetUUID, (void *h, char *out, u32 size), h, ANY,
+     return leave(copy_text(*((Handle *)h)->parent ? DEV(h) : text_of(DEV(h), "uuid", NULL), out, size));)
 
 TEXT_OF_DEVICE(nvmlDeviceGetName, "name")
 
-API nvmlDeviceGetIndex(void *h, u32 *out)
-{
-    ENTER(nvmlDeviceGetIndex, h, GPU);
-    *out = (u32)((Handle *)h)->index;
-    return leave(OK);
-}
+CALL(nvmlDeviceGetIndex, (void *h, u32 *out), h, GPU, *out = (u32)((Handle *)h)->index; return leave(OK);)
 
 NUMBER_OF_DEVICE(nvmlDeviceGetMinorNumber, "minor", u32, GPU)
 
@@ -454,33 +436,32 @@ NUMBER_OF_DEVICE(nvmlDeviceGetSupportedEventTypes, "event_types", u64, GPU)
 NUMBER_OF_DEVICE(nvmlDeviceGetCurrentClocksEventReasons, "throttle", u64, GPU)
 #endif
 
-API nvmlDeviceGetTemperature(void *h, int sensor, u32 *out)
+static int number_at(void *h, const char *key, u32 *out)
 {
     double v = 0;
-    (void)sensor;
-    ENTER(nvmlDeviceGetTemperature, h, GPU);
-    int code = number(DEV(h), "temperature", now_us(), &v);
+    int code = number(DEV(h), key, now_us(), &v);
     *out = (u32)v;
     return leave(code);
 }
+
+CALL(nvmlDeviceGetTemperature, (void *h, int sensor, u32 *out), h, GPU,
+     return sensor ? leave(INVALID_ARGUMENT) : number_at(h, "temperature", out);)
 
 API nvmlDeviceGetTemperatureV(void *h, Temperature *out)
 {
-    double v = 0;
     ENTER(nvmlDeviceGetTemperatureV, h, GPU);
     if (out->version != (sizeof *out | 1u << 24)) return leave(VERSION_MISMATCH);
-    int code = number(DEV(h), "temperature", now_us(), &v);
-    out->temperature = (int)v;
-    return leave(code);
+    return number_at(h, "temperature", (u32 *)&out->temperature);
 }
 
-API nvmlDeviceGetClockInfo(void *h, int type, u32 *out)
+CALL(nvmlDeviceGetClockInfo, (void *h, int type, u32 *out), h, GPU,
+     return number_at(h, type == 1 ? "clock_sm" : type == 2 ? "clock_mem" : "clock_other", out);)
+
+API nvmlDeviceGetPcieThroughput(void *h, int counter, u32 *out)
 {
-    double v = 0;
-    ENTER(nvmlDeviceGetClockInfo, h, GPU);
-    int code = number(DEV(h), type == 1 ? "clock_sm" : type == 2 ? "clock_mem" : "clock_other", now_us(), &v);
-    *out = (u32)v;
-    return leave(code);
+    ENTER(nvmlDeviceGetPcieThroughput, h, GPU);
+    usleep(20000); /* as drivers do; nobody should call it each tick */
+    return number_at(h, counter ? "pcie_rx" : "pcie_tx", out);
 }
 
 #define CODEC(symbol, key) \
@@ -581,26 +562,48 @@ PROCESS_LIST(nvmlDeviceGetGraphicsRunningProcesses_v3, 'G')
 PROCESS_LIST(nvmlDeviceGetMPSComputeRunningProcesses_v3, 'M')
 #endif
 
+/* Those that computed since a time. */
+static u32 busy_of(void *h, u64 last, u64 *at, Process *out)
+{
+    u32 n = 0;
+    *at = now_us() / SAMPLE_US * SAMPLE_US;
+    int all = *at > last ? processes_of(DEV(h), out, 512) : 0;
+    for (int i = 0; i < all; i++) {
+        const char *v = out[i].value;
+        if (part(v, "sm", 0) + part(v, "memu", 0) + part(v, "enc", 0) + part(v, "dec", 0)) out[n++] = out[i];
+    }
+    return n;
+}
+
 API nvmlDeviceGetProcessUtilization(void *h, ProcessUtil *out, u32 *count, u64 last)
 {
     Process found[512];
-    u32 n = 0;
+    u64 at;
     ENTER(nvmlDeviceGetProcessUtilization, h, GPU);
     if (mig_on(h)) return leave(NOT_SUPPORTED);
-    u64 at = now_us() / SAMPLE_US * SAMPLE_US;
-    int all = at > last ? processes_of(DEV(h), found, 512) : 0;
-    for (int i = 0; i < all; i++) {
-        double sm = part(found[i].value, "sm", 0), mem = part(found[i].value, "memu", 0);
-        double enc = part(found[i].value, "enc", 0), dec = part(found[i].value, "dec", 0);
-        if (sm + mem + enc + dec == 0) continue;
-        if (out && n < *count) out[n] = (ProcessUtil){found[i].pid, at, (u32)sm, (u32)mem, (u32)enc, (u32)dec};
-        n++;
+    u32 n = busy_of(h, last, &at, found), room = *count;
+    for (u32 i = 0; out && i < n && i < room; i++) {
+        const char *v = found[i].value;
+        out[i] = (ProcessUtil){found[i].pid, at, (u32)part(v, "sm", 0), (u32)part(v, "memu", 0), (u32)part(v, "enc", 0), (u32)part(v, "dec", 0)};
     }
-    if (!n) return *count = 0, leave(NOT_FOUND);
-    if (!out) return *count = 100, leave(INSUFFICIENT_SIZE); /* as drivers do, however many there are */
-    int short_of = n > *count;
-    *count = n;
-    return leave(short_of ? INSUFFICIENT_SIZE : OK);
+    *count = n && !out ? 100 : n; /* as drivers ask for, however many there are */
+    return leave(!n ? NOT_FOUND : !out || n > room ? INSUFFICIENT_SIZE : OK);
+}
+
+API nvmlDeviceGetProcessesUtilizationInfo(void *h, UtilizationList *list)
+{
+    Process found[512];
+    u64 at;
+    ENTER(nvmlDeviceGetProcessesUtilizationInfo, h, GPU);
+    if (list->version != (sizeof *list | 1u << 24)) return leave(VERSION_MISMATCH);
+    if (mig_on(h)) return leave(NOT_SUPPORTED);
+    u32 n = busy_of(h, list->last, &at, found), room = list->rows ? list->count : 0;
+    for (u32 i = 0; i < n && i < room; i++) {
+        const char *v = found[i].value;
+        list->rows[i] = (UtilizationRow){at, found[i].pid, (u32)part(v, "sm", 0), (u32)part(v, "memu", 0), (u32)part(v, "enc", 0), (u32)part(v, "dec", 0), 0, 0};
+    }
+    list->count = n;
+    return leave(!n ? NOT_FOUND : n > room ? INSUFFICIENT_SIZE : OK);
 }
 
 /* --- MIG ---------------------------------------------------------------------------------------- */
@@ -614,12 +617,8 @@ API nvmlDeviceGetMigMode(void *h, u32 *current, u32 *pending)
     return leave(code);
 }
 
-API nvmlDeviceGetMaxMigDeviceCount(void *h, u32 *out)
-{
-    ENTER(nvmlDeviceGetMaxMigDeviceCount, h, GPU);
-    *out = find(DEV(h), "mig", now_us()) ? 8 : 0;
-    return leave(OK);
-}
+CALL(nvmlDeviceGetMaxMigDeviceCount, (void *h, u32 *out), h, GPU,
+     *out = find(DEV(h), "mig", now_us()) ? 8 : 0; return leave(OK);)
 
 API nvmlDeviceGetMigDeviceHandleByIndex(void *h, u32 index, void **out)
 {
@@ -632,19 +631,10 @@ API nvmlDeviceGetMigDeviceHandleByIndex(void *h, u32 index, void **out)
     return leave(OK);
 }
 
-API nvmlDeviceGetDeviceHandleFromMigDeviceHandle(void *h, void **out)
-{
-    ENTER(nvmlDeviceGetDeviceHandleFromMigDeviceHandle, h, MIG);
-    *out = handle_of(((Handle *)h)->parent, "", atoi(((Handle *)h)->parent));
-    return leave(OK);
-}
+CALL(nvmlDeviceGetDeviceHandleFromMigDeviceHandle, (void *h, void **out), h, MIG,
+     *out = handle_of(((Handle *)h)->parent, "", atoi(((Handle *)h)->parent)); return leave(OK);)
 
-API nvmlDeviceIsMigDeviceHandle(void *h, u32 *out)
-{
-    ENTER(nvmlDeviceIsMigDeviceHandle, h, ANY);
-    *out = *((Handle *)h)->parent != 0;
-    return leave(OK);
-}
+CALL(nvmlDeviceIsMigDeviceHandle, (void *h, u32 *out), h, ANY, *out = *((Handle *)h)->parent != 0; return leave(OK);)
 
 NUMBER_OF_DEVICE(nvmlDeviceGetGpuInstanceId, "gi", u32, MIG)
 NUMBER_OF_DEVICE(nvmlDeviceGetComputeInstanceId, "ci", u32, MIG)
@@ -664,13 +654,8 @@ API nvmlDeviceGetAttributes_v2(void *h, Attributes *out)
 typedef struct { void *gpu; u32 id; } Instance;
 static Instance instances[64];
 
-API nvmlDeviceGetGpuInstanceById(void *h, u32 id, void **out)
-{
-    ENTER(nvmlDeviceGetGpuInstanceById, h, GPU);
-    instances[id % 64] = (Instance){h, id};
-    *out = &instances[id % 64];
-    return leave(OK);
-}
+CALL(nvmlDeviceGetGpuInstanceById, (void *h, u32 id, void **out), h, GPU,
+     instances[id % 64] = (Instance){h, id}; *out = &instances[id % 64]; return leave(OK);)
 
 API nvmlGpuInstanceGetInfo(void *instance, InstanceInfo *out)
 {
@@ -706,12 +691,7 @@ API nvmlEventSetCreate(void **out)
     return leave(OK);
 }
 
-API nvmlEventSetFree(void *set)
-{
-    ENTER(nvmlEventSetFree, NULL, NONE);
-    free(set);
-    return leave(OK);
-}
+CALL(nvmlEventSetFree, (void *set), NULL, NONE, free(set); return leave(OK);)
 
 API nvmlDeviceRegisterEvents(void *h, u64 types, void *set)
 {
@@ -761,23 +741,14 @@ typedef struct { char dev[56]; int gi; u64 at; } GpmSample;
 API nvmlGpmQueryDeviceSupport(void *h, GpmSupport *out)
 {
     ENTER(nvmlGpmQueryDeviceSupport, h, GPU);
+    if (out->version != 1) return leave(VERSION_MISMATCH);
     out->supported = (u32)number_or(DEV(h), "gpm_supported", 0);
     return leave(OK);
 }
 
-API nvmlGpmSampleAlloc(void **out)
-{
-    ENTER(nvmlGpmSampleAlloc, NULL, NONE);
-    *out = calloc(1, sizeof(GpmSample));
-    return leave(OK);
-}
+CALL(nvmlGpmSampleAlloc, (void **out), NULL, NONE, *out = calloc(1, sizeof(GpmSample)); return leave(OK);)
 
-API nvmlGpmSampleFree(void *sample)
-{
-    ENTER(nvmlGpmSampleFree, NULL, NONE);
-    free(sample);
-    return leave(OK);
-}
+CALL(nvmlGpmSampleFree, (void *sample), NULL, NONE, free(sample); return leave(OK);)
 
 static int take_sample(void *h, int gi, GpmSample *sample)
 {
@@ -788,17 +759,10 @@ static int take_sample(void *h, int gi, GpmSample *sample)
     return OK;
 }
 
-API nvmlGpmSampleGet(void *h, void *sample)
-{
-    ENTER(nvmlGpmSampleGet, h, GPU);
-    return leave(take_sample(h, -1, sample));
-}
+CALL(nvmlGpmSampleGet, (void *h, void *sample), h, GPU, return leave(take_sample(h, -1, sample));)
 
-API nvmlGpmMigSampleGet(void *h, u32 gi, void *sample)
-{
-    ENTER(nvmlGpmMigSampleGet, h, GPU);
-    return leave(mig_on(h) ? take_sample(h, (int)gi, sample) : NOT_SUPPORTED);
-}
+CALL(nvmlGpmMigSampleGet, (void *h, u32 gi, void *sample), h, GPU,
+     return leave(mig_on(h) ? take_sample(h, (int)gi, sample) : NOT_SUPPORTED);)
 
 API nvmlGpmMetricsGet(GpmMetrics *get)
 {

@@ -26,12 +26,14 @@ class FakeNvml:
 
     Attributes:
         now: monotonic seconds for the code under test; the library's clock runs beside it.
+        skew: seconds by which the library's clock was set on, or back.
     """
 
     library: ctypes.CDLL
     scenario: Scenario
     clock: Path
     now: float = 1000.0
+    skew: float = 0.0
 
     def advance(self, seconds: float) -> float:
         """Moves both clocks on; the new `now`."""
@@ -40,7 +42,7 @@ class FakeNvml:
         return self.now
 
     def _write_clock(self) -> None:
-        stamp = int((EPOCH_SECONDS + self.now) * 1_000_000)
+        stamp = int((EPOCH_SECONDS + self.now + self.skew) * 1_000_000)
         # In place: the library has the file mapped.
         with self.clock.open("r+b" if self.clock.exists() else "wb") as file:
             file.write(stamp.to_bytes(8, "little"))

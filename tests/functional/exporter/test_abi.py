@@ -7,6 +7,7 @@ import ctypes
 import pynvml
 import pytest
 
+from tests.fakes.nvml import build
 from tests.fakes.nvml.loaded import FakeNvml
 
 STRUCTURES = {
@@ -26,6 +27,8 @@ STRUCTURES = {
     "ProfileInfo": pynvml.c_nvmlGpuInstanceProfileInfo_v2_t,
     "InstanceInfo": pynvml.c_nvmlGpuInstanceInfo_t,
     "Features": pynvml.c_nvmlGridLicensableFeatures_v4_t,
+    "UtilizationRow": pynvml.c_nvmlProcessUtilizationInfo_v1_t,
+    "UtilizationList": pynvml.c_nvmlProcessesUtilizationInfo_v1_t,
 }
 
 
@@ -64,3 +67,34 @@ def test_a_scenario_changes_while_it_plays(nvml: FakeNvml) -> None:
     with pytest.raises(pynvml.NVMLError_Unknown):
         pynvml.nvmlDeviceGetUtilizationRates(handle)
     assert pynvml.nvmlDeviceGetUtilizationRates(handle).gpu == 55
+
+
+VERSIONED = {
+    "nvmlDeviceGetMemoryInfo_v2": pynvml.c_nvmlMemory_v2_t,
+    "nvmlDeviceGetTemperatureV": pynvml.c_nvmlTemperature_v1_t,
+    "nvmlGpmQueryDeviceSupport": pynvml.c_nvmlGpmSupport_t,
+    "nvmlDeviceGetProcessesUtilizationInfo": pynvml.c_nvmlProcessesUtilizationInfo_v1_t,
+}
+
+
+@pytest.mark.parametrize("symbol", VERSIONED)
+def test_a_version_that_the_driver_does_not_know(nvml: FakeNvml, symbol: str) -> None:
+    nvml.scenario.add_gpus(1).write()
+    pynvml.nvmlInit()
+    structure = VERSIONED[symbol]()
+    structure.version = 0x09000001
+    function = getattr(nvml.library, symbol)
+    code = function(pynvml.nvmlDeviceGetHandleByIndex(0), ctypes.byref(structure))
+    assert code == pynvml.NVML_ERROR_ARGUMENT_VERSION_MISMATCH
+
+
+def test_use_of_processes_by_the_newer_call(nvml: FakeNvml) -> None:
+    nvml.scenario.add_gpus(1).process(0, 7, sm=30, memu=4, enc=3, dec=2).write()
+    pynvml.nvmlInit()
+    handle = pynvml.nvmlDeviceGetHandleByIndex(0)
+    (row,) = pynvml.nvmlDeviceGetProcessesUtilizationInfo(handle, 0)
+    assert (row.pid, row.smUtil, row.memUtil, row.encUtil, row.decUtil) == (7, 30, 4, 3, 2)
+
+
+def test_it_stays_small_enough_to_be_read() -> None:
+    assert len(build.SOURCE.read_text(encoding="utf-8").splitlines()) <= 800
