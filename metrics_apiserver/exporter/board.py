@@ -28,8 +28,8 @@ class Board:
     def __init__(
         self, settings: Sampling, pulse: Pulse, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._limit = max(_STALE_SECONDS, _STALE_TICKS * settings.interval_seconds)
         self._clock = clock
+        self.expect(settings.interval_seconds)
         self._gzip_asked_at = float("-inf")
         self.pulse = pulse
         self.current: Snapshot | None = None
@@ -45,6 +45,10 @@ class Board:
         """NVML is initialised, and the thread that reads it does not hang."""
         current = self.current
         return current is not None and current.is_up and self.pulse.verdict == "alive"
+
+    def expect(self, interval_seconds: float) -> None:
+        """Snapshots come so often from now on: slow ticks make them rarer."""
+        self._limit = max(_STALE_SECONDS, _STALE_TICKS * interval_seconds)
 
     def publish(self, snapshot: Snapshot) -> None:
         """Replaces the snapshot."""

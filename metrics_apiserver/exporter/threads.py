@@ -21,6 +21,7 @@ _logger = logging.getLogger(__name__)
 
 _MAX_FACTOR = 10
 _MIN_LOOK_SECONDS = 1.0
+_BEAT_SECONDS = 1.0  # while it sleeps: a long interval is no hang
 
 
 class SamplingThread(threading.Thread):
@@ -65,7 +66,7 @@ class SamplingThread(threading.Thread):
         """The thread."""
         try:
             while not self._stopping.is_set():
-                self._stopping.wait(self.turn())
+                self._sleep(self.turn())
         except Fatal as fatal:
             self.failure = str(fatal)
         except Exception:
@@ -75,6 +76,13 @@ class SamplingThread(threading.Thread):
             self._sampler.close(self._clock())
             if not self._stopping.is_set():
                 self._ended()
+
+    def _sleep(self, seconds: float) -> None:
+        until = self._clock() + seconds
+        while (left := until - self._clock()) > 0:
+            self._board.pulse.beat("sleep")
+            if self._stopping.wait(min(left, _BEAT_SECONDS)):
+                return
 
     def turn(self) -> float:
         """One tick; seconds until the next.
@@ -91,6 +99,7 @@ class SamplingThread(threading.Thread):
         self._telemetry.sample_duration.observe(took)
         interval = self._pace.after(took)
         self._telemetry.interval.set(interval)
+        self._board.expect(interval)
         self._board.pulse.beat("sleep")
         return max(0.0, interval - took)
 
@@ -138,7 +147,11 @@ class LookingThread(threading.Thread):
         """The thread."""
         while not self._stopping.is_set():
             self._woken.clear()
-            self._source.refresh()
+            try:
+                self._source.refresh()
+            except Exception:
+                # Holders that are never asked for again would be worse than one look that failed.
+                _logger.exception("looking at the holders of GPUs failed")
             # The kubelet's calls are rationed for all its clients together.
             self._stopping.wait(_MIN_LOOK_SECONDS)
             self._woken.wait(max(0.0, self._poll_seconds - _MIN_LOOK_SECONDS))

@@ -45,3 +45,14 @@ def test_gzip_is_made_while_it_is_read() -> None:
     assert board.wants_gzip()
     clock.now += 301
     assert not board.wants_gzip()
+
+
+def test_ticks_that_became_slow_may_be_older_too() -> None:
+    clock = Clock()
+    board = Board(Sampling(), Pulse(clock), clock)
+    board.publish(Snapshot(clock.now, 0.0, is_up=True))
+    board.expect(10)
+    clock.now += 45
+    assert board.is_fresh
+    board.expect(1)
+    assert not board.is_fresh

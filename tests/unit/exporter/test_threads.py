@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 
+import pytest
+from prometheus_client import CollectorRegistry
+
+from metrics_apiserver.exporter.board import Board
 from metrics_apiserver.exporter.model import Allocation
-from metrics_apiserver.exporter.threads import LookingThread, Pace
+from metrics_apiserver.exporter.sampler import Pass
+from metrics_apiserver.exporter.settings import Sampling
+from metrics_apiserver.exporter.snapshot import Snapshot
+from metrics_apiserver.exporter.telemetry import Telemetry
+from metrics_apiserver.exporter.threads import LookingThread, Pace, SamplingThread
+from metrics_apiserver.exporter.watchdog import Pulse
 
 
 def test_slow_ticks_come_less_often() -> None:
@@ -52,3 +62,65 @@ def test_a_look_can_be_asked_for() -> None:
     thread.join(5)
     assert not thread.is_alive()
     assert looks.count == 2
+
+
+def test_a_look_that_fails_is_not_the_last(caplog: pytest.LogCaptureFixture) -> None:
+    class Faulty(Looks):
+        def refresh(self) -> None:
+            super().refresh()
+            if self.count == 1:
+                raise RuntimeError("not foreseen")
+
+    looks = Faulty()
+    with caplog.at_level(logging.ERROR):
+        thread = LookingThread(looks, poll_seconds=1)
+        thread.start()
+        deadline = time.monotonic() + 10
+        while looks.count < 2:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+    assert "not foreseen" in caplog.text
+    thread.stop()
+    thread.join(5)
+    assert not thread.is_alive()
+
+
+class Idle:
+    """Samples and composes nothing, at once."""
+
+    def turn(self, now: float) -> Pass:
+        return Pass(is_up=True)
+
+    def compose(self, tick: Pass, now: float) -> Snapshot:
+        return Snapshot(now, 0.0, is_up=True)
+
+    def close(self, now: float) -> None:
+        return
+
+
+def test_a_long_interval_is_no_hang() -> None:
+    settings = Sampling(interval_seconds=60)
+    pulse = Pulse()
+    board = Board(settings, pulse)
+    idle = Idle()
+    thread = SamplingThread(
+        idle,  # type: ignore[arg-type] # stands for a sampler
+        idle,  # type: ignore[arg-type] # and for a composer
+        board,
+        Telemetry(CollectorRegistry()),
+        interval_seconds=60,
+        ended=lambda: None,
+        clock=time.monotonic,
+    )
+    thread.start()
+    oldest = 0.0
+    until = time.monotonic() + 3
+    while time.monotonic() < until:
+        oldest = max(oldest, pulse.age)
+        time.sleep(0.05)
+    assert board.current is not None
+    assert pulse.doing == "sleep"
+    assert oldest < 2.5, "it is heard of while it sleeps"
+    thread.stop()
+    thread.join(2)
+    assert not thread.is_alive()
