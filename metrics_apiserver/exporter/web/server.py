@@ -7,6 +7,7 @@ driver. The text is of version 0.0.4 always: OpenMetrics would refuse DCGM's cou
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 
@@ -23,6 +24,7 @@ from metrics_apiserver.exporter.web.config import WebConfig
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 PROBES = ("/healthz", "/readyz")
+_NO_WEIGHT = re.compile(r"q\s*=\s*0(\.0*)?")
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -46,7 +48,8 @@ class Pages:
         found.router.add_get("/snapshot.json", self.document)
         found.router.add_get("/healthz", self.healthz)
         found.router.add_get("/readyz", self.readyz)
-        found.router.add_get("/", self.index)
+        if self._path != "/":
+            found.router.add_get("/", self.index)
         return found
 
     async def metrics(self, request: web.Request) -> web.Response:
@@ -58,7 +61,7 @@ class Pages:
         board, current = self._board, self._board.current
         self._telemetry.scrapes.labels("200").inc()
         headers = {"Content-Type": CONTENT_TYPE, "Vary": "Accept-Encoding"}
-        accepts_gzip = "gzip" in request.headers.get("Accept-Encoding", "")
+        accepts_gzip = _accepts_gzip(request.headers.get("Accept-Encoding", ""))
         if accepts_gzip:
             board.ask_for_gzip()
         if current is None or board.pulse.verdict != "alive" or not board.is_fresh:
@@ -114,6 +117,15 @@ class Pages:
             f"<p>NVML cannot supply:</p><ul>{rows}</ul>"
         )
         return web.Response(text=text, content_type="text/html")
+
+
+def _accepts_gzip(header: str) -> bool:
+    """Whether `gzip` is named, with a weight that is not 0."""
+    for part in header.split(","):
+        coding, *parameters = (word.strip().lower() for word in part.split(";"))
+        if coding == "gzip":
+            return not any(_NO_WEIGHT.fullmatch(one) for one in parameters)
+    return False
 
 
 class _Guard:

@@ -148,3 +148,43 @@ async def test_passwords_guard_all_but_the_probes(
     for path in ("/healthz", "/readyz"):
         assert (await client.get(path)).status == 200
     assert (await client.get("/metrics", headers=login("secret"))).status == 200
+
+
+@pytest.mark.parametrize(
+    ("header", "accepted"),
+    [
+        ("gzip", True),
+        ("GZIP;q=0.5", True),
+        ("deflate, gzip ;q=1.0", True),
+        ("gzip;q=0", False),
+        ("br, gzip; q=0.000", False),
+        ("x-gzip-not", False),
+        ("identity", False),
+        ("", False),
+    ],
+)
+async def test_compression_is_negotiated(
+    client: Client, served: Served, header: str, accepted: bool
+) -> None:
+    served.publish(packed=True)
+    client.session._auto_decompress = False
+    answer = await client.get("/metrics", headers={"Accept-Encoding": header})
+    assert (answer.headers.get("Content-Encoding") == "gzip") == accepted
+    assert (await answer.read()).startswith(b"\x1f\x8b" if accepted else b"device")
+
+
+async def test_head(client: Client, served: Served) -> None:
+    served.publish()
+    answer = await client.head("/metrics", headers={"Accept-Encoding": "identity"})
+    assert answer.status == 200
+    assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
+    assert await answer.read() == b""
+    assert await text(client) != "", "the connection is good for another"
+    assert (await client.head("/other")).status == 404
+
+
+async def test_metrics_can_be_the_root(served: Served, aiohttp_client: AiohttpClient) -> None:
+    pages = Pages(served.board, served.telemetry, "/")
+    served.publish()
+    client = await aiohttp_client(pages.application(WebConfig()))
+    assert (await text(client, "/")).startswith("device 1\n")
