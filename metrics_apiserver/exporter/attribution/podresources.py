@@ -7,8 +7,9 @@ A kubelet that knows only v1alpha1 is asked that way. The service allows all its
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from metrics_apiserver.exporter.attribution.deviceids import base_of
 
 _TIMEOUT_SECONDS = 10.0
 _MAX_BYTES = 16 << 20
+_MAX_CONTAINERS = 16_384  # on one node; what has more is no kubelet's answer
+_MAX_IDS = 65_536
 _OPTIONS = (
     # grpc-core would send the socket's escaped path as :authority, which strict servers refuse.
     ("grpc.default_authority", "localhost"),
@@ -99,11 +102,12 @@ class Client:
             try:
                 allocatable = self._call(channel, "GetAllocatableResources")
             except grpc.RpcError as error:
-                if _code(error) is not grpc.StatusCode.UNIMPLEMENTED:
+                # UNKNOWN is what kubelets say that have the method behind a gate that is closed.
+                if _code(error) not in (grpc.StatusCode.UNIMPLEMENTED, grpc.StatusCode.UNKNOWN):
                     raise _unavailable(error) from None
                 allocatable = None
         try:
-            grants = tuple(self._grants(listed))
+            grants = _bounded(self._grants(listed))
             slots = None if allocatable is None else self._slots(allocatable)
         except wire.Malformed as fault:
             raise Unavailable("decode", f"the kubelet's answer does not parse: {fault}") from None
@@ -140,7 +144,10 @@ class Client:
             if number == 1
             for device in self._device_ids(content)
         )
-        return dict(Counter(base_of(device) for device in ids))
+        found = Counter(base_of(device) for device in itertools.islice(ids, _MAX_IDS + 1))
+        if found.total() > _MAX_IDS:
+            raise wire.Malformed(f"more than {_MAX_IDS} devices")
+        return dict(found)
 
     def _device_ids(self, data: bytes) -> tuple[str, ...]:
         """ContainerDevices: resource_name=1, device_ids=2."""
@@ -179,6 +186,18 @@ class Client:
         return Grant(namespace, pod, container, tuple(ids), tuple(claimed))
 
 
+def _bounded(grants: Iterable[Grant]) -> tuple[Grant, ...]:
+    """All of them, as long as a node can have so many."""
+    found: list[Grant] = []
+    ids = 0
+    for grant in grants:
+        found.append(grant)
+        ids += len(grant.device_ids) + len(grant.claimed)
+        if len(found) > _MAX_CONTAINERS or ids > _MAX_IDS:
+            raise wire.Malformed(f"more than {_MAX_CONTAINERS} containers or {_MAX_IDS} devices")
+    return tuple(found)
+
+
 def _claimed(data: bytes) -> Claimed | None:
     """ClaimResource: cdi_devices=1 {name=1}, driver_name=2, pool_name=3, device_name=4."""
     texts, names = {}, []
@@ -208,4 +227,6 @@ _REASONS = {
 def _unavailable(error: grpc.RpcError) -> Unavailable:
     code = _code(error)
     reason = _REASONS.get(code, "rpc") if code else "rpc"
+    if code is grpc.StatusCode.RESOURCE_EXHAUSTED and "larger than max" in str(error):
+        reason = "too_large"  # our own limit, which gRPC reports by the same code
     return Unavailable(reason, f"the kubelet's pod-resources service: {code and code.name}")

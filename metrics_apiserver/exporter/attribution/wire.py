@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _FIXED = {_FIXED64: 8, _FIXED32: 4}
+_MAX_FIELDS = 1 << 17  # of one message; a node has no more pods, and a plugin no more devices
 
 
 class Malformed(ValueError):
@@ -22,8 +23,11 @@ def fields(data: bytes) -> Iterator[tuple[int, bytes]]:
     Raises:
         Malformed: with the first fault, after the fields before it were given.
     """
-    at = 0
+    at = count = 0
     while at < len(data):
+        count += 1
+        if count > _MAX_FIELDS:
+            raise Malformed("too many fields")
         tag, at = _varint(data, at)
         number, kind = tag >> 3, tag & 7
         if number == 0:

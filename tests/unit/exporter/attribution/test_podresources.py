@@ -92,3 +92,42 @@ def test_a_kubelet_that_starts_again(kubelet: Kubelet) -> None:
         client.look()
     kubelet.start()
     assert client.look().grants
+
+
+@pytest.mark.parametrize(
+    "granted",
+    [
+        [Granted("one", tuple(f"GPU-{n}" for n in range(70_000)))],
+        [Granted("one", ("GPU-a",), container=f"c{n}") for n in range(17_000)],
+    ],
+    ids=["ids", "containers"],
+)
+def test_more_than_a_node_can_have(kubelet: Kubelet, granted: list[Granted]) -> None:
+    kubelet.grant(*granted)
+    with pytest.raises(Unavailable, match="more than") as refused:
+        look(kubelet)
+    assert refused.value.reason == "decode"
+
+
+def test_more_slots_than_a_node_can_have(kubelet: Kubelet) -> None:
+    kubelet.allocatable = {"nvidia.com/gpu": [f"GPU-a::{n}" for n in range(70_000)]}
+    with pytest.raises(Unavailable, match="more than"):
+        look(kubelet)
+
+
+@pytest.mark.parametrize("garbage", [bytes(17 << 20), b"\x0a\x00" * (8 << 20)])
+def test_an_answer_beyond_all_bounds(kubelet: Kubelet, garbage: bytes) -> None:
+    kubelet.garbage = garbage
+    with pytest.raises(Unavailable) as refused:
+        look(kubelet)
+    assert refused.value.reason in ("too_large", "decode"), "and not that we asked too often"
+
+
+def test_a_kubelet_whose_gate_is_closed(kubelet: Kubelet) -> None:
+    """It has the method and answers every call with an error."""
+    kubelet.grant(Granted("one", ("GPU-a",)))
+    kubelet.failures = {"GetAllocatableResources": grpc.StatusCode.UNKNOWN}
+    assert look(kubelet) == Answer((Grant("default", "one", "server", ("GPU-a",)),), None)
+    kubelet.failures = {"GetAllocatableResources": grpc.StatusCode.RESOURCE_EXHAUSTED}
+    with pytest.raises(Unavailable):
+        look(kubelet)

@@ -72,3 +72,10 @@ def test_what_protobuf_wrote_is_read(rows: list[tuple[str, list[str]]]) -> None:
         name = next((wire.text(part) for number, part in parts if number == 1), "")
         read.append((name, [wire.text(part) for number, part in parts if number == 2]))
     assert read == rows
+
+
+def test_a_message_of_endless_fields_is_refused() -> None:
+    few = wire.fields(b"\x0a\x00" * (1 << 17))
+    assert sum(1 for _ in few) == 1 << 17
+    with pytest.raises(wire.Malformed, match="too many"):
+        list(wire.fields(b"\x0a\x00" * ((1 << 17) + 1)))
