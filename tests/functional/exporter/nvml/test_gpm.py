@@ -42,6 +42,15 @@ def test_a_measurement_is_of_the_time_between(
     sampler.close()
 
 
+def test_slow_ticks_are_measured_too(library: Library, handle: Handle, nvml: FakeNvml) -> None:
+    sampler = gpm.Sampler(library, handle, None, (gpm.SM,))
+    sampler.measure(nvml.advance(1))
+    assert sampler.measure(nvml.advance(600)) == {gpm.SM: 40}
+    assert sampler.measure(nvml.advance(1000)) == {}, "a pause is no tick"
+    assert sampler.measure(nvml.advance(1)) == {gpm.SM: 40}
+    sampler.close()
+
+
 def test_instances_have_their_own(library: Library, handle: Handle, nvml: FakeNvml) -> None:
     nvml.scenario.add_instance(0, 0, gi=4)
     nvml.scenario.set(0, "gpm.gi4.2", 11)
