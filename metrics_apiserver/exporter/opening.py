@@ -24,6 +24,7 @@ REBUILD_SECONDS = 5.0  # between two initialisations
 _RETRY_SECONDS = 30.0
 _RETRY_MAX_SECONDS = 300.0
 _PAUSE_SECONDS = 30.0
+_STUCK = "the wait for events does not come back"
 _HOPELESS = (Code.OPERATING_SYSTEM, Code.UNKNOWN)
 
 
@@ -98,13 +99,24 @@ class Opening:
             Fatal: the wait for events is stuck in the driver.
         """
         if not self.watch.stop():
-            raise Fatal("the wait for events does not come back")
+            raise Fatal(_STUCK)
         if self.inventory is not None:
             self.inventory.close()
         self.inventory = None
         self._retry_at = now
         with contextlib.suppress(Failure):
             self.context.library.shutdown()
+
+    def watch_again(self) -> None:
+        """A new set of events, after the wait on the one before failed.
+
+        Raises:
+            Fatal: the wait for events is stuck in the driver.
+            Failure: what concerns the whole library.
+        """
+        if not self.watch.stop():
+            raise Fatal(_STUCK)
+        self.reporting = self._watch_events(self.inventory or Inventory())
 
     def pause(self, index: int, now: float) -> None:
         """Leaves a GPU alone from the next opening on, for a while."""

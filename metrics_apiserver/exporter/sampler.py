@@ -31,6 +31,9 @@ _logger = logging.getLogger(__name__)
 _LOST_PROBE_SECONDS = 30.0
 _MIG_CHECK_SECONDS = 5.0
 _PLUG_CHECK_SECONDS = 60.0
+_EVENTS_SECONDS = 5.0  # between two event sets; doubled while the wait on them fails
+_EVENTS_MAX_SECONDS = 300.0
+_EVENTS_GOOD_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +85,11 @@ class Sampler:
         self._broken_ticks = 0
         self._rebuild = ""
         self._lost: dict[str, float] = {}
+        self._indices: dict[str, int] = {}
+        self._gone: frozenset[str] = frozenset()  # known before, and lost when NVML began anew
         self._mig_check_at = self._plug_check_at = self._absent_check_at = now
+        self._events_at = now
+        self._events_pause = _EVENTS_SECONDS
 
     # --- one tick ----------------------------------------------------------------------------
 
@@ -114,7 +121,7 @@ class Sampler:
             readings=tuple(readings),
             states=self._states(found, now),
             count=found.count,
-            absent=tuple(found.absent.values()),
+            absent=self._absent(found),
             versions=self.opening.versions,
         )
 
@@ -131,6 +138,13 @@ class Sampler:
 
     def _begin(self, found: Inventory, now: float) -> None:
         self._journal.begin(found.gpus, self.opening.reporting)
+        self._gone = frozenset(
+            uuid
+            for uuid, index in self._indices.items()
+            if found.absent.get(index) == "lost" and uuid not in found.gpus
+        )
+        gone = {uuid: self._indices[uuid] for uuid in self._gone}
+        self._indices = gone | {uuid: gpu.unit.index for uuid, gpu in found.gpus.items()}
         self._lost.clear()
         self._rebuild = ""
         self._plug_check_at = now + _PLUG_CHECK_SECONDS
@@ -174,8 +188,7 @@ class Sampler:
 
     def _check(self, found: Inventory, now: float) -> None:
         """Whether the devices are still those that were opened."""
-        if self.opening.watch.failed:
-            self._rebuild = "events"
+        self._mend_events(found, now)
         if now >= self._plug_check_at:
             self._plug_check_at = now + _PLUG_CHECK_SECONDS
             addresses = inventory.list_pci_addresses(self._context.settings.driver_proc)
@@ -193,6 +206,21 @@ class Sampler:
                 self._rebuild = "device_back"
         if self.opening.end_pauses(now):
             self._rebuild = "mig"
+
+    def _mend_events(self, found: Inventory, now: float) -> None:
+        failure = self.opening.watch.failure
+        if failure is None:
+            if now - self._events_at > _EVENTS_GOOD_SECONDS:
+                self._events_pause = _EVENTS_SECONDS
+        elif now >= self._events_at:
+            self.opening.count(failure)
+            self._events_at = now + self._events_pause
+            self._events_pause = min(2 * self._events_pause, _EVENTS_MAX_SECONDS)
+            self.opening.watch_again()
+            self._journal.begin(found.gpus, self.opening.reporting)
+        else:
+            # Nothing would arrive: an XID of 0 were made up.
+            self._journal.begin(found.gpus, frozenset())
 
     def _is_back(self, index: int) -> bool:
         if self.opening.is_paused(index):
@@ -223,7 +251,7 @@ class Sampler:
             self._journal.add(event, now, self._wall())
 
     def _states(self, found: Inventory, now: float) -> tuple[DeviceState, ...]:
-        return tuple(
+        present = (
             replace(
                 self._journal.state(uuid, now),
                 is_lost=uuid in self._lost,
@@ -232,3 +260,10 @@ class Sampler:
             )
             for uuid, gpu in found.gpus.items()
         )
+        gone = (replace(self._journal.state(uuid, now), is_lost=True) for uuid in self._gone)
+        return (*present, *gone)
+
+    def _absent(self, found: Inventory) -> tuple[str, ...]:
+        """Conditions of GPUs that no state tells of."""
+        told = {self._indices[uuid] for uuid in self._gone}
+        return tuple(one for index, one in found.absent.items() if index not in told)

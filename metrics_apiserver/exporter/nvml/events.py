@@ -46,6 +46,9 @@ class Watch:
 
     Args:
         patience_seconds: for which a thread that does not end is waited for.
+
+    Attributes:
+        failure: why the wait ended by itself, else None.
     """
 
     def __init__(self, patience_seconds: float = 5.0) -> None:
@@ -54,14 +57,14 @@ class Watch:
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._keys: dict[int, str] = {}
-        self.failed = False
+        self.failure: Failure | None = None
 
     def start(self, library: Library, handles: Mapping[str, Handle]) -> frozenset[str]:
         """Registers the devices and begins to wait; gives the keys that can report.
 
         Called by the sampling thread. Without a device that can, no thread is started.
         """
-        self.failed = False
+        self.failure = None
         self._stopping.clear()
         event_set = library.call("nvmlEventSetCreate")
         able = [key for key, handle in handles.items() if _register(library, handle, event_set)]
@@ -105,7 +108,7 @@ class Watch:
                     continue
                 # The sampling thread builds the set anew.
                 _logger.warning("waiting for events failed", extra={"error": str(failure)})
-                self.failed = True
+                self.failure = failure
                 break
             event = Event(
                 self._keys.get(_address(data.device), ""), int(data.eventType), int(data.eventData)

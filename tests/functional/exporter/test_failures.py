@@ -164,6 +164,7 @@ def test_a_window_without_news_is_held_and_then_gone(make_rig: MakeRig, nvml: Fa
     rig = make_rig()
     assert rig.tick(5).value(DUTY) == 50
     nvml.scenario.set(0, "fail.nvmlDeviceGetSamples", 6)
+    nvml.scenario.set(0, "fail.nvmlDeviceGetUtilizationRates", 6)
     nvml.write()
     assert rig.tick(30).value(DUTY) == 50
     assert rig.tick(1).value(DUTY) is None
@@ -204,6 +205,33 @@ def test_a_lost_gpu_leaves_the_others_alone(make_rig: MakeRig, nvml: FakeNvml) -
     assert found.value("gpu_exporter_device_lost", uuid=gpu_uuid(1)) == 0
     assert found.value("gpu_exporter_xid_errors_total", uuid=gpu_uuid(1), xid="any") == 1
     assert rig.count("nvml_restarts_total", reason="device_back") == 1
+
+
+def test_a_lost_gpu_is_remembered_when_nvml_begins_anew(make_rig: MakeRig, nvml: FakeNvml) -> None:
+    """It cannot even be opened then, and is still the one that is lost, with its last XID."""
+    nvml.scenario.add_gpus(2, util=10)
+    nvml.write()
+    rig = make_rig()
+    rig.tick(2)
+    nvml.scenario.set(1, "xid", 79, at_ms=0).set(1, "lost", 1)
+    nvml.write()
+    eventually(rig, lambda t: t.value("gpu_exporter_xid_errors_total", xid="79"))
+    nvml.scenario.unset(1, "xid").set("*", "fail.nvmlDeviceGetUtilizationRates", "1 times=1")
+    nvml.write()
+    for _ in range(40):
+        rig.tick()
+    found = rig.tick()
+    assert rig.count("nvml_restarts_total", reason="uninitialized") == 1
+    assert found.value("gpu_exporter_device_lost", uuid=gpu_uuid(1)) == 1
+    assert found.value("gpu_exporter_devices", state="lost") == 1
+    assert found.value("gpu_exporter_xid_errors_total", uuid=gpu_uuid(1), xid="79") == 1
+    assert found.values(DUTY) == [10]
+    nvml.scenario.set(1, "lost", 0)
+    nvml.write()
+    found = rig.tick(40)
+    assert found.value("gpu_exporter_device_lost", uuid=gpu_uuid(1)) == 0
+    assert found.value("gpu_exporter_devices", state="lost") == 0
+    assert len(found.values(DUTY)) == 2
 
 
 def test_gpus_that_cannot_be_opened(make_rig: MakeRig, nvml: FakeNvml) -> None:
@@ -389,7 +417,9 @@ def test_a_wait_for_events_that_fails_is_begun_anew(make_rig: MakeRig, nvml: Fak
     rig.tick()
     nvml.scenario.set("*", "fail.nvmlEventSetWait_v2", "999 times=1")
     nvml.write()
-    eventually(rig, lambda _: rig.count("nvml_restarts_total", reason="events") == 1)
+    errors = {"call": "nvmlEventSetWait_v2", "code": "999"}
+    found = eventually(rig, lambda _: rig.count("nvml_errors_total", **errors) == 1)
+    assert found.value(DUTY) is not None, "nothing else is begun anew"
     nvml.scenario.unset("*", "fail.nvmlEventSetWait_v2").set(0, "xid", 62, at_ms=300)
     nvml.write()
     eventually(rig, lambda t: t.value("DCGM_FI_DEV_XID_ERRORS") == 62)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from prometheus_client import CollectorRegistry
 
@@ -117,3 +119,30 @@ def test_an_enumeration_that_fails_leaves_nothing_open(nvml: FakeNvml) -> None:
     assert nvml.library.nvmlShutdown() == 1, "uninitialised"
     assert made.open(30.0)
     made.close(31.0)
+
+
+def test_another_set_of_events(nvml: FakeNvml) -> None:
+    nvml.scenario.add_gpus(1).set("*", "fail.nvmlEventSetWait_v2", "999 times=1")
+    made = opening(nvml)
+    assert made.open(0.0)
+
+    def is_failed() -> bool:
+        return made.watch.failure is not None
+
+    deadline = time.monotonic() + 5
+    while not is_failed():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    made.watch_again()
+    assert not is_failed()
+    assert made.reporting == {gpu_uuid(0)}
+    assert made.opened_at == 0.0, "NVML itself stays open"
+    nvml.scenario.set("*", "hang.nvmlEventSetWait_v2", 1000)
+    nvml.write()
+    time.sleep(0.3)
+    made.watch._patience_seconds = 0.1
+    with pytest.raises(Fatal, match="wait for events"):
+        made.watch_again()
+    nvml.scenario.unset("*", "hang.nvmlEventSetWait_v2")
+    nvml.write()
+    made.close(1.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 import pynvml
@@ -94,3 +95,23 @@ def test_a_stuck_wait_for_events_is_fatal(make_rig: Callable[..., Rig], nvml: Fa
         rig.tick(10)
     nvml.scenario.unset("*", "hang.nvmlEventSetWait_v2")
     nvml.write()
+
+
+def test_no_xid_is_made_up_while_events_do_not_work(
+    make_rig: Callable[..., Rig], nvml: FakeNvml
+) -> None:
+    nvml.scenario.add_gpus(1)
+    nvml.write()
+    rig = make_rig()
+    assert rig.tick().value("DCGM_FI_DEV_XID_ERRORS") == 0
+    nvml.scenario.set("*", "fail.nvmlEventSetWait_v2", 999)
+    nvml.write()
+    deadline = time.monotonic() + 10
+    while rig.tick(seconds=0.1).value("DCGM_FI_DEV_XID_ERRORS") is not None:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    nvml.scenario.unset("*", "fail.nvmlEventSetWait_v2")
+    nvml.write()
+    while rig.tick(seconds=5).value("DCGM_FI_DEV_XID_ERRORS") is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)

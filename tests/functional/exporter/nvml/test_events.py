@@ -89,7 +89,7 @@ def test_a_wait_that_fails_says_so(watch: Watch, library: Library, nvml: FakeNvm
     start(watch, library)
     nvml.scenario.set("*", "fail.nvmlEventSetWait_v2", 999)
     nvml.write()
-    poll(lambda: watch.failed)
+    poll(lambda: watch.failure is not None)
     assert watch.stop()
 
 
