@@ -173,10 +173,11 @@ async def _serve(settings: Settings) -> int:
             for one in loops:
                 one.cancel()
     finally:
+        deadline = time.monotonic() + _STOP_SECONDS
         exporter.looking.stop()
         exporter.sampling.stop()
         await listeners.close()
-    await _join(exporter.sampling)
+    await _join(exporter.sampling, deadline)
     failure = exporter.sampling.failure
     if failure is not None:
         _logger.critical("the exporter ends", extra={"error": failure})
@@ -184,8 +185,7 @@ async def _serve(settings: Settings) -> int:
     return 0
 
 
-async def _join(thread: SamplingThread) -> None:
-    deadline = time.monotonic() + _STOP_SECONDS
+async def _join(thread: SamplingThread, deadline: float) -> None:
     while thread.is_alive() and time.monotonic() < deadline:  # noqa: ASYNC110 - a thread has no event
         await asyncio.sleep(0.02)
     if thread.is_alive():

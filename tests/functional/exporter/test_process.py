@@ -6,7 +6,9 @@ import base64
 import gzip
 import json
 import shutil
+import socket
 import ssl
+import statistics
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -22,6 +24,7 @@ from tests.fakes.nvml.rig import Text, parse
 from tests.fakes.nvml.scenario import Scenario, gpu_uuid
 
 Start = Callable[..., Exporter]
+STOP_SECONDS = 2.5  # two that are promised, and what a busy machine takes to end a process
 
 
 def poll(condition: Callable[[], object], seconds: float = 15) -> None:
@@ -78,7 +81,7 @@ def test_metrics_health_and_a_graceful_end(start: Start) -> None:
     assert exporter.get("/elsewhere")[0] == 404
     started = time.monotonic()
     assert exporter.stop() == 0
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < STOP_SECONDS
     assert "Traceback" not in exporter.log_text()
 
 
@@ -138,12 +141,41 @@ def test_scrapes_do_not_wait_for_a_driver_that_hangs(start: Start, scenario: Sce
     scenario.set(0, "hang.nvmlDeviceGetMemoryInfo_v2", 60_000).write()
     time.sleep(1.5)  # the hang has begun
     before = text_of(exporter).value("gpu_exporter_last_sample_timestamp_seconds")
-    started = time.monotonic()
-    found = text_of(exporter)
-    assert time.monotonic() - started < 1
+    took, found = [], text_of(exporter)
+    for _ in range(200):
+        started = time.perf_counter()
+        found = text_of(exporter)
+        took.append(time.perf_counter() - started)
+    assert statistics.median(took) < 0.05
+    assert max(took) < 1
     assert found.value("gpu_exporter_last_sample_timestamp_seconds") == before
     assert found.value("nvidia_gpu_duty_cycle", uuid=gpu_uuid(0)) == 42
+    started = time.monotonic()
     assert exporter.stop() == 0, "also out of a hang"
+    assert time.monotonic() - started < STOP_SECONDS
+
+
+def test_an_end_while_everything_hangs(start: Start, scenario: Scenario, tmp_path: Path) -> None:
+    """The driver, the kubelet, a client that does not read and one that does not write."""
+    scenario.add_gpus(16, util=5).write()
+    sockets = tmp_path / "pod-resources"
+    sockets.mkdir()
+    silent = socket.socket(socket.AF_UNIX)
+    silent.bind(str(sockets / "kubelet.sock"))
+    silent.listen()
+    exporter = start("--attribution=daemonset", f"--kubelet-root={tmp_path}", "--interval=100ms")
+    exporter.wait_ready()
+    with silent, ExitStack() as clients:
+        for words in (b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n" * 50, b"GET /metrics HT"):
+            client = socket.create_connection(("127.0.0.1", exporter.port))
+            clients.enter_context(client)
+            client.sendall(words)
+        scenario.set(0, "hang.nvmlDeviceGetMemoryInfo_v2", 60_000).write()
+        time.sleep(1)
+        started = time.monotonic()
+        assert exporter.stop() == 0
+        assert time.monotonic() - started < STOP_SECONDS
+    assert "does not end" in exporter.log_text()
 
 
 def test_wrong_flags_and_addresses(start: Start) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -73,3 +75,31 @@ def test_a_fault_of_ours_ends_the_thread_too(
 
 def test_settings_are_whole() -> None:
     assert {field.name for field in dataclasses.fields(Settings)} >= {"sampling", "web"}
+
+
+HANGS = """
+import asyncio, sys
+from metrics_apiserver.exporter import runtime
+from metrics_apiserver.exporter.board import Board
+from metrics_apiserver.exporter.settings import Sampling
+from metrics_apiserver.exporter.watchdog import Pulse
+
+now = [0.0]
+pulse = Pulse(lambda: now[0])
+pulse.beat("nvmlDeviceGetPowerUsage")
+now[0] = float(sys.argv[1])
+try:
+    asyncio.run(asyncio.wait_for(runtime._watch(Board(Sampling(), pulse)), 3))
+except TimeoutError:
+    sys.exit(7)
+"""
+
+
+@pytest.mark.parametrize(("age", "code"), [(119, 7), (121, 1)])
+def test_a_thread_that_hangs_for_two_minutes_ends_the_process(age: float, code: int) -> None:
+    """Nothing that waits for the thread can end it, so that it is the process that ends."""
+    done = subprocess.run(
+        [sys.executable, "-c", HANGS, str(age)], capture_output=True, check=False, timeout=30
+    )
+    assert done.returncode == code, done.stderr
+    assert (b"nvmlDeviceGetPowerUsage" in done.stderr or b"hangs" in done.stderr) == (code == 1)
