@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -41,7 +42,8 @@ class ApiServer:
             def do_GET(self) -> None:
                 outer.seen.append((self.path, self.headers["Authorization"]))
                 known = f"/apis/resource.k8s.io/{outer.version}/" in self.path
-                body = json.dumps(outer.body).encode()
+                raw = outer.body if isinstance(outer.body, bytes) else None
+                body = json.dumps(outer.body).encode() if raw is None else raw
                 self.send_response(outer.status if known else 404)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
@@ -153,3 +155,64 @@ def test_authorities_as_clusters_have_them(
 def test_outside_of_a_cluster(tmp_path: Path, clock: Clock) -> None:
     with pytest.raises(KeyError):
         ResourceSlices("n", clock, tmp_path, {}).refresh(WANTED)
+
+
+def test_a_name_that_comes_to_mean_another_device(
+    api: ApiServer, found: ResourceSlices, clock: Clock
+) -> None:
+    found.refresh(WANTED)
+    api.body = slices(device("gpu-0", "GPU-b"))
+    clock.now = 299
+    found.refresh(WANTED)
+    assert found.find(Claimed("node-1", "gpu-0")) == "GPU-a"
+    clock.now = 301
+    found.refresh(set())
+    assert len(api.seen) == 1, "nobody has a claim"
+    found.refresh(WANTED)
+    assert found.find(Claimed("node-1", "gpu-0")) == "GPU-b"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"no JSON",
+        b"\xff\xfe",
+        b"[" * 100_000,
+        [],
+        {"items": ["x"]},
+        {"items": [{"spec": {"driver": "gpu.nvidia.com", "pool": "p", "devices": [1]}}]},
+        {"items": 5},
+    ],
+)
+def test_an_answer_that_is_no_list(
+    api: ApiServer, found: ResourceSlices, clock: Clock, body: object
+) -> None:
+    found.refresh(WANTED)
+    api.body = body
+    clock.now = 31
+    with pytest.raises(ValueError, match=r"."):
+        found.refresh({("node-1", "gpu-9")})
+    assert found.find(Claimed("node-1", "gpu-0")) == "GPU-a", "what was known stays"
+
+
+def test_an_answer_that_is_no_http(tmp_path: Path, clock: Clock) -> None:
+    trusted = authorities.kubeadm()
+    context = authorities.server(trusted)
+    (tmp_path / "token").write_text("secret")
+    (tmp_path / "ca.crt").write_bytes(trusted.bundle)
+
+    def answer() -> None:
+        with context.wrap_socket(listening.accept()[0], server_side=True) as one:
+            one.recv(4096)
+            one.sendall(b"220 mail ready\r\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=answer)
+        thread.start()
+        environment = {
+            "KUBERNETES_SERVICE_HOST": authorities.HOST,
+            "KUBERNETES_SERVICE_PORT": str(listening.getsockname()[1]),
+        }
+        with pytest.raises(ValueError, match="BadStatusLine"):
+            ResourceSlices("n", clock, tmp_path, environment).refresh(WANTED)
+        thread.join(5)
