@@ -22,7 +22,8 @@ from metrics_apiserver.exporter.snapshot import Snapshot
 from metrics_apiserver.exporter.telemetry import Telemetry
 from metrics_apiserver.exporter.usage import Meter, Usage
 
-_MEANS = ("duty_cycle", "sm_util")
+# Means, and what is read seldom: they are of the time before a unit changed hands.
+_OLD = ("duty_cycle", "sm_util", "enc_util", "dec_util")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +113,7 @@ class Composer:
         return generate_latest(telemetry.registry)
 
     def _begin_anew(self, tick: Pass, allocation: Allocation) -> tuple[Reading, ...]:
-        """The readings without the means of units that changed hands; their windows restart."""
+        """The readings, of units that changed hands without their past; their windows restart."""
         if not allocation.is_known:
             return tick.readings
         holders: dict[str, frozenset[Pod]] = defaultdict(frozenset)
@@ -127,11 +128,15 @@ class Composer:
         for unit in changed:
             self._parts.restart_windows(unit)
         return tuple(
-            replace(one, values={k: v for k, v in one.values.items() if k not in _MEANS})
-            if one.unit.uuid in changed
-            else one
-            for one in tick.readings
+            self._without_past(one) if one.unit.uuid in changed else one for one in tick.readings
         )
+
+    def _without_past(self, reading: Reading) -> Reading:
+        values = {key: value for key, value in reading.values.items() if key not in _OLD}
+        if self._parts.meter.tells_pids:
+            return replace(reading, values=values)
+        # Processes of the holder before would be counted for the new one.
+        return replace(reading, values=values, uses=None, memory=None)
 
     def _wake_for_news(self, readings: Iterable[Reading]) -> None:
         """A unit or process not seen before may mean a pod not known yet."""

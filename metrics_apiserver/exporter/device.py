@@ -6,6 +6,7 @@ handle that is no longer good, a library that must be initialised again.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -13,7 +14,7 @@ from functools import partial
 from metrics_apiserver.exporter import activity, probes
 from metrics_apiserver.exporter.activity import Activity
 from metrics_apiserver.exporter.asking import RAISED, Asker, Context
-from metrics_apiserver.exporter.model import Reading, Unit
+from metrics_apiserver.exporter.model import ProcessMemory, Reading, Unit
 from metrics_apiserver.exporter.nvml import gpm, instances
 from metrics_apiserver.exporter.nvml.library import Code, Failure, Handle
 from metrics_apiserver.exporter.probes import Pace
@@ -26,14 +27,21 @@ _SAMPLES = "nvmlDeviceGetSamples"
 _GPU_UTILIZATION_SAMPLES = 1
 _MEMORY = "nvmlDeviceGetMemoryInfo"
 _FIELDS = "nvmlDeviceGetFieldValues"
+_SILENCE_SECONDS = 5.0  # without a new sample; drivers take several a second
 
 
 class _Instance:
-    """A MIG instance: its memory and, on Hopper and later, its activity."""
+    """A MIG instance: its memory and, on Hopper and later, its activity.
 
-    def __init__(self, unit: Unit, handle: Handle, window_seconds: float) -> None:
+    Args:
+        is_alone: no other compute instance is on its GPU instance. Memory and activity are the GPU
+            instance's, so that nothing but processes is known of one that is not alone.
+    """
+
+    def __init__(self, unit: Unit, handle: Handle, window_seconds: float, is_alone: bool) -> None:
         self.unit = unit
         self.handle = handle
+        self.is_alone = is_alone
         self.sm = Window(window_seconds)
         self.duty = Window(window_seconds)
 
@@ -60,15 +68,19 @@ class Gpu:
         self.is_mig = found is not None
         self.is_mig_pending = False  # its mode changes at the next reset; see inventory
         self.mig_uuids = frozenset(one.uuid for one in found or ())
+        self.layout = instances.layout(found or ())
         self._asker = Asker(context, unit.uuid, now)
         self._groups = context.settings.groups
+        on = Counter(one.gi for one in found or ())
         self._instances = [
-            _Instance(_instance_unit(unit, one), one.handle, window) for one in found or ()
+            _Instance(_instance_unit(unit, one), one.handle, window, on[one.gi] == 1)
+            for one in found or ()
         ]
         self._due: dict[Pace, float] = dict.fromkeys(Pace, float("-inf"))
         self._values = Values(self._asker.drop)
         self._window = Window(window)
         self._seen_sample = 0
+        self._sampled_at = self._forgot_at = now
         self._was_settled = False
         self._processes = Processes(self._asker, handle)
         self._rates = Rates()
@@ -99,24 +111,34 @@ class Gpu:
         self._read_duty()
         if not self.is_mig:
             self._read_activity()
-        busy = max(self._values.get("gpu_util", 0), self._values.get("duty_cycle", 0)) > 0
-        self._processes.read_uses(busy)
+        self._processes.read_uses(self._is_busy())
         if Pace.MEDIUM in due:
             self._processes.read_memory(self._values.get("memory_used"))
         return self._readings()
 
     def restart(self, uuid: str) -> None:
         """The unit changed hands: what was before is not the new holder's."""
+        own = [one for one in self._instances if one.unit.uuid == uuid]
         if uuid == self.unit.uuid:
             self._window.clear()
-        for one in self._instances:
-            if uuid == one.unit.uuid:
-                one.sm.clear()
-                one.duty.clear()
+        elif not own:
+            return
+        for one in own:
+            one.sm.clear()
+            one.duty.clear()
+        self._processes.forget_memory()
+        self._due[Pace.MEDIUM] = float("-inf")
 
     def close(self) -> None:
         """Frees what was allocated in NVML."""
         self._activity.close()
+
+    def _is_busy(self) -> bool:
+        """Also where nothing tells: that no process is told of is then no proof of idleness."""
+        for key in ("gpu_util", "duty_cycle"):
+            if (value := self._values.get(key)) is not None:
+                return value > 0
+        return True
 
     def _is_collected(self, group: str) -> bool:
         return not group or group in self._groups
@@ -174,11 +196,16 @@ class Gpu:
             values.keep("gpu_util", None)
             values.keep("mem_copy_util", None)
         samples = asker.ask(_SAMPLES, self._fetch_samples, quiet=(Code.NOT_FOUND,))
-        if samples is not None:
-            self._take_samples(samples)
-        elif self._seen_sample == 0 and "gpu_util" in values:
-            # No ring of samples on this board: one reading a tick.
-            self._window.add(asker.now, values["gpu_util"], asker.now)
+        has_ring = samples is not None or self._seen_sample > 0
+        if self._take_samples(samples or ()):
+            self._sampled_at = asker.now
+        elif not has_ring or asker.now - self._sampled_at >= _SILENCE_SECONDS:
+            # One reading a tick, on boards without a ring of samples and while it is silent.
+            if "gpu_util" in values:
+                self._window.add(asker.now, values["gpu_util"], asker.now)
+            if asker.now - self._forgot_at >= _SILENCE_SECONDS:
+                # The clock that stamps them may have been set back: they are asked for from now.
+                self._forgot_at, self._seen_sample = asker.now, 0
         values.keep("duty_cycle", self._window.mean(asker.now))
 
     def _fetch_samples(self) -> list[tuple[int, int]]:
@@ -187,11 +214,13 @@ class Gpu:
         )
         return [(int(one.timeStamp), int(one.sampleValue.uiVal)) for one in found]
 
-    def _take_samples(self, samples: Iterable[tuple[int, int]]) -> None:
+    def _take_samples(self, samples: Iterable[tuple[int, int]]) -> bool:
+        """Whether one could be believed."""
         # The first answer is the driver's whole buffer, of the time before we looked.
         asker, seen = self._asker, self._seen_sample
         is_believed = self._was_settled and seen > 0
         self._was_settled = asker.is_settled
+        is_any = False
         for stamp, value in sorted(samples):
             if stamp <= seen:
                 continue
@@ -200,6 +229,8 @@ class Gpu:
                 asker.drop("duty_cycle")
             elif is_believed:
                 self._window.add(stamp / 1e6, value, asker.now)
+                is_any = True
+        return is_any
 
     def _read_activity(self) -> None:
         activity.keep(self._values, self._activity.measure(None))
@@ -211,24 +242,36 @@ class Gpu:
         state = self._processes
         if self.is_mig:
             whole = Reading(self.unit, dict(self._values), is_split=True)
-            measured = {
-                gi: self._activity.measure(gi) for gi in {one.unit.gi for one in self._instances}
-            }
-            parts = [self._read_instance(one, measured[one.unit.gi]) for one in self._instances]
-            return [whole, *parts]
+            return [whole, *(self._read_instance(one) for one in self._instances)]
         memory = None if state.memory is None else {p: m for p, (_, m) in state.memory.items()}
         uses = state.uses if self._asker.is_settled else None
         return [Reading(self.unit, dict(self._values), uses, memory)]
 
-    def _read_instance(self, one: _Instance, measured: dict[int, float]) -> Reading:
-        asker, values = self._asker, Values(self._asker.drop)
-        library = asker.library
+    def _read_instance(self, one: _Instance) -> Reading:
+        values = Values(self._asker.drop)
+        if one.is_alone:
+            self._read_alone(one, values)
+        return Reading(one.unit, values, None, self._memory_of(one))
+
+    def _memory_of(self, one: _Instance) -> dict[int, ProcessMemory] | None:
+        """By pid; not known where the driver does not say on which of several instances one is."""
+        gi, ci = one.unit.gi, one.unit.ci
+        state = self._processes.memory
+        if state is None or (
+            not one.is_alone and any(on == (gi, None) for on, _ in state.values())
+        ):
+            return None
+        return {pid: held for pid, (on, held) in state.items() if on in ((gi, ci), (gi, None))}
+
+    def _read_alone(self, one: _Instance, values: Values) -> None:
+        asker, library = self._asker, self._asker.library
         try:
             values.keep_memory(library.memory(one.handle), library.memory_v1(one.handle))
         except Failure as failure:
             if failure.code in (*RAISED, Code.INVALID_ARGUMENT):
                 raise
             asker.fail(f"{_MEMORY}.mig", failure)
+        measured = self._activity.measure(one.unit.gi)
         activity.keep(values, measured)
         for window, key, number in (
             (one.sm, "sm_util", gpm.SM),
@@ -238,11 +281,6 @@ class Gpu:
             if value is not None and 0 <= value <= 100 and asker.is_settled:
                 window.add(asker.now, value, asker.now)
             values.keep(key, window.mean(asker.now))
-        state = self._processes.memory
-        memory = (
-            None if state is None else {p: m for p, (gi, m) in state.items() if gi == one.unit.gi}
-        )
-        return Reading(one.unit, values, None, memory)
 
 
 def _instance_unit(gpu: Unit, found: instances.Found) -> Unit:

@@ -125,7 +125,7 @@ def mig_changed(library: Library, gpu: Gpu) -> Literal["", "changed", "pending"]
         return "changed"
     if mode.current:
         found = instances.enumerate_instances(library, gpu.handle)
-        if frozenset(one.uuid for one in found) != gpu.mig_uuids:
+        if instances.layout(found) != gpu.layout:
             return "changed"
     return ""
 

@@ -63,14 +63,14 @@ class Reading:
 
     Attributes:
         values: by key; see `probes`.
-        uses: by pid; None where it cannot be known, empty on an idle unit.
+        uses: by pid; None where it cannot be known, for one process or all; empty on an idle unit.
         memory: by pid; likewise.
         is_split: MIG is on, so that its instances are what pods hold.
     """
 
     unit: Unit
     values: Mapping[str, float]
-    uses: Mapping[int, ProcessUse] | None = None
+    uses: Mapping[int, ProcessUse | None] | None = None
     memory: Mapping[int, ProcessMemory] | None = None
     is_split: bool = False
 
@@ -105,12 +105,10 @@ class Allocation:
 
     Attributes:
         is_known: False while nobody could be asked; holdings are empty then.
-        conflicts: units that two pods claim as their own.
     """
 
     holdings: tuple[Holding, ...] = ()
     is_known: bool = False
-    conflicts: frozenset[str] = frozenset()
 
 
 Mode = Literal["none", "exclusive", "share"]

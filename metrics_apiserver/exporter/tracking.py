@@ -17,6 +17,8 @@ from metrics_apiserver.exporter.nvml import processes
 from metrics_apiserver.exporter.nvml.library import Handle
 from metrics_apiserver.exporter.nvml.processes import Use
 
+Place = tuple[int | None, int | None]  # numbers of GPU and compute instance; None without MIG
+
 _EMPTY_TICKS = 2
 _GAP_BYTES = 1 << 30  # more than a driver keeps for itself
 _CALL = "nvmlDeviceGetProcessUtilization"
@@ -26,13 +28,13 @@ class Processes:
     """The state of one GPU.
 
     Attributes:
-        uses: by pid, of the last tick; None where it is not known.
-        memory: by pid, with the GPU instance it is on.
+        uses: by pid, of the last tick; None where it is not known, also of single ones.
+        memory: by pid, with the MIG instance it is on.
     """
 
     def __init__(self, asker: Asker, handle: Handle) -> None:
-        self.uses: dict[int, ProcessUse] | None = None
-        self.memory: dict[int, tuple[int | None, ProcessMemory]] | None = None
+        self.uses: dict[int, ProcessUse | None] | None = None
+        self.memory: dict[int, tuple[Place, ProcessMemory]] | None = None
         self._asker = asker
         self._handle = handle
         self._seen: int | None = None
@@ -45,9 +47,8 @@ class Processes:
         Args:
             is_busy: the GPU's own utilisation is not zero.
         """
-        asker, since = self._asker, self._seen or 0
-        question = partial(processes.utilization, asker.library, self._handle, since)
-        found = asker.ask(_CALL, question)
+        since = self._seen or 0
+        found = self._ask(since)
         self.uses = None
         if found is None:
             return
@@ -60,25 +61,35 @@ class Processes:
         elif not found:
             self._empty_ticks += 1
             # Busy without a process for longer: either it ended or the driver hides it from us.
-            if not is_busy or (self._saw_any and self._empty_ticks >= _EMPTY_TICKS):
+            if not is_busy or (self._says_nothing(since) and self._empty_ticks >= _EMPTY_TICKS):
                 self.uses = {}
 
-    def _average(self, found: Iterable[Use]) -> dict[int, ProcessUse]:
+    def _ask(self, since: int) -> list[Use] | None:
+        question = partial(processes.utilization, self._asker.library, self._handle, since)
+        return self._asker.ask(_CALL, question)
+
+    def _says_nothing(self, since: int) -> bool:
+        """Whether the driver, which told of processes before, knows of none at all now.
+
+        Of some that are not newer than what was seen it tells also when its clock was set back:
+        then it goes on from there, instead of waiting for the time before to come again.
+        """
+        if not self._saw_any:
+            return False
+        kept = self._ask(0)
+        if kept:
+            self._seen = min(since, max(one.time for one in kept))
+        return kept == []
+
+    def _average(self, found: Iterable[Use]) -> dict[int, ProcessUse | None]:
         by_pid: dict[int, list[Use]] = defaultdict(list)
         for one in found:
+            kept = by_pid[one.pid]
             if max(one.sm, one.memory, one.encoder, one.decoder) > 100:
                 self._asker.drop("process_utilization")
             else:
-                by_pid[one.pid].append(one)
-        return {
-            pid: ProcessUse(
-                sum(one.sm for one in uses) / len(uses),
-                sum(one.memory for one in uses) / len(uses),
-                sum(one.encoder for one in uses) / len(uses),
-                sum(one.decoder for one in uses) / len(uses),
-            )
-            for pid, uses in by_pid.items()
-        }
+                kept.append(one)
+        return {pid: _mean(uses) for pid, uses in by_pid.items()}
 
     def read_memory(self, used: float | None) -> None:
         """Who holds how much; a process in several lists is counted once.
@@ -93,7 +104,7 @@ class Processes:
             used: bytes by the GPU's own count.
         """
         asker = self._asker
-        found: dict[int, tuple[int | None, ProcessMemory]] = {}
+        found: dict[int, tuple[Place, ProcessMemory]] = {}
         for kind, call in processes.LISTS.items():
             question = partial(processes.running, asker.library, self._handle, kind)
             rows = asker.ask(call, partial(question, asker.context.alive))
@@ -101,11 +112,28 @@ class Processes:
                 self.memory = None
                 return
             for row in rows or ():
-                before = found.get(row.pid)
-                kinds = (before[1].kinds if before else "") + row.kind
-                found[row.pid] = (row.gi, ProcessMemory(kinds, row.memory))
-        held = [one.used for _, one in found.values()]
-        known = sum(one for one in held if one is not None)
+                before = found[row.pid][1] if row.pid in found else ProcessMemory("", None)
+                held = before.used if row.memory is None else row.memory
+                found[row.pid] = ((row.gi, row.ci), ProcessMemory(before.kinds + row.kind, held))
+        told = [one.used for _, one in found.values()]
+        known = sum(one for one in told if one is not None)
         gap = (used or 0) - known
-        is_partial = None not in held and gap > max(_GAP_BYTES, known)
+        is_partial = None not in told and gap > max(_GAP_BYTES, known)
         self.memory = None if is_partial else found
+
+    def forget_memory(self) -> None:
+        """What was read is another holder's."""
+        self.memory = None
+
+
+def _mean(uses: list[Use]) -> ProcessUse | None:
+    """Of the samples of one process; None when not one of them can be true."""
+    count = len(uses)
+    if not count:
+        return None
+    return ProcessUse(
+        sum(one.sm for one in uses) / count,
+        sum(one.memory for one in uses) / count,
+        sum(one.encoder for one in uses) / count,
+        sum(one.decoder for one in uses) / count,
+    )

@@ -2,7 +2,8 @@
 
 A unit of one pod's own needs no pids told apart: whatever computes on it is that pod's. On a
 shared unit pids must be found out; until then nothing is known of its pods, and nothing is made
-up. Windows end with the holding, so that a new pod does not inherit the load of the one before.
+up: a process that may be anybody's leaves all of them without a number. Windows end with the
+holding, so that a new pod does not inherit the load of the one before.
 """
 
 from __future__ import annotations
@@ -11,10 +12,16 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from metrics_apiserver.exporter.model import Allocation, Holding, Pod, ProcessUse, Reading
+from metrics_apiserver.exporter import sums
+from metrics_apiserver.exporter.model import (
+    Allocation,
+    Holding,
+    Pod,
+    ProcessMemory,
+    ProcessUse,
+    Reading,
+)
 from metrics_apiserver.exporter.window import Window
-
-_ZERO = ProcessUse(0, 0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +32,13 @@ class Owner:
         pod: None for a process of the host.
         container: empty where it cannot be told.
         name: the process's.
+        is_nameless: it runs in a pod, but in which could not be found out.
     """
 
     pod: Pod | None
     container: str = ""
     name: str = ""
+    is_nameless: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +116,11 @@ class Meter:
         self._count_error = count_error
         self._windows: dict[tuple[str, Pod, str], _Windows] = {}
 
+    @property
+    def tells_pids(self) -> bool:
+        """Whether processes are told apart by their owners, and not by the holding alone."""
+        return self._owner_of is not None
+
     def update(self, readings: Iterable[Reading], allocation: Allocation, now: float) -> Usage:
         """One tick.
 
@@ -131,20 +145,37 @@ class Meter:
         sole = holders[0] if len(pods) == 1 and not holders[0].is_shared else None
         owners = self._owners(reading)
         can_tell = sole is not None or owners is not None
+        uses = None if reading.uses is None else sums.evened(reading.uses)
         for holding in holders:
             key = (unit, holding.pod, holding.container)
             # One pod's containers on one unit can only be told apart by their processes.
             alone = owners is not None or len({h.container for h in holders}) == 1
             known = can_tell and alone
-            tick.uses[key] = _ZERO if known and reading.uses is not None else None
+            tick.uses[key] = sums.ZERO if known and uses is not None else None
             tick.memory[key] = 0 if known and reading.memory is not None else None
-        for pid in {*(reading.uses or ()), *(reading.memory or ())}:
+        unsure = _Unsure()
+        for pid in {*(uses or ()), *(reading.memory or ())}:
             owner = (owners or {}).get(pid)
+            use = None if uses is None else uses.get(pid, sums.ZERO)
+            memory = (reading.memory or {}).get(pid)
             place = _place(owner, sole, holders)
             if place is None:
                 tick.unattributed += 1
+                unsure.consider(owner, use, memory)
                 continue
-            tick.add(reading, pid, (unit, *place), place[0] in pods, owner)
+            process = Part(
+                unit,
+                *place,
+                use,
+                memory.used if memory else None,
+                place[0] in pods,
+                pid,
+                memory.kinds if memory else "",
+                owner.name if owner else "",
+            )
+            tick.add(process, reading.memory is not None, memory is not None)
+        for holding in holders:
+            unsure.blur(tick, (unit, holding.pod, holding.container))
 
     def _owners(self, reading: Reading) -> dict[int, Owner] | None:
         """Owners of the processes that are there; None where they cannot be found out."""
@@ -156,6 +187,10 @@ class Meter:
             # NVML numbers processes in another pid namespace than /proc.
             self._count_error("pidns")
             return None
+        if reading.uses and not found.keys() & reading.uses.keys():
+            # Drivers number the processes that compute as the host does also where they translate
+            # the pids of those that hold memory; `_Unsure` keeps that from making busy pods idle.
+            self._count_error("pidns")
         return found
 
     def _finish(self, tick: _Tick, now: float) -> Usage:
@@ -188,6 +223,30 @@ def _place(
     return None
 
 
+class _Unsure:
+    """Processes that may be any holder's: what their pods use is then not known in this tick."""
+
+    def __init__(self) -> None:
+        self._uses = self._memory = False
+
+    def consider(
+        self, owner: Owner | None, use: ProcessUse | None, memory: ProcessMemory | None
+    ) -> None:
+        """A process without a place; one of the host is certainly nobody's."""
+        if owner is not None and not owner.is_nameless:
+            return
+        self._uses |= use != sums.ZERO
+        # Memory of a process that is gone is about to be given back.
+        self._memory |= owner is not None and memory is not None and memory.used != 0
+
+    def blur(self, tick: _Tick, key: tuple[str, Pod, str]) -> None:
+        """Takes away what is not known of a holder."""
+        if self._uses:
+            tick.uses[key] = None
+        if self._memory:
+            tick.memory[key] = None
+
+
 class _Tick:
     """Sums of one tick."""
 
@@ -199,50 +258,15 @@ class _Tick:
         self.unattributed = 0
         self._is_known = is_known
 
-    def add(
-        self,
-        reading: Reading,
-        pid: int,
-        key: tuple[str, Pod, str],
-        is_holder: bool,
-        owner: Owner | None,
-    ) -> None:
-        """Counts a process for its container."""
-        use = None if reading.uses is None else reading.uses.get(pid, _ZERO)
-        memory = None if reading.memory is None else reading.memory.get(pid)
-        if key not in self.uses:
-            self.uses[key] = None if use is None else _ZERO
-            self.memory[key] = None if reading.memory is None else 0
-        if not is_holder:
+    def add(self, process: Part, knows_memory: bool, holds_memory: bool) -> None:
+        """Counts a process for its container; not while nobody knows who holds what."""
+        key = (process.unit, process.pod, process.container)
+        if not process.is_legal:
             if not self._is_known:
                 return
             self.illegal.add(key)
-        self.uses[key] = _sum(self.uses[key], use)
-        used = self.memory[key]
-        if memory is not None and used is not None:
-            self.memory[key] = None if memory.used is None else used + memory.used
-        unit, pod, container = key
-        self.processes.append(
-            Part(
-                unit,
-                pod,
-                container,
-                use,
-                memory.used if memory else None,
-                is_holder,
-                pid,
-                memory.kinds if memory else "",
-                owner.name if owner else "",
-            )
-        )
-
-
-def _sum(one: ProcessUse | None, other: ProcessUse | None) -> ProcessUse | None:
-    if one is None or other is None:
-        return None
-    return ProcessUse(
-        one.sm + other.sm,
-        one.memory + other.memory,
-        one.encoder + other.encoder,
-        one.decoder + other.decoder,
-    )
+        self.uses[key] = sums.add(self.uses.get(key, sums.ZERO), process.use)
+        used = self.memory.setdefault(key, 0 if knows_memory else None)
+        if holds_memory and used is not None:
+            self.memory[key] = None if process.memory is None else used + process.memory
+        self.processes.append(process)

@@ -2,14 +2,14 @@
 
 Two pods that claim one id as their own (kubelets before 1.34 also list pods that ended) are judged:
 a pod with a process on the unit wins, else the one whose claim appeared later; when both appeared
-at once the unit is shown without a pod and counted as a conflict.
+at once it is counted as a conflict and both are shown with a part that is not known.
 """
 
 from __future__ import annotations
 
 import itertools
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from metrics_apiserver.exporter.attribution.deviceids import Units, base_of, is_slot
@@ -28,6 +28,7 @@ class _Claim:
     container: str
     device_id: str
     is_claimed: bool = False  # through a ResourceClaim, which pods may share
+    is_unresolved: bool = False  # nobody said which device that is
 
 
 class Ledger:
@@ -48,9 +49,9 @@ class Ledger:
         self._resolve = resolve
         self._itself = itself
         self._count_error = count_error
-        self._taken: tuple[Answer, float] | None = None
         self._turns = itertools.count()
-        self._since: dict[tuple[Pod, str], int] = {}
+        # One reference, so that the two threads never see half of it: when which claim appeared.
+        self._taken: tuple[Answer, float, dict[tuple[Pod, str], int]] | None = None
 
     def take(self, answer: Answer, now: float) -> None:
         """A new look at the kubelet.
@@ -65,8 +66,8 @@ class Ledger:
             for grant in answer.grants
             for device in grant.device_ids
         }
-        self._since = {key: self._since.get(key, turn) for key in keys}
-        self._taken = (answer, now)
+        before = self._taken[2] if self._taken else {}
+        self._taken = (answer, now, {key: before.get(key, turn) for key in keys})
 
     def allocation(
         self, units: Units, working: frozenset[tuple[str, Pod]], now: float
@@ -81,10 +82,11 @@ class Ledger:
         taken = self._taken
         if taken is None or now - taken[1] > KEEP_SECONDS:
             return _UNKNOWN
-        answer = taken[0]
-        claims = list(self._claims(answer.grants, units))
-        claims, conflicts = self._judge(claims, units, working)
-        return Allocation(tuple(self._holdings(claims, units, answer)), True, conflicts)
+        answer, _, since = taken
+        claims = list(dict.fromkeys(self._claims(answer.grants, units)))
+        losers, contested = self._judge(claims, units, working, since)
+        claims = [claim for claim in claims if (claim.device_id, claim.pod) not in losers]
+        return Allocation(tuple(self._holdings(claims, units, answer, contested)), True)
 
     def _claims(self, grants: Iterable[Grant], units: Units) -> Iterable[_Claim]:
         for grant in grants:
@@ -97,73 +99,85 @@ class Ledger:
                 uuid = self._resolve(claimed) or _by_cdi(claimed, units)
                 if uuid is None:
                     self._count_error("unresolved_claim")
-                else:
-                    yield _Claim(pod, grant.container, uuid, is_claimed=True)
+                name = uuid or f"{claimed.pool}/{claimed.device}"
+                yield _Claim(pod, grant.container, name, True, uuid is None)
 
     def _judge(
-        self, claims: list[_Claim], units: Units, working: frozenset[tuple[str, Pod]]
-    ) -> tuple[list[_Claim], frozenset[str]]:
+        self,
+        claims: list[_Claim],
+        units: Units,
+        working: frozenset[tuple[str, Pod]],
+        since: Mapping[tuple[Pod, str], int],
+    ) -> tuple[set[tuple[str, Pod]], set[tuple[str, Pod]]]:
+        """Claims that lost to another, and those of which none won, as (device id, pod)."""
         pods: dict[str, set[Pod]] = defaultdict(set)
         for claim in claims:
             if not claim.is_claimed:
                 pods[claim.device_id].add(claim.pod)
         losers: set[tuple[str, Pod]] = set()
-        conflicts: set[str] = set()
+        contested: set[tuple[str, Pod]] = set()
         for device_id, rivals in pods.items():
             if len(rivals) < 2:
                 continue
             unit = units.find(base_of(device_id))
-            winner = self._winner(device_id, unit, rivals, working)
-            losers |= {(device_id, pod) for pod in rivals if pod != winner}
+            turns = {pod: since.get((pod, device_id), -1) for pod in rivals}
+            winner = _winner(unit, turns, working)
             if winner is None:
                 self._count_error("conflict")
-                conflicts |= {unit.uuid} if unit else set()
-        kept = [claim for claim in claims if (claim.device_id, claim.pod) not in losers]
-        return kept, frozenset(conflicts)
+                contested |= {(device_id, pod) for pod in rivals}
+            else:
+                losers |= {(device_id, pod) for pod in rivals - {winner}}
+        return losers, contested
 
-    def _winner(
+    def _holdings(
         self,
-        device_id: str,
-        unit: Unit | None,
-        rivals: set[Pod],
-        working: frozenset[tuple[str, Pod]],
-    ) -> Pod | None:
-        if unit is not None:
-            active = [pod for pod in rivals if (unit.uuid, pod) in working]
-            if len(active) == 1:
-                return active[0]
-        since = {pod: self._since.get((pod, device_id), -1) for pod in rivals}
-        latest = max(since.values())
-        newest = [pod for pod, turn in since.items() if turn == latest]
-        return newest[0] if len(newest) == 1 else None
-
-    def _holdings(self, claims: list[_Claim], units: Units, answer: Answer) -> Iterable[Holding]:
-        by_container: Counter[Holding] = Counter()
-        by_pod: Counter[tuple[str, Pod]] = Counter()
+        claims: list[_Claim],
+        units: Units,
+        answer: Answer,
+        contested: set[tuple[str, Pod]],
+    ) -> Iterable[Holding]:
+        held: Counter[Holding] = Counter()
+        of_pod: Counter[tuple[str, Pod]] = Counter()
         claimants: dict[str, set[Pod]] = defaultdict(set)
-        advertised: dict[str, int | None] = {}
+        slots: dict[str, int | None] = {}
+        doubtful: set[tuple[str, Pod]] = set()
         for claim in claims:
             base = base_of(claim.device_id)
-            unit = units.find(base)
-            if unit is None:
+            unit = None if claim.is_unresolved else units.find(base)
+            if unit is None and not claim.is_unresolved:
                 self._count_error("unresolved_device")
             # A device that cannot be read now still counts: its pod's sums are not known.
             uuid = unit.uuid if unit else base
-            is_shared = is_slot(claim.device_id)
-            by_container[Holding(uuid, claim.pod, claim.container, 1.0, is_shared)] += 1
-            by_pod[uuid, claim.pod] += 1
+            held[Holding(uuid, claim.pod, claim.container, 1.0, is_slot(claim.device_id))] += 1
+            of_pod[uuid, claim.pod] += 1
             claimants[uuid].add(claim.pod)
-            advertised[uuid] = (answer.slots or {}).get(base)
-        for holding, held in by_container.items():
-            slots = advertised[holding.unit]
-            if holding.is_shared:
-                is_whole = by_pod[holding.unit, holding.pod] == slots
-                share = held / slots if slots and held <= slots else None
+            slots[uuid] = (answer.slots or {}).get(base)
+            if (claim.device_id, claim.pod) in contested:
+                doubtful.add((uuid, claim.pod))
+        for holding, count in held.items():
+            key, total = (holding.unit, holding.pod), slots[holding.unit]
+            has_rivals = len(claimants[holding.unit]) > 1
+            if key in doubtful or (has_rivals and not holding.is_shared):  # or a claim they share
+                yield replace(holding, share=None, is_shared=True)
+            elif holding.is_shared:
+                share = count / total if total and count <= total else None
+                is_whole = of_pod[key] == total and not has_rivals
                 yield replace(holding, share=share, is_shared=not is_whole)
-            elif len(claimants[holding.unit]) > 1:
-                yield replace(holding, share=None, is_shared=True)  # a claim that pods share
             else:
                 yield holding
+
+
+def _winner(
+    unit: Unit | None, turns: Mapping[Pod, int], working: frozenset[tuple[str, Pod]]
+) -> Pod | None:
+    """Of pods and the turns they appeared in; None where nothing decides."""
+    if unit is not None:
+        active = [pod for pod in turns if (unit.uuid, pod) in working]
+        if len(active) == 1:
+            return active[0]
+    latest = max(turns.values())
+    newest = [pod for pod, turn in turns.items() if turn == latest]
+    return newest[0] if len(newest) == 1 else None
 
 
 def _by_cdi(claimed: Claimed, units: Units) -> str | None:

@@ -68,7 +68,9 @@ class Owners:
         if place is None:
             return Owner(None, "", name)
         pod = self._names.pod(place.pod_uid)
-        return Owner(pod, self._names.container(place.container_id) if pod else "", name)
+        if pod is None:
+            return Owner(None, "", name, is_nameless=True)
+        return Owner(pod, self._names.container(place.container_id), name)
 
     def _started(self, pid: int) -> str:
         after = self._text(pid, "stat").rpartition(")")[2].split()

@@ -55,20 +55,24 @@ class Sidecar:
         self._names = self._given or tuple(sorted(self._visible())) or tuple(self._nodes())
 
     def allocation(self, units: Units, foreign: frozenset[str]) -> Allocation:
-        """What is our pod's; known as soon as anything could be told.
+        """What is our pod's; known as soon as one unit could be told.
+
+        One that cannot be read now still counts: the pod's sums are then not known.
 
         Args:
             units: that there are.
             foreign: units with processes of others.
         """
         found = {}
+        is_any = False
         for name in self._names:
             unit = units.find(base_of(name))
-            if unit is not None:
-                is_shared = is_slot(name) or unit.uuid in foreign
-                share = None if is_shared else 1.0
-                found[unit.uuid] = Holding(unit.uuid, self._pod, "", share, is_shared)
-        return Allocation(tuple(found.values()), bool(found))
+            is_any |= unit is not None
+            uuid = unit.uuid if unit else base_of(name)
+            is_shared = is_slot(name) or uuid in foreign
+            share = None if is_shared else 1.0
+            found[uuid] = Holding(uuid, self._pod, "", share, is_shared)
+        return Allocation(tuple(found.values()) if is_any else (), is_any)
 
     def is_foreign(self, pids: Iterable[int]) -> bool:
         """Whether some of a unit's processes are certainly not the pod's.

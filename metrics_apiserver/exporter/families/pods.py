@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from metrics_apiserver.exporter.families.text import Family, labels
 from metrics_apiserver.exporter.model import Allocation, Holding, Pod, Reading
-from metrics_apiserver.exporter.usage import Usage
+from metrics_apiserver.exporter.usage import Part, Usage
 
 UTILIZATION = "gpu_pod_utilization_percent"
 SM = "gpu_pod_sm_utilization_percent"
@@ -83,10 +83,13 @@ class Calculator:
         holdings: dict[Pod, list[Holding]] = defaultdict(list)
         for holding in allocation.holdings:
             holdings[holding.pod].append(holding)
+        parts: dict[tuple[str, Pod], list[Part]] = defaultdict(list)
+        for part in usage.containers.values():
+            parts[part.unit, part.pod].append(part)
         found = {}
         for pod, held in holdings.items():
             units = [
-                self._of_unit(by_uuid.get(uuid), of_unit, usage)
+                self._of_unit(by_uuid.get(uuid), of_unit, parts[uuid, pod])
                 for uuid, of_unit in _by_unit(held).items()
             ]
             found[pod] = _numbers(units)
@@ -103,7 +106,7 @@ class Calculator:
             return True
         return False
 
-    def _of_unit(self, reading: Reading | None, held: list[Holding], usage: Usage) -> _Unit:
+    def _of_unit(self, reading: Reading | None, held: list[Holding], parts: list[Part]) -> _Unit:
         shares = [holding.share for holding in held]
         is_shared = any(holding.is_shared for holding in held)
         share: float | None = 1.0
@@ -113,7 +116,7 @@ class Calculator:
             return _Unit(share, None, None, None, None, "none")
         values = reading.values
         total = values.get("memory_total")
-        sm, memory = _processes(held, usage)
+        sm, memory = _processes(parts)
         if reading.unit.parent:
             # NVML tells no processes' use on MIG instances.
             activity = None if is_shared and not self._fall_back else values.get("sm_util")
@@ -138,16 +141,16 @@ def _by_unit(held: Iterable[Holding]) -> dict[str, list[Holding]]:
     return found
 
 
-def _processes(held: list[Holding], usage: Usage) -> tuple[float | None, float | None]:
-    """SM time and memory of the pod's processes on one unit."""
-    sm: float | None = 0.0
-    memory: float | None = 0
-    for holding in held:
-        part = usage.containers.get((holding.unit, holding.pod, holding.container))
-        use = part.use if part else None
-        used = part.memory if part else None
-        sm = None if sm is None or use is None else sm + use.sm
-        memory = None if memory is None or used is None else memory + used
+def _processes(parts: list[Part]) -> tuple[float | None, float | None]:
+    """SM time and memory of the pod's processes on one unit.
+
+    Of all its containers, also those that hold nothing or whose names are not known.
+    """
+    sm: float | None = 0.0 if parts else None
+    memory: float | None = 0 if parts else None
+    for part in parts:
+        sm = None if sm is None or part.use is None else sm + part.use.sm
+        memory = None if memory is None or part.memory is None else memory + part.memory
     return None if sm is None else min(100.0, sm), memory
 
 

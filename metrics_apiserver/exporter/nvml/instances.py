@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import pynvml
@@ -61,6 +62,11 @@ def enumerate_instances(library: Library, handle: Handle) -> list[Found]:
         uuid = library.text("nvmlDeviceGetUUID", mig)
         found.append(Found(mig, uuid, gi, ci, _profile(library, handle, mig, gi)))
     return found
+
+
+def layout(found: Iterable[Found]) -> frozenset[tuple[str, int, int, str]]:
+    """What is compared to notice a change: a UUID can come back with another place or size."""
+    return frozenset((one.uuid, one.gi, one.ci, one.profile) for one in found)
 
 
 def _profile(library: Library, handle: Handle, mig: Handle, gi: int) -> str:

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 
 from metrics_apiserver.exporter.nvml.library import Code, Failure, Handle, Library
 
-# pid, usedGpuMemory, gpuInstanceId of nvmlProcessInfo_t; pid, timeStamp, smUtil, memUtil, encUtil,
-# decUtil of nvmlProcessUtilizationSample_t.
-_PROCESS_INFO = struct.Struct("<I4xQI4x")
+# pid, usedGpuMemory, gpuInstanceId, computeInstanceId of nvmlProcessInfo_t; pid, timeStamp, smUtil,
+# memUtil, encUtil, decUtil of nvmlProcessUtilizationSample_t.
+_PROCESS_INFO = struct.Struct("<I4xQII")
 _PROCESS_UTILIZATION = struct.Struct("<I4xQIIII")
 _STRIDE = 24
 _STRIDE_R535 = 32
@@ -42,13 +42,14 @@ class Running:
 
     Attributes:
         memory: bytes; None where the driver does not say.
-        gi: number of the GPU instance; None without MIG.
+        gi, ci: numbers of the GPU and compute instance; None without MIG.
     """
 
     pid: int
     kind: str
     memory: int | None
     gi: int | None
+    ci: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,13 +123,14 @@ def _decode(
 def _rows(data: bytes, count: int, kind: str, stride: int) -> list[Running]:
     found = []
     for index in range(count):
-        pid, memory, gi = _PROCESS_INFO.unpack_from(data, index * stride)
+        pid, memory, gi, ci = _PROCESS_INFO.unpack_from(data, index * stride)
         found.append(
             Running(
                 pid,
                 kind,
                 None if memory == _MEMORY_UNKNOWN else memory,
                 None if gi == _NO_INSTANCE else gi,
+                None if ci == _NO_INSTANCE else ci,
             )
         )
     return found

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.fakes.kubelet import Kubelet
 from tests.fakes.nvml import build
+from tests.fakes.nvml.attributed import Node, build_node
 from tests.fakes.nvml.loaded import FakeNvml, loaded
 from tests.fakes.nvml.rig import Rig, build_rig
 
@@ -43,5 +45,19 @@ def make_rig(nvml: FakeNvml) -> Iterator[Callable[..., Rig]]:
             rig = build_rig(nvml, **settings)  # type: ignore[arg-type] # handed on as they come
             stack.callback(rig.sampler.close)
             return rig
+
+        yield make
+
+
+@pytest.fixture
+def make_node(nvml: FakeNvml, tmp_path: Path) -> Iterator[Callable[..., Node]]:
+    """Makes nodes with a kubelet; both are ended at the end."""
+    with ExitStack() as stack:
+
+        def make(**settings: object) -> Node:
+            kubelet = stack.enter_context(Kubelet(tmp_path))
+            node = build_node(nvml, kubelet, **settings)  # type: ignore[arg-type] # handed on as they come
+            stack.callback(node.rig.sampler.close)
+            return node
 
         yield make

@@ -2,95 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 
 import grpc
 import pytest
 from prometheus_client import CollectorRegistry
 
-from metrics_apiserver.exporter.attribution.owners import Owners
-from metrics_apiserver.exporter.attribution.podlogs import PodLogs
-from metrics_apiserver.exporter.attribution.source import KubeletSource, SidecarSource
-from metrics_apiserver.exporter.settings import Exposition, Holders, Sampling
+from metrics_apiserver.exporter.attribution.source import SidecarSource
+from metrics_apiserver.exporter.settings import Exposition, Holders
 from metrics_apiserver.exporter.telemetry import Telemetry
-from tests.fakes.hostproc import Host
-from tests.fakes.kubelet import Claim, Granted, Kubelet
+from tests.fakes.kubelet import Claim, Granted
+from tests.fakes.nvml.attributed import Node, share, slots
 from tests.fakes.nvml.loaded import EPOCH_SECONDS, FakeNvml
-from tests.fakes.nvml.rig import Rig, Text, build_rig
+from tests.fakes.nvml.rig import build_rig
 from tests.fakes.nvml.scenario import MIB, gpu_uuid
 
 DUTY = "nvidia_gpu_duty_cycle"
 UTILIZATION = "gpu_pod_utilization_percent"
 SM = "DCGM_CUSTOM_PROCESS_SM_UTIL"
 
-
-@dataclass
-class Node:
-    """A node with GPUs, a kubelet, processes and the exporter."""
-
-    rig: Rig
-    kubelet: Kubelet
-    host: Host
-    source: KubeletSource
-    telemetry: Telemetry
-
-    def tick(self, times: int = 1) -> Text:
-        """Looks at the kubelet, then ticks."""
-        self.source.refresh()
-        return self.rig.tick(times)
-
-    def errors(self, reason: str) -> float:
-        return (
-            self.telemetry.registry.get_sample_value(
-                "gpu_exporter_attribution_errors_total", {"reason": reason}
-            )
-            or 0.0
-        )
-
-
 MakeNode = Callable[..., Node]
-
-
-@pytest.fixture
-def make_node(nvml: FakeNvml, tmp_path: Path) -> Iterator[MakeNode]:
-    with ExitStack() as stack:
-
-        def make(
-            *,
-            processes: bool = False,
-            exposition: Exposition | None = None,
-            holders: Holders | None = None,
-        ) -> Node:
-            kubelet = stack.enter_context(Kubelet(tmp_path))
-            host = Host(tmp_path / "host")
-
-            def clock() -> float:
-                return nvml.now
-
-            telemetry = Telemetry(CollectorRegistry())
-            settings = holders or Holders(socket=kubelet.socket)
-            source = KubeletSource(settings, telemetry, clock, lambda: EPOCH_SECONDS + nvml.now)
-            owners = Owners(host.proc, PodLogs(host.pods, host.containers, clock), clock)
-            rig = build_rig(
-                nvml,
-                sampling=Sampling(settle_seconds=0, processes=processes),
-                exposition=exposition,
-                owner_of=owners.find if processes else None,
-                alive=owners.is_alive if processes else None,
-                source=source,
-            )
-            stack.callback(rig.sampler.close)
-            return Node(rig, kubelet, host, source, telemetry)
-
-        yield make
-
-
-def slots(uuid: str, count: int) -> list[str]:
-    """The ids that a shared unit is advertised by."""
-    return [f"{uuid}::{n}" for n in range(count)]
 
 
 # --- whole GPUs --------------------------------------------------------------------------------
@@ -200,19 +132,6 @@ def test_an_unknown_process_wakes_the_kubelets_reader(make_node: MakeNode, nvml:
 # --- shared GPUs -------------------------------------------------------------------------------
 
 
-def share(node: Node, nvml: FakeNvml) -> None:
-    """Two pods on a GPU of four slots: one slot, two slots."""
-    nvml.scenario.add_gpus(1, util=70, mem_used=6000 * MIB)
-    nvml.scenario.process(0, 100, mem=4000 * MIB, sm=15, memu=4)
-    nvml.scenario.process(0, 200, mem=2000 * MIB, sm=40, memu=8)
-    nvml.write()
-    ids = slots(gpu_uuid(0), 4)
-    node.kubelet.allocatable = {"nvidia.com/gpu": ids}
-    node.kubelet.grant(Granted("small", (ids[0],)), Granted("large", (ids[1], ids[3])))
-    node.host.run(100, "small")
-    node.host.run(200, "large")
-
-
 def test_time_sliced_pods_get_their_own_numbers(make_node: MakeNode, nvml: FakeNvml) -> None:
     node = make_node(processes=True)
     share(node, nvml)
@@ -235,6 +154,30 @@ def test_time_sliced_pods_get_their_own_numbers(make_node: MakeNode, nvml: FakeN
     assert found.value("DCGM_CUSTOM_DEV_FB_ALLOCATED") == 0.75
     assert found.value("DCGM_FI_DEV_FB_FREE", pod="small") is None
     assert found.value("DCGM_FI_DEV_FB_FREE") == 81559 - 551 - 6000
+
+
+def test_many_pods_on_many_gpus(make_node: MakeNode, nvml: FakeNvml) -> None:
+    """16 GPUs of 8 slots, 128 pods: to each its own, and no GPU has more than it is."""
+    nvml.scenario.add_gpus(16, util=90, mem_used=800 * MIB)
+    node = make_node(processes=True)
+    ids = [slots(gpu_uuid(gpu), 8) for gpu in range(16)]
+    node.kubelet.allocatable = {"nvidia.com/gpu": [one for of_gpu in ids for one in of_gpu]}
+    granted, wanted = [], {}
+    for gpu in range(16):
+        for slot in range(8):
+            name, pid, percent = f"pod-{gpu}-{slot}", 1000 + 8 * gpu + slot, (gpu + slot) % 12
+            nvml.scenario.process(gpu, pid, mem=(pid - 900) * MIB, sm=percent)
+            node.host.run(pid, name)
+            granted.append(Granted(name, (ids[gpu][slot],)))
+            wanted[name] = (percent, min(100, percent * 8), (pid - 900) * MIB)
+    nvml.write()
+    node.kubelet.grant(*granted)
+    found = node.tick(3)
+    metrics = ("gpu_pod_sm_utilization_percent", UTILIZATION, "gpu_pod_memory_used_bytes")
+    of = [{one["pod_name"]: value for one, value in found.samples[name]} for name in metrics]
+    assert {name: tuple(column[name] for column in of) for name in of[0]} == wanted
+    for gpu in range(16):
+        assert sum(found.values(SM, gpu=str(gpu))) <= 100
 
 
 def test_shared_gpus_without_processes_have_no_numbers_for_pods(
@@ -389,12 +332,21 @@ def test_the_wide_rows_of_r535(make_node: MakeNode, nvml: FakeNvml) -> None:
 
 
 def test_utilisation_beyond_a_hundred_is_no_ones(make_node: MakeNode, nvml: FakeNvml) -> None:
+    """Nor is it a zero: what the process really uses is not known."""
     node = make_node(processes=True)
     share(node, nvml)
     nvml.scenario.process(0, 100, mem=1, sm=4294967295)
     nvml.write()
     found = node.tick(3)
-    assert found.value(UTILIZATION, pod_name="small") == 0
+    assert found.value(UTILIZATION, pod_name="small") is None
+    assert found.value(SM, PodName="small") is None
+    assert found.value(UTILIZATION, pod_name="large") == 80
+    nvml.scenario.process(0, 100, mem=1, sm=15)
+    nvml.write()
+    assert node.tick(2).value(UTILIZATION, pod_name="small") == 60
+    nvml.scenario.process(0, 100, mem=1, sm=4294967295)
+    nvml.write()
+    assert node.tick(2).value(UTILIZATION, pod_name="small") == 60, "held, as without an answer"
     assert node.rig.count("dropped_values_total", metric="process_utilization") > 0
 
 
@@ -592,10 +544,18 @@ def test_a_kubelet_of_before(make_node: MakeNode, nvml: FakeNvml) -> None:
 def test_a_kubelet_that_refuses(
     make_node: MakeNode, nvml: FakeNvml, status: grpc.StatusCode, reason: str
 ) -> None:
+    nvml.scenario.add_gpus(1, util=20)
+    nvml.write()
     node = make_node()
+    node.kubelet.grant(Granted("bert", (gpu_uuid(0),)))
+    node.tick(3)
+    node.kubelet.grant(Granted("next", (gpu_uuid(0),)))
     node.kubelet.failure = status
-    node.source.refresh()
+    assert node.tick().value(UTILIZATION, pod_name="bert") == 20, "the last answer counts"
     assert node.errors(reason) == 1
+    node.kubelet.failure = None
+    assert node.tick().values(UTILIZATION) == []
+    assert node.tick().value(UTILIZATION, pod_name="next") == 20
 
 
 @pytest.mark.parametrize("garbage", [b"\xff", b"\x0a\x05ab", b"\x0a\x04\x0a\x02\xff\xfe", b"\x07"])

@@ -74,6 +74,22 @@ def test_a_restart_forgets_the_window(context: Context, nvml: FakeNvml) -> None:
     assert reading.values["duty_cycle"] == pytest.approx(20, abs=11)
 
 
+def test_a_restart_asks_again_for_what_is_read_seldom(context: Context, nvml: FakeNvml) -> None:
+    one = gpu(context, nvml)
+    nvml.scenario.set(0, "enc", 80).process(0, 7, mem=5)
+    nvml.write()
+    (reading,) = one.read(nvml.advance(1))
+    assert (reading.values["enc_util"], len(reading.memory or ())) == (80, 1)
+    nvml.scenario.set(0, "enc", 0).unset(0, "proc.7")
+    nvml.write()
+    one.restart("another")
+    (reading,) = one.read(nvml.advance(1))
+    assert (reading.values["enc_util"], len(reading.memory or ())) == (80, 1)
+    one.restart(gpu_uuid(0))
+    (reading,) = one.read(nvml.advance(1))
+    assert (reading.values["enc_util"], reading.memory) == (0, {})
+
+
 @pytest.mark.parametrize("code", [1, 15, 16, 18])
 def test_what_concerns_the_device_is_raised(context: Context, nvml: FakeNvml, code: int) -> None:
     one = gpu(context, nvml)
@@ -102,12 +118,14 @@ def test_a_mig_handle_that_is_stale_is_raised(context: Context, nvml: FakeNvml) 
 
 
 def test_two_compute_instances_of_one_gpu_instance(context: Context, nvml: FakeNvml) -> None:
-    nvml.scenario.set(0, "gpm_supported", 1).set(0, "gpm.gi4.2", 33)
-    for n in range(2):
-        nvml.scenario.add_instance(0, n, gi=4)
+    """What is the GPU instance's is neither's own."""
+    nvml.scenario.set(0, "gpm_supported", 1).set(0, "gpm.gi4.2", 33).set(0, "gpm.gi5.2", 44)
+    for n, gi in enumerate((4, 4, 5)):
+        nvml.scenario.add_instance(0, n, gi=gi)
     nvml.write()
     one = gpu(context, nvml)
     one.read(nvml.advance(1))
-    _, first, second = one.read(nvml.advance(1))
-    assert first.values["sm_util"] == second.values["sm_util"] == 33
+    _, first, second, third = one.read(nvml.advance(1))
+    assert first.values == second.values == {}
+    assert third.values["sm_util"] == 44
     one.close()

@@ -9,8 +9,9 @@ from prometheus_client import CollectorRegistry
 
 from metrics_apiserver.exporter.asking import Asker, Context
 from metrics_apiserver.exporter.capability import Capabilities
-from metrics_apiserver.exporter.model import ProcessUse
+from metrics_apiserver.exporter.model import ProcessMemory, ProcessUse
 from metrics_apiserver.exporter.nvml.library import Library
+from metrics_apiserver.exporter.nvml.processes import Use
 from metrics_apiserver.exporter.settings import Sampling
 from metrics_apiserver.exporter.telemetry import Telemetry
 from metrics_apiserver.exporter.tracking import Processes
@@ -23,7 +24,7 @@ class Tracked:
     asker: Asker
     processes: Processes
 
-    def uses(self, *, busy: bool, seconds: float = 1.0) -> dict[int, ProcessUse] | None:
+    def uses(self, *, busy: bool, seconds: float = 1.0) -> dict[int, ProcessUse | None] | None:
         self.asker.begin(self.nvml.advance(seconds))
         self.processes.read_uses(busy)
         return self.processes.uses
@@ -106,3 +107,40 @@ def test_lists_that_miss_much_of_the_memory_are_not_believed(tracked: Tracked) -
     tracked.nvml.scenario.process(0, 8, mem=-1)
     tracked.nvml.write()
     assert is_known(20 * gib), "a process that does not tell may hold the rest"
+
+
+def test_a_busy_gpu_whose_driver_still_remembers_processes(tracked: Tracked) -> None:
+    """What it remembers is not newer, and is not of nobody either."""
+    tracked.nvml.scenario.process(0, 7, sm=30)
+    tracked.nvml.write()
+    tracked.uses(busy=True)
+    tracked.uses(busy=True)
+    assert [tracked.uses(busy=True, seconds=0.01) for _ in range(4)] == [None] * 4
+
+
+def test_a_clock_set_back(tracked: Tracked) -> None:
+    tracked.nvml.scenario.process(0, 7, sm=30)
+    tracked.nvml.write()
+    tracked.uses(busy=True)
+    tracked.uses(busy=True)
+    tracked.nvml.skew = -1000
+    assert tracked.uses(busy=True) is None
+    assert tracked.uses(busy=True) == {7: ProcessUse(30, 0, 0, 0)}
+
+
+def test_nonsense_is_not_known(tracked: Tracked) -> None:
+    tracked.nvml.scenario.process(0, 7, sm=30, enc=4294967295).process(0, 8, sm=5)
+    tracked.nvml.write()
+    tracked.uses(busy=True)
+    assert tracked.uses(busy=True) == {7: None, 8: ProcessUse(5, 0, 0, 0)}
+    both = [Use(7, 1, 30, 0, 0, 0), Use(7, 2, 300, 0, 0, 0), Use(7, 3, 10, 0, 0, 0)]
+    assert tracked.processes._average(both) == {7: ProcessUse(20, 0, 0, 0)}
+
+
+def test_memory_that_one_of_two_lists_tells(tracked: Tracked) -> None:
+    tracked.nvml.scenario.process(0, 7, mem=100, kind="CG", gi=2, ci=1)
+    tracked.nvml.write()
+    tracked.processes.read_memory(None)
+    assert tracked.processes.memory == {7: ((2, 1), ProcessMemory("CG", 100))}
+    tracked.processes.forget_memory()
+    assert tracked.processes.memory is None

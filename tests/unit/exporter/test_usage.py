@@ -110,6 +110,59 @@ def test_pids_that_nobody_has() -> None:
     assert bench.errors == ["pidns"]
 
 
+def test_use_that_is_numbered_elsewhere_is_not_known() -> None:
+    """Memory by pids of here, use by pids of the host: nobody is idle for that."""
+    bench = Bench(OWNERS)
+    bench.tick(reading({1: 40}, {1: 10}), slot(ONE))
+    found = bench.tick(reading({4711: 90}, {1: 10}), slot(ONE))
+    assert sm(found, ONE) == 40, "held, as without an answer"
+    assert found.containers["GPU-1", ONE, "c"].memory == 10
+    assert bench.errors == ["pidns"]
+    assert sm(Bench(OWNERS).tick(reading({4711: 90}, {1: 10}), slot(ONE)), ONE) is None
+    whole_unit = Bench(OWNERS).tick(reading({4711: 90}, {1: 10}), whole())
+    assert sm(whole_unit, ONE) == 90, "whatever computes there is its pod's"
+
+
+def test_a_process_of_a_pod_without_a_name_may_be_anybodys() -> None:
+    owners = OWNERS | {4: Owner(None, is_nameless=True)}
+    holdings = slot(ONE), slot(TWO)
+    found = Bench(owners).tick(reading({1: 30, 4: 9}, {1: 5, 4: 7}), *holdings)
+    for pod in (ONE, TWO):
+        assert sm(found, pod) is None
+        assert found.containers["GPU-1", pod, "c"].memory is None
+    found = Bench(owners).tick(reading({1: 30}, {1: 5, 4: 0}), *holdings)
+    assert (sm(found, ONE), sm(found, TWO)) == (30, 0), "one that uses nothing changes nothing"
+    assert found.containers["GPU-1", TWO, "c"].memory == 0
+    found = Bench(owners).tick(reading({4: 9}, {4: 7}), whole())
+    assert sm(found, ONE) == 9, "of a whole unit it is the holder's"
+
+
+def test_a_process_that_is_gone_may_have_been_anybodys() -> None:
+    bench = Bench(OWNERS)
+    bench.tick(reading({1: 30}, {}), slot(ONE), slot(TWO))
+    found = bench.tick(reading({1: 50, 9: 20}, {1: 5, 9: 7}), slot(ONE), slot(TWO))
+    assert (sm(found, ONE), sm(found, TWO)) == (30, 0), "held, for one tick"
+    assert found.containers["GPU-1", ONE, "c"].memory == 5
+    assert bench.errors == []
+    assert sm(bench.tick(reading({1: 50}, {}), slot(ONE), slot(TWO)), ONE) == 40
+
+
+def test_use_that_cannot_be_true_is_not_known() -> None:
+    nonsense = Reading(UNIT, {}, {1: None, 2: ProcessUse(5, 0, 0, 0)}, {})
+    found = Bench(OWNERS).tick(nonsense, slot(ONE), slot(TWO))
+    assert (sm(found, ONE), sm(found, TWO)) == (None, 5)
+
+
+def test_a_containers_memory_is_not_known_where_the_units_is_not() -> None:
+    found = Bench(OWNERS).tick(reading({2: 9}, None), slot(ONE))
+    assert found.containers["GPU-1", TWO, "c"].memory is None
+
+
+def test_pids_are_told_apart_or_not() -> None:
+    assert Bench(OWNERS).meter.tells_pids
+    assert not Bench().meter.tells_pids
+
+
 def test_host_processes_belong_to_nobody() -> None:
     found = Bench(OWNERS).tick(reading({1: 30, 3: 9}, {3: 50}), slot(ONE))
     assert found.unattributed == 1
@@ -122,7 +175,7 @@ def test_a_pod_without_the_unit_is_illegal() -> None:
     assert not part.is_legal
     assert (part.use and part.use.sm, part.memory) == (9, 50)
     unknown = Bench(OWNERS).tick(reading({2: 9}, {}), known=False)
-    assert unknown.containers["GPU-1", TWO, "c"].is_legal, "nothing is known of anybody"
+    assert (unknown.containers, unknown.processes) == ({}, ()), "nothing is known of anybody"
 
 
 @pytest.mark.parametrize("owners", [None, OWNERS])

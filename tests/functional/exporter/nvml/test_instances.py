@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+from typing import Any
+
 import pytest
 
 from metrics_apiserver.exporter.nvml import instances
@@ -82,3 +85,18 @@ def test_a_profile_that_is_not_in_the_list(
     nvml.write()
     (found,) = instances.enumerate_instances(library, handle)
     assert found.profile == "2g.20gb", "by its name"
+
+
+def test_a_layout_differs_by_place_and_size() -> None:
+    one = instances.Found(None, "MIG-a", 1, 0, "1g.10gb")
+    layout = instances.layout([one])
+    assert layout == instances.layout([dataclasses.replace(one, handle=object())])
+    changes: list[dict[str, Any]] = [
+        {"uuid": "MIG-b"},
+        {"gi": 2},
+        {"ci": 1},
+        {"profile": "2g.20gb"},
+    ]
+    for change in changes:
+        assert instances.layout([dataclasses.replace(one, **change)]) != layout
+    assert instances.layout([]) != layout

@@ -82,7 +82,8 @@ def test_claims() -> None:
     )
     assert [holding.unit for holding in book.read().holdings] == ["GPU-b", "GPU-a"]
     book.take(grant(ONE, claimed=(Claimed("", "gpu-1"), Claimed("", "gpu-7"), Claimed("", "x"))))
-    assert [holding.unit for holding in book.read().holdings] == ["GPU-b"]
+    units = [holding.unit for holding in book.read().holdings]
+    assert units == ["GPU-b", "/gpu-7", "/x"], "of what is not known the pod has a part too"
     assert book.errors == ["unresolved_claim"] * 2
 
 
@@ -111,14 +112,33 @@ def test_of_two_claims_the_later_counts() -> None:
 def test_of_two_claims_at_once_the_one_with_a_process_counts() -> None:
     book = Book()
     book.take(grant(ONE, "GPU-a"), grant(TWO, "GPU-a"))
-    found = book.read()
-    assert found.holdings == ()
-    assert found.conflicts == {"GPU-a"}
+    doubtful = [
+        Holding("GPU-a", ONE, "c", None, is_shared=True),
+        Holding("GPU-a", TWO, "c", None, is_shared=True),
+    ]
+    assert list(book.read().holdings) == doubtful, "whose it is cannot be known"
     assert book.errors == ["conflict"]
     found = book.read(working=frozenset({("GPU-a", ONE)}))
     assert [holding.pod for holding in found.holdings] == [ONE]
     both = frozenset({("GPU-a", ONE), ("GPU-a", TWO)})
-    assert book.read(working=both).conflicts == {"GPU-a"}
+    assert list(book.read(working=both).holdings) == doubtful
+
+
+def test_an_id_that_is_listed_twice_counts_once() -> None:
+    book = Book()
+    book.take(grant(ONE, "GPU-a::0", "GPU-a::0"), slots={"GPU-a": 2})
+    assert book.read().holdings == (Holding("GPU-a", ONE, "c", 0.5, is_shared=True),)
+
+
+def test_all_slots_beside_a_claim_are_no_whole_unit() -> None:
+    book = Book()
+    book.take(
+        grant(ONE, "GPU-b::0"), grant(TWO, claimed=(Claimed("pool", "dev"),)), slots={"GPU-b": 1}
+    )
+    assert book.read().holdings == (
+        Holding("GPU-b", ONE, "c", 1.0, is_shared=True),
+        Holding("GPU-b", TWO, "c", None, is_shared=True),
+    )
 
 
 def test_one_slot_claimed_twice_leaves_the_others() -> None:
@@ -127,7 +147,11 @@ def test_one_slot_claimed_twice_leaves_the_others() -> None:
     book.take(
         grant(ONE, "GPU-a::0"), grant(TWO, "GPU-a::0"), grant(three, "GPU-a::1"), slots={"GPU-a": 2}
     )
-    assert [holding.pod for holding in book.read().holdings] == [three]
+    assert {one.pod: one.share for one in book.read().holdings} == {
+        ONE: None,
+        TWO: None,
+        three: 0.5,
+    }
 
 
 def test_a_device_of_a_claim_that_pods_share() -> None:

@@ -69,7 +69,7 @@ def test_a_pod_whose_logs_come_later(owners: Owners, host: Host, clock: Clock) -
     (host.pods / next(host.pods.iterdir()).name).rmdir()
     for one in host.containers.iterdir():
         one.unlink()
-    assert owners.find(10) == Owner(None, "", "python3")
+    assert owners.find(10) == Owner(None, "", "python3", is_nameless=True)
     host.log("bert")
     clock.now = 3
     found = owners.find(10)

@@ -103,3 +103,8 @@ def test_folders_that_are_not_there(tmp_path: Path) -> None:
     sidecar = Sidecar(POD, (), tmp_path / "x", tmp_path / "y", {})
     sidecar.look()
     assert not sidecar.allocation(UNITS, frozenset()).is_known
+
+
+def test_a_gpu_that_cannot_be_read_still_counts(around: Around) -> None:
+    assert around.units("GPU-0", "GPU-gone") == ["GPU-0", "GPU-gone"]
+    assert around.units("GPU-gone") == [], "not one of them is here: nothing is known"

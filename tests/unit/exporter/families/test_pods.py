@@ -120,3 +120,14 @@ def test_series() -> None:
     assert found[pods.UTILIZATION].samples == [(text + "}", 5.0)]
     assert found[pods.SOURCE].samples == [(text + ',source="device"}', 1)]
     assert found[pods.MEMORY].samples == []
+
+
+def test_what_runs_beside_the_holding_container_counts_too() -> None:
+    held = Holding("a", POD, "c", 0.5, is_shared=True)
+    beside = Part("a", POD, "", ProcessUse(10, 0, 0, 0), 7)
+    found = numbers([gpu("a")], [held], part("a", 20, 5), beside)
+    assert (found.values[pods.SM], found.values[pods.MEMORY_USED]) == (30, 12)
+    unknown = Part("a", POD, "", None, None)
+    found = numbers([gpu("a")], [held], part("a", 20, 5), unknown)
+    assert pods.SM not in found.values
+    assert pods.MEMORY_USED not in found.values

@@ -1,0 +1,90 @@
+"""The exporter without threads and HTTP, on a node with a kubelet and with processes of pods."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from prometheus_client import CollectorRegistry
+
+from metrics_apiserver.exporter.attribution.owners import Owners
+from metrics_apiserver.exporter.attribution.podlogs import PodLogs
+from metrics_apiserver.exporter.attribution.source import KubeletSource
+from metrics_apiserver.exporter.settings import Exposition, Holders, Sampling
+from metrics_apiserver.exporter.telemetry import Telemetry
+from tests.fakes.hostproc import Host
+from tests.fakes.kubelet import Granted, Kubelet
+from tests.fakes.nvml.loaded import EPOCH_SECONDS, FakeNvml
+from tests.fakes.nvml.rig import Rig, Text, build_rig
+from tests.fakes.nvml.scenario import MIB, gpu_uuid
+
+
+@dataclass
+class Node:
+    """A node with GPUs, a kubelet, processes and the exporter."""
+
+    rig: Rig
+    kubelet: Kubelet
+    host: Host
+    source: KubeletSource
+    telemetry: Telemetry
+
+    def tick(self, times: int = 1) -> Text:
+        """Looks at the kubelet, then ticks."""
+        self.source.refresh()
+        return self.rig.tick(times)
+
+    def errors(self, reason: str) -> float:
+        """How many holders could not be told for this reason."""
+        name = "gpu_exporter_attribution_errors_total"
+        return self.telemetry.registry.get_sample_value(name, {"reason": reason}) or 0.0
+
+
+def build_node(
+    nvml: FakeNvml,
+    kubelet: Kubelet,
+    *,
+    processes: bool = False,
+    exposition: Exposition | None = None,
+    holders: Holders | None = None,
+) -> Node:
+    """A node around a kubelet that serves already; its /proc is empty.
+
+    Args:
+        processes: whether pids can be told apart.
+    """
+    host = Host(nvml.clock.parent / "host")
+
+    def clock() -> float:
+        return nvml.now
+
+    telemetry = Telemetry(CollectorRegistry())
+    settings = holders or Holders(socket=kubelet.socket)
+    source = KubeletSource(settings, telemetry, clock, lambda: EPOCH_SECONDS + nvml.now)
+    owners = Owners(host.proc, PodLogs(host.pods, host.containers, clock), clock)
+    rig = build_rig(
+        nvml,
+        sampling=Sampling(settle_seconds=0, processes=processes),
+        exposition=exposition,
+        owner_of=owners.find if processes else None,
+        alive=owners.is_alive if processes else None,
+        source=source,
+    )
+    return Node(rig, kubelet, host, source, telemetry)
+
+
+def slots(uuid: str, count: int) -> list[str]:
+    """The ids that a shared unit is advertised by."""
+    return [f"{uuid}::{n}" for n in range(count)]
+
+
+def share(node: Node, nvml: FakeNvml) -> None:
+    """Two pods on a GPU of four slots: one slot, two slots."""
+    nvml.scenario.add_gpus(1, util=70, mem_used=6000 * MIB)
+    nvml.scenario.process(0, 100, mem=4000 * MIB, sm=15, memu=4)
+    nvml.scenario.process(0, 200, mem=2000 * MIB, sm=40, memu=8)
+    nvml.write()
+    ids = slots(gpu_uuid(0), 4)
+    node.kubelet.allocatable = {"nvidia.com/gpu": ids}
+    node.kubelet.grant(Granted("small", (ids[0],)), Granted("large", (ids[1], ids[3])))
+    node.host.run(100, "small")
+    node.host.run(200, "large")
