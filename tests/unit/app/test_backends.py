@@ -148,7 +148,7 @@ async def test_a_change_of_the_rule_file_that_fails_is_told(world: World, tmp_pa
     before = world.metrics()
     (tmp_path / "rules.yaml").write_text("surprise: 1")
     for _ in range(3):
-        world.sources.reloader.reload_once()
+        await world.sources.reloader.reload_once()
     after = world.metrics()
     assert after["config_last_reload_successful"] == 0
     good = "config_last_reload_success_timestamp_seconds"

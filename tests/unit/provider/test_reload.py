@@ -37,10 +37,10 @@ class Watched:
         self.used.append([rule.series_query for rule in taken.rules])
         self.taken.set()
 
-    def look_twice(self) -> bool:
-        first = self.reloader.reload_once()
+    async def look_twice(self) -> bool:
+        first = await self.reloader.reload_once()
         assert not first
-        return self.reloader.reload_once()
+        return await self.reloader.reload_once()
 
 
 @pytest.fixture
@@ -69,27 +69,45 @@ def test_the_first_load_names_every_fault_with_its_line(tmp_path: Path) -> None:
     assert {fault.line for fault in refused.value.faults} >= {2, 3}
 
 
-def test_an_unchanged_file_is_left_alone(watched: Watched) -> None:
-    assert not watched.look_twice()
+async def test_an_unchanged_file_is_left_alone(watched: Watched) -> None:
+    assert not await watched.look_twice()
     assert len(watched.used) == 1
     assert watched.reports == [True]
 
 
-def test_a_changed_file_is_taken_at_the_second_look(watched: Watched) -> None:
+async def test_a_large_file_is_read_beside_the_work_of_others(watched: Watched) -> None:
+    watched.path.write_text(rules(*(f"m{number}" for number in range(2000))))
+    await watched.reloader.reload_once()
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while len(watched.used) == 1:
+            await asyncio.sleep(0)
+            turns += 1
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(count())
+        assert await watched.reloader.reload_once()
+    assert len(watched.used[-1]) == 2000
+    assert turns > 10
+
+
+async def test_a_changed_file_is_taken_at_the_second_look(watched: Watched) -> None:
     watched.path.write_text(rules("a", "b"))
-    assert watched.look_twice()
+    assert await watched.look_twice()
     assert watched.used[1:] == [["a", "b"]]
     assert watched.reports == [True, True]
 
 
-def test_a_file_that_is_being_written_is_not_judged(watched: Watched) -> None:
+async def test_a_file_that_is_being_written_is_not_judged(watched: Watched) -> None:
     """Each part parses, as fewer rules than are meant."""
     text = rules("a", "b", "c").encode()
     parts = [len(rules("a")), len(rules("a", "b")), len(text)]
     for end in parts:
         watched.path.write_bytes(text[:end])
-        assert not watched.reloader.reload_once()
-    assert watched.reloader.reload_once()
+        assert not await watched.reloader.reload_once()
+    assert await watched.reloader.reload_once()
     assert watched.used[1:] == [["a", "b", "c"]]
     assert watched.reports == [True, True]
 
@@ -104,11 +122,11 @@ def test_a_file_that_is_being_written_is_not_judged(watched: Watched) -> None:
         ("\x00", "control character"),
     ],
 )
-def test_a_bad_file_leaves_the_last_good_one_in_use(
+async def test_a_bad_file_leaves_the_last_good_one_in_use(
     watched: Watched, caplog: pytest.LogCaptureFixture, text: str, reason: str
 ) -> None:
     watched.path.write_text(text)
-    assert not watched.look_twice()
+    assert not await watched.look_twice()
     assert watched.used == [["a"]]
     assert watched.reports == [True, False]
     [record] = caplog.records
@@ -116,48 +134,50 @@ def test_a_bad_file_leaves_the_last_good_one_in_use(
     assert reason in record.error  # type: ignore[attr-defined]  # an extra
 
 
-def test_a_bad_file_is_reported_once(watched: Watched, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_bad_file_is_reported_once(
+    watched: Watched, caplog: pytest.LogCaptureFixture
+) -> None:
     watched.path.write_text("rules: [")
     for _ in range(5):
-        assert not watched.reloader.reload_once()
+        assert not await watched.reloader.reload_once()
     assert watched.reports == [True, False]
     assert len(caplog.records) == 1
 
 
-def test_the_former_file_is_taken_again_after_a_bad_one(watched: Watched) -> None:
+async def test_the_former_file_is_taken_again_after_a_bad_one(watched: Watched) -> None:
     watched.path.write_text("rules: [")
-    assert not watched.look_twice()
+    assert not await watched.look_twice()
     watched.path.write_text(rules("a"))
-    assert watched.look_twice()
+    assert await watched.look_twice()
     assert watched.used == [["a"], ["a"]]
     assert watched.reports == [True, False, True]
 
 
-def test_a_removed_file_is_reported_and_taken_again_when_it_is_back(watched: Watched) -> None:
+async def test_a_removed_file_is_reported_and_taken_again_when_it_is_back(watched: Watched) -> None:
     watched.path.unlink()
-    assert not watched.look_twice()
-    assert not watched.reloader.reload_once()
+    assert not await watched.look_twice()
+    assert not await watched.reloader.reload_once()
     assert watched.reports == [True, False]
     watched.path.write_text(rules("b"))
-    assert watched.look_twice()
+    assert await watched.look_twice()
     assert watched.used == [["a"], ["b"]]
 
 
-def test_a_file_that_is_away_for_a_moment_alarms_nobody(
+async def test_a_file_that_is_away_for_a_moment_alarms_nobody(
     watched: Watched, caplog: pytest.LogCaptureFixture
 ) -> None:
     watched.path.unlink()
-    assert not watched.reloader.reload_once()
+    assert not await watched.reloader.reload_once()
     watched.path.write_text(rules("a"))
-    assert not watched.look_twice()
+    assert not await watched.look_twice()
     assert watched.reports == [True]
     assert not caplog.records
 
 
-def test_a_directory_in_its_place_is_refused(watched: Watched) -> None:
+async def test_a_directory_in_its_place_is_refused(watched: Watched) -> None:
     watched.path.unlink()
     watched.path.mkdir()
-    assert not watched.look_twice()
+    assert not await watched.look_twice()
     assert watched.reports == [True, False]
 
 
@@ -185,16 +205,16 @@ class ConfigMapVolume:
         os.replace(swap, self.root / "..data")  # noqa: PTH105 - the very call of the kubelet
 
 
-def test_a_config_map_is_followed_through_its_swapped_link(tmp_path: Path) -> None:
+async def test_a_config_map_is_followed_through_its_swapped_link(tmp_path: Path) -> None:
     volume = ConfigMapVolume(tmp_path)
     watched = Watched(tmp_path / "config.yaml")
     watched.reloader.load_first()
     volume.write(rules("next"))
-    assert watched.look_twice()
+    assert await watched.look_twice()
     for turn in range(20):
         volume.write(rules(f"swap{turn}"))
-        assert not watched.reloader.reload_once()
-    assert watched.reloader.reload_once()
+        assert not await watched.reloader.reload_once()
+    assert await watched.reloader.reload_once()
     assert watched.used == [["start"], ["next"], ["swap19"]]
 
 
