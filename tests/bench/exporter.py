@@ -6,8 +6,9 @@
 The real exporter runs on the fake NVML with every family, every group and the processes told apart,
 and is scraped on one kept connection: first compressed every five seconds, as one Prometheus does,
 which shows what sampling costs; then quickly, spread over the ticks, which shows how long a scrape
-takes beside them. The budget is a 99th percentile under 5 ms; the exit code says whether it was
-kept. The fake driver answers at once: what a real one adds, `make test-gpu` shows.
+takes beside them; then while a call hangs in the driver. The budget is a 99th percentile under 5
+ms; the exit code says whether it was kept. The fake driver answers at once: what a real one adds,
+`make test-gpu` shows.
 """
 
 from __future__ import annotations
@@ -27,14 +28,19 @@ from tests.fakes.nvml.rig import parse
 from tests.fakes.nvml.scenario import MIB, Scenario, gpu_uuid
 
 GPUS, PODS = 16, 128
+HANGING = "quickly, while NVML hangs"
 BUDGET_MS = 5.0
 # Not a divisor of the tick, so that scrapes fall on all its parts.
 PAUSE_SECONDS = 0.0171
+# From then on a scrape shows that NVML hangs, and 10 s later that the snapshot is too old.
+HANG_SHOWS_SECONDS = 21.0
+HANG_SECONDS = 8.0
 # How often one Prometheus scrapes, and how often the bench does, by the accepted encoding.
 PHASES = (
     ("every 5 s, compressed", "gzip", 5.0),
     ("quickly, compressed", "gzip", PAUSE_SECONDS),
     ("quickly, plain", "identity", PAUSE_SECONDS),
+    (HANGING, "gzip", PAUSE_SECONDS),
 )
 HEAD = (
     "scrapes",
@@ -54,7 +60,7 @@ def percentile(values: list[float], share: float) -> float:
     return sorted(values)[min(len(values) - 1, int(len(values) * share))]
 
 
-def build(directory: Path) -> tuple[Kubelet, Exporter]:
+def build(directory: Path) -> tuple[Kubelet, Exporter, Scenario]:
     """A full node: eight slots on each GPU, one pod and one process for each slot."""
     host = Host(directory / "host")
     sockets = directory / "pod-resources"
@@ -82,7 +88,7 @@ def build(directory: Path) -> tuple[Kubelet, Exporter]:
         "--collect=clocks,ecc,exp,memory,nvlink,power,profiling,retired,violations",
     ]
     environment = {"FAKE_NVML_SCENARIO": str(scenario.path), "NODE_NAME": "node-1"}
-    return kubelet, Exporter(directory, environment, flags)
+    return kubelet, Exporter(directory, environment, flags), scenario
 
 
 def scrape(
@@ -109,12 +115,16 @@ def ticks(exporter: Exporter) -> tuple[float, float]:
     return found.samples[f"{name}_sum"][0][1], found.samples[f"{name}_count"][0][1]
 
 
-def run(exporter: Exporter, seconds: float) -> tuple[list[list[str]], float]:
+def run(exporter: Exporter, scenario: Scenario, seconds: float) -> tuple[list[list[str]], float]:
     """A row for each phase, and the worst 99th percentile of the quick ones."""
     assert exporter.process is not None
     pid = exporter.process.pid
     rows, worst = [], 0.0
     for title, encoding, pause in PHASES:
+        if title == HANGING:
+            scenario.set(0, "hang.nvmlDeviceGetMemoryInfo_v2", 120_000).write()
+            time.sleep(HANG_SHOWS_SECONDS)
+            seconds = HANG_SECONDS
         used, before, started = measure.cpu_seconds(pid), ticks(exporter), time.perf_counter()
         taken, size = scrape(exporter.port, seconds, encoding, pause)
         cores = (measure.cpu_seconds(pid) - used) / (time.perf_counter() - started)
@@ -133,14 +143,17 @@ def main() -> int:
     """Prints the table; 1 if the budget was missed."""
     seconds = float(os.environ.get("SECONDS_A_PHASE") or 20)
     with tempfile.TemporaryDirectory(prefix="bench-exporter-") as directory:
-        kubelet, exporter = build(Path(directory))
+        kubelet, exporter, scenario = build(Path(directory))
         with kubelet:
             exporter.start()
             try:
                 exporter.wait_ready()
                 scrape(exporter.port, 5.0, "gzip")
-                rows, worst = run(exporter, seconds)
-                series = parse(exporter.get()[2]).value("gpu_exporter_series")
+                rows, worst = run(exporter, scenario, seconds)
+                found = parse(exporter.get()[2])
+                if found.value("gpu_exporter_up") != 0:
+                    raise AssertionError("the driver was to hang")
+                series = found.value("gpu_exporter_series")
             finally:
                 exporter.stop()
     print(f"# {measure.machine()}")
