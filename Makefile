@@ -120,6 +120,26 @@ lock: ## Renew the lock files that the images are built from
 	$(LOCK) pyproject.toml --extra gpu --output-file requirements-gpu.lock
 	echo 'hatchling>=1.27' | $(LOCK) - --output-file requirements-build.lock
 
+SUPPLY := .cache/supply
+
+$(SUPPLY)/bin/pip-audit:
+	@.ci/make-venv $(SUPPLY)
+	@$(SUPPLY)/bin/python -m pip install --quiet --upgrade pip pip-audit cyclonedx-bom
+
+.PHONY: audit
+audit: $(SUPPLY)/bin/pip-audit ## Ask PyPI for known vulnerabilities of every locked package; fails where it does not answer
+	for lock in requirements*.lock; do $(SUPPLY)/bin/pip-audit --strict --disable-pip --require-hashes --requirement $$lock; done
+
+.PHONY: sbom
+sbom: $(SUPPLY)/bin/pip-audit ## List what each image installs, in .cache/sbom (CycloneDX; not the base's own packages)
+	@mkdir -p .cache/sbom
+	for lock in requirements requirements-gpu; do \
+	  $(SUPPLY)/bin/python -m venv --without-pip --clear .cache/sbom/venv; \
+	  $(SUPPLY)/bin/pip --quiet --python .cache/sbom/venv/bin/python install --no-compile --require-hashes --no-deps --only-binary=:all: --requirement $$lock.lock; \
+	  $(SUPPLY)/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible --output-file .cache/sbom/$$lock.cdx.json .cache/sbom/venv; \
+	done
+	@rm -rf .cache/sbom/venv
+
 CHECKS := check-lint check-format check-types check-imports check-spelling check-docs
 
 .PHONY: check $(CHECKS)
