@@ -67,7 +67,6 @@ class Gpu:
         self.handle = handle
         self.is_mig = found is not None
         self.is_mig_pending = False  # its mode changes at the next reset; see inventory
-        self.mig_uuids = frozenset(one.uuid for one in found or ())
         self.layout = instances.layout(found or ())
         self._asker = Asker(context, unit.uuid, now)
         self._groups = context.settings.groups

@@ -69,7 +69,7 @@ def main() -> int:
     print(f"driver {versions.driver}, NVML {versions.nvml}, CUDA {versions.cuda}")
     print(f"as uid {os.geteuid()}, {rights()}")
     for gpu in sampler.opening.inventory.gpus.values() if sampler.opening.inventory else ():
-        mode = f"MIG with {len(gpu.mig_uuids)} instances" if gpu.is_mig else "no MIG"
+        mode = f"MIG with {len(gpu.layout)} instances" if gpu.is_mig else "no MIG"
         print(f"GPU {gpu.unit.index}: {gpu.unit.name}, {gpu.unit.bus_id}, {mode}")
     print(f"tick: median {statistics.median(ticks):.2f} ms, longest {max(ticks):.2f} ms")
     print("\nslowest calls (milliseconds: median, longest, number)")
