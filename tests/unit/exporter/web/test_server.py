@@ -37,7 +37,7 @@ class Served:
         self.clock = Clock()
         self.board = Board(Sampling(), Pulse(self.clock), self.clock)
         self.telemetry = Telemetry(CollectorRegistry())
-        self.pages = Pages(self.board, self.telemetry, "/metrics")
+        self.pages = Pages(self.board, self.telemetry, "/metrics", self.clock)
 
     def publish(self, *, is_up: bool = True, packed: bool = False) -> None:
         text, state = b"device 1\n", b"state 1\n"
@@ -107,6 +107,28 @@ async def test_a_driver_that_hangs(client: Client, served: Served) -> None:
     answer = await client.get("/healthz")
     assert answer.status == 503
     assert "nvmlDeviceGetPowerUsage" in await answer.text()
+
+
+async def test_the_text_of_a_hang_is_made_once_a_second(client: Client, served: Served) -> None:
+    served.publish()
+    served.board.pulse.beat("nvmlDeviceGetPowerUsage")
+    served.clock.now += 21
+    first = await text(client)
+    served.telemetry.scrapes.labels("418").inc()
+    served.clock.now += 0.9
+    assert await text(client) == first
+    served.clock.now += 0.2
+    assert 'gpu_exporter_scrapes_total{code="418"} 1.0' in await text(client)
+
+
+async def test_the_end_of_a_hang_is_seen_at_once(client: Client, served: Served) -> None:
+    served.publish()
+    served.board.pulse.beat("nvmlDeviceGetPowerUsage")
+    served.clock.now += 21
+    assert "gpu_exporter_up 0.0" in await text(client)
+    served.publish()
+    served.board.pulse.beat("")
+    assert "gpu_exporter_up 1.0" in await text(client)
 
 
 async def test_compressed_text(client: Client, served: Served) -> None:
