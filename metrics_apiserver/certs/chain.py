@@ -19,14 +19,11 @@ from typing import Any, Literal, Protocol
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.x509 import verification
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import NameOID
 
 from metrics_apiserver.certs import firstversion
 
 _UID_OID = x509.ObjectIdentifier("1.3.6.1.4.1.57683.2")
-_CLIENT_USAGES = frozenset(
-    {ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE}
-)
 
 
 class CertificateRefused(Exception):
@@ -187,7 +184,7 @@ def _check_signing(
 def _check_client(
     _policy: verification.Policy, _certificate: x509.Certificate, ext: x509.ExtendedKeyUsage | None
 ) -> None:
-    if ext is not None and _CLIENT_USAGES.isdisjoint(ext):
+    if ext is not None and firstversion.CLIENT_USAGES.isdisjoint(ext):
         raise ValueError("the certificate is not for client authentication")
 
 

@@ -20,7 +20,9 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 _HASHES = (hashes.SHA256, hashes.SHA384, hashes.SHA512)
 _CURVES = (ec.SECP256R1, ec.SECP384R1, ec.SECP521R1)
 _RSA_BITS = 2048
-_USAGES = frozenset({ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE})
+CLIENT_USAGES = frozenset(
+    {ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE}
+)
 
 
 def find_issuer(
@@ -79,7 +81,7 @@ def _check_may_sign(anchor: x509.Certificate) -> None:
             case x509.KeyUsage(key_cert_sign=may):
                 signs = may
             case x509.ExtendedKeyUsage() as usages:
-                clients = not _USAGES.isdisjoint(usages)
+                clients = not CLIENT_USAGES.isdisjoint(usages)
             case other if extension.critical or isinstance(other, x509.NameConstraints):
                 raise ValueError("the authority limits whom it speaks for")
             case _:

@@ -7,7 +7,6 @@ OpenSSL by default refuses an anchor that another authority signed, or that may 
 from __future__ import annotations
 
 import ssl
-import tempfile
 from dataclasses import dataclass
 
 from cryptography import x509
@@ -106,16 +105,8 @@ def _signed(ca: pki.Certified) -> Found:
 
 def server(found: Found) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    load_pair(context, found.leaf)
+    pki.load_pair(context, found.leaf)
     return context
-
-
-def load_pair(context: ssl.SSLContext, *certified: pki.Certified) -> None:
-    """Makes the context show these, the leaf first."""
-    with tempfile.NamedTemporaryFile() as file:
-        file.write(certified[0].key_pem + b"".join(one.pem for one in certified))
-        file.flush()
-        context.load_cert_chain(file.name)
 
 
 def shake_hands(client: ssl.SSLContext, server: ssl.SSLContext, host: str = HOST) -> None:

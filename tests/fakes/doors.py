@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
-import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,7 +24,7 @@ Run = Callable[[Coroutine[Any, Any, None]], None]
 def server_context(*client_authorities: pki.Certified) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.num_tickets = 0
-    load_pair(context, SERVER)
+    pki.load_pair(context, SERVER)
     for authority in client_authorities:
         context.load_verify_locations(cadata=authority.pem.decode())
         context.verify_mode = ssl.CERT_OPTIONAL
@@ -36,15 +35,8 @@ def client_context(*certified: pki.Certified) -> ssl.SSLContext:
     context = ssl.create_default_context(cadata=CA.pem.decode())
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT  # on from Python 3.13; Go asks for less
     if certified:
-        load_pair(context, *certified)
+        pki.load_pair(context, *certified)
     return context
-
-
-def load_pair(context: ssl.SSLContext, *certified: pki.Certified) -> None:
-    with tempfile.NamedTemporaryFile() as file:
-        file.write(certified[0].key_pem + b"".join(one.pem for one in certified))
-        file.flush()
-        context.load_cert_chain(file.name)
 
 
 @dataclass

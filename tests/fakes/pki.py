@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import ipaddress
+import ssl
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -238,3 +240,14 @@ def handmade_front_proxy() -> tuple[Certified, Certified]:
     key = ec.generate_private_key(ec.SECP256R1())
     ca = certify("front-proxy-ca", None, [subject_key(key), constraints()], key=key)
     return ca, first_version(certify("front-proxy-client", ca), ca)
+
+
+FRONT_PROXIES = (kubeadm_front_proxy, k3s_front_proxy, eks_front_proxy, handmade_front_proxy)
+
+
+def load_pair(context: ssl.SSLContext, *certified: Certified) -> None:
+    """Makes the context show these, the leaf first."""
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(certified[0].key_pem + b"".join(one.pem for one in certified))
+        file.flush()
+        context.load_cert_chain(file.name)

@@ -88,3 +88,14 @@ def share(node: Node, nvml: FakeNvml) -> None:
     node.kubelet.grant(Granted("small", (ids[0],)), Granted("large", (ids[1], ids[3])))
     node.host.run(100, "small")
     node.host.run(200, "large")
+
+
+def share_in_one_pod(node: Node, nvml: FakeNvml) -> None:
+    """As `share`, but two containers of one pod hold a slot each."""
+    share(node, nvml)
+    ids = slots(gpu_uuid(0), 4)
+    node.kubelet.grant(
+        Granted("large", (ids[0],), container="one"), Granted("large", (ids[1],), container="two")
+    )
+    node.host.run(100, "large", "one")
+    node.host.run(200, "large", "two")

@@ -13,7 +13,7 @@ from metrics_apiserver.exporter.attribution.source import SidecarSource
 from metrics_apiserver.exporter.settings import Exposition, Holders
 from metrics_apiserver.exporter.telemetry import Telemetry
 from tests.fakes.kubelet import Claim, Granted
-from tests.fakes.nvml.attributed import Node, share, slots
+from tests.fakes.nvml.attributed import Node, share, share_in_one_pod, slots
 from tests.fakes.nvml.loaded import EPOCH_SECONDS, FakeNvml
 from tests.fakes.nvml.rig import build_rig
 from tests.fakes.nvml.scenario import MIB, gpu_uuid
@@ -243,13 +243,7 @@ def test_slots_that_the_kubelet_does_not_count(make_node: MakeNode, nvml: FakeNv
 
 def test_two_containers_of_a_pod(make_node: MakeNode, nvml: FakeNvml) -> None:
     node = make_node(processes=True)
-    share(node, nvml)
-    ids = slots(gpu_uuid(0), 4)
-    node.kubelet.grant(
-        Granted("large", (ids[0],), container="one"), Granted("large", (ids[1],), container="two")
-    )
-    node.host.run(100, "large", "one")
-    node.host.run(200, "large", "two")
+    share_in_one_pod(node, nvml)
     found = node.tick(3)
     assert found.value(DUTY, container_name="one") == 15
     assert found.value(DUTY, container_name="two") == 40

@@ -15,7 +15,7 @@ from metrics_apiserver.exporter.settings import Holders
 from metrics_apiserver.exporter.telemetry import Telemetry
 from tests.fakes.hostproc import uid_of
 from tests.fakes.kubelet import Claim, Granted
-from tests.fakes.nvml.attributed import Node, share, slots
+from tests.fakes.nvml.attributed import Node, share, share_in_one_pod
 from tests.fakes.nvml.loaded import FakeNvml
 from tests.fakes.nvml.rig import Rig, Text, build_rig
 from tests.fakes.nvml.scenario import MIB, gpu_uuid
@@ -134,13 +134,7 @@ def test_nobody_has_numbers_while_nobody_knows_the_holders(
 def test_a_container_that_cannot_be_named_is_its_pods(make_node: MakeNode, nvml: FakeNvml) -> None:
     """The names of logs can be cut; what runs in a pod counts for it all the same."""
     node = make_node(processes=True)
-    share(node, nvml)
-    ids = slots(gpu_uuid(0), 4)
-    node.kubelet.grant(
-        Granted("large", (ids[0],), container="one"), Granted("large", (ids[1],), container="two")
-    )
-    node.host.run(100, "large", "one")
-    node.host.run(200, "large", "two")
+    share_in_one_pod(node, nvml)
     for path in node.host.containers.iterdir():
         path.unlink()
     found = node.tick(3)

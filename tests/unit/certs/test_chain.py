@@ -70,15 +70,7 @@ def verify(*certified: pki.Certified, ca: bytes = CA.pem, now: float = NOW) -> s
     return chain.verify(shown(*certified), ca, now).common_name
 
 
-@pytest.mark.parametrize(
-    "make",
-    [
-        pki.kubeadm_front_proxy,
-        pki.k3s_front_proxy,
-        pki.eks_front_proxy,
-        pki.handmade_front_proxy,
-    ],
-)
+@pytest.mark.parametrize("make", pki.FRONT_PROXIES)
 def test_front_proxy_certificates_as_distributions_make_them(
     make: Callable[[], tuple[pki.Certified, pki.Certified]],
 ) -> None:

@@ -323,15 +323,7 @@ def test_an_anchor_need_not_be_self_signed(world: World) -> None:
         connect(port, identified)
 
 
-@pytest.mark.parametrize(
-    "make",
-    [
-        pki.kubeadm_front_proxy,
-        pki.k3s_front_proxy,
-        pki.eks_front_proxy,
-        pki.handmade_front_proxy,
-    ],
-)
+@pytest.mark.parametrize("make", pki.FRONT_PROXIES)
 def test_front_proxies_as_distributions_have_them(
     world: World, make: Callable[[], tuple[pki.Certified, pki.Certified]]
 ) -> None:

@@ -126,7 +126,7 @@ def test_clients_of_any_authority_named(
     def shake_hands(client: pki.Certified) -> None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.load_verify_locations(cadata=server.pem.decode())
-        authorities.load_pair(context, client)
+        pki.load_pair(context, client)
         assert found.tls is not None
         authorities.shake_hands(context, config.context(found.tls))
 
