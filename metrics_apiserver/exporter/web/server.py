@@ -25,9 +25,7 @@ from metrics_apiserver.exporter.web.config import WebConfig
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 PROBES = ("/healthz", "/readyz")
-_KEPT_SECONDS = (
-    1.0  # how long the text made during a hang serves; a sampling thread makes one a second
-)
+_KEPT_SECONDS = 1.0  # what is made during a hang serves as long as what sampling makes
 _NO_WEIGHT = re.compile(r"q\s*=\s*0(\.0*)?")
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
