@@ -74,9 +74,14 @@ def victim(request: pytest.FixtureRequest, world: World, prometheus: Prometheus)
 
 @pytest.fixture(scope="module")
 def autoscaled(served: World, loads: Loads) -> Iterator[World]:
-    """HPAs of three kinds, settled at the low load."""
+    """HPAs of three kinds, settled at the low load.
+
+    That of the GPUs reads what they do at this moment. A mean over a window adds, after a scale up,
+    what the pods did when they were fewer to what the new ones do, which no true load explains.
+    """
     loads.set(**LOW)
-    served.apply(workload.autoscaler(name, workload.METRICS[name]) for name in TARGETS)
+    metrics = {**workload.METRICS, "gpu": workload.pods_metric("DCGM_FI_DEV_GPU_UTIL")}
+    served.apply(workload.autoscaler(name, metrics[name]) for name in TARGETS)
     yield served
     for hpa in workload.autoscalers():
         served.cluster.delete(hpa)

@@ -84,9 +84,9 @@ def _average(value: str) -> dict[str, str]:
     return {"type": "AverageValue", "averageValue": value}
 
 
-def pods_metric() -> dict[str, Any]:
-    """The GPU documents' metric: duty cycle at 40 on average."""
-    metric = {"name": "duty_cycle_current"}
+def pods_metric(name: str = "duty_cycle_current") -> dict[str, Any]:
+    """The GPU documents' metric, or another of the same load: duty cycle at 40 on average."""
+    metric = {"name": name}
     return {"type": "Pods", "pods": {"metric": metric, "target": _average("40")}}
 
 
