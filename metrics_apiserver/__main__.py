@@ -1,5 +1,5 @@
 """`python -m metrics_apiserver` is the command `metrics-apiserver`."""
 
-from metrics_apiserver.cli import main
+from metrics_apiserver.cli.main import main
 
 raise SystemExit(main())

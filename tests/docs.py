@@ -10,8 +10,9 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from metrics_apiserver import flags, flagtable
-from metrics_apiserver.telemetry import Telemetry
+from metrics_apiserver.base import flags
+from metrics_apiserver.base.telemetry import Telemetry
+from metrics_apiserver.options import serve
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
@@ -21,7 +22,7 @@ _TABLE = re.compile(r"<!-- table: (?P<name>[^>]+?) -->\n(?P<body>.*?)<!-- end --
 def flag_tables() -> dict[str, str]:
     """One table for each group of flags, by the group's name."""
     groups: dict[str, list[flags.Flag]] = {}
-    for flag in flagtable.TABLE:
+    for flag in serve.TABLE:
         groups.setdefault(flag.group, []).append(flag)
     return {
         group: _table(("Flag", "Kind", "Default", "Meaning"), map(_flag_row, members))

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from metrics_apiserver import flagtable
-from metrics_apiserver.core import config, errors
-from metrics_apiserver.telemetry import Telemetry
+from metrics_apiserver.base import errors
+from metrics_apiserver.base.telemetry import Telemetry
+from metrics_apiserver.core.rules import config
+from metrics_apiserver.options import serve
 from tests import docs
 
 ROOT = docs.ROOT
@@ -79,7 +80,7 @@ def package_text(*without: str) -> str:
 
 def test_every_flag_is_read() -> None:
     code = package_text("flagtable.py")
-    unread = [flag.name for flag in flagtable.TABLE if not flag.ignored and flag.name not in code]
+    unread = [flag.name for flag in serve.TABLE if not flag.ignored and flag.name not in code]
     assert unread == []
 
 

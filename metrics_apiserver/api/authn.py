@@ -21,9 +21,9 @@ from urllib.parse import unquote
 from multidict import MultiMapping
 
 from metrics_apiserver.api import tokens
-from metrics_apiserver.caching import TTLCache
+from metrics_apiserver.base import errors
+from metrics_apiserver.base.caching import TTLCache
 from metrics_apiserver.certs import chain
-from metrics_apiserver.core import errors
 from metrics_apiserver.core.model import UserInfo
 from metrics_apiserver.kube.requestheader import AuthenticationConfig
 

@@ -14,8 +14,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from metrics_apiserver.caching import SingleFlight, TTLCache
-from metrics_apiserver.core import errors, selector, strconv
+from metrics_apiserver.base import errors, strconv
+from metrics_apiserver.base.caching import SingleFlight, TTLCache
+from metrics_apiserver.core import selector
 from metrics_apiserver.core.model import RequestInfo, UserInfo
 from metrics_apiserver.kube.reviews import (
     AccessDecision,

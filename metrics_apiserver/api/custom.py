@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from metrics_apiserver import threads
 from metrics_apiserver.api import encoding, parameters
 from metrics_apiserver.api.encoding import Encoded
-from metrics_apiserver.core import custom, errors, selector
+from metrics_apiserver.base import errors, threads
+from metrics_apiserver.core import custom, selector
 from metrics_apiserver.core.custom import CustomRequest
 from metrics_apiserver.core.model import NAMESPACES, GroupResource, RequestInfo
 from metrics_apiserver.provider.custom import CustomProvider

@@ -16,7 +16,7 @@ import orjson
 
 from metrics_apiserver.api import custom, encoding, external, resource
 from metrics_apiserver.api.encoding import JSON, Encoded
-from metrics_apiserver.core import errors
+from metrics_apiserver.base import errors
 from metrics_apiserver.core.model import RequestInfo
 from metrics_apiserver.core.registry import Snapshot
 

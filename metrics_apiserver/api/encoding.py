@@ -19,7 +19,7 @@ from typing import Any
 import orjson
 import yaml
 
-from metrics_apiserver.core import errors
+from metrics_apiserver.base import errors
 
 JSON = "application/json"
 YAML = "application/yaml"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from metrics_apiserver import threads
 from metrics_apiserver.api import encoding, parameters
 from metrics_apiserver.api.encoding import Encoded
-from metrics_apiserver.core import errors, external, selector
+from metrics_apiserver.base import errors, threads
+from metrics_apiserver.core import external, selector
 from metrics_apiserver.core.model import RequestInfo
 from metrics_apiserver.provider.external import ExternalProvider
 

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable, Mapping
 
 from metrics_apiserver.api.encoding import TEXT, Encoded
-from metrics_apiserver.core import errors
+from metrics_apiserver.base import errors
 from metrics_apiserver.core.model import RequestInfo
 
 Check = Callable[[], str | None]

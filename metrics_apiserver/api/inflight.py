@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from metrics_apiserver.core import errors
+from metrics_apiserver.base import errors
 
 
 class InFlight:

@@ -17,7 +17,7 @@ import orjson
 
 from metrics_apiserver.api import encoding, schemas
 from metrics_apiserver.api.encoding import JSON, Encoded
-from metrics_apiserver.core import errors
+from metrics_apiserver.base import errors
 from metrics_apiserver.core.model import RequestInfo
 
 PATHS = ("/openapi/v2", "/openapi/v3")

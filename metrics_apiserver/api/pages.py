@@ -9,7 +9,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from metrics_apiserver.api import encoding
 from metrics_apiserver.api.encoding import Encoded
-from metrics_apiserver.core import errors
+from metrics_apiserver.base import errors
 from metrics_apiserver.core.model import RequestInfo
 
 PATHS = ("/metrics", "/version")

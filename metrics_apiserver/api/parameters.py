@@ -10,7 +10,7 @@ import contextlib
 import re
 from collections.abc import Mapping
 
-from metrics_apiserver.core import errors, goduration, strconv
+from metrics_apiserver.base import errors, goduration, strconv
 
 _LONGEST_DURATION = 64  # characters
 _FIELD = re.compile(r"([^=!,]*)(==|=|!=)([^,]*)")

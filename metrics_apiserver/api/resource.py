@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from metrics_apiserver import threads
 from metrics_apiserver.api import encoding, parameters, tables
 from metrics_apiserver.api.encoding import Encoded, Representation
-from metrics_apiserver.core import errors, selector
+from metrics_apiserver.base import errors, threads
+from metrics_apiserver.core import selector
 from metrics_apiserver.core.model import RequestInfo
 from metrics_apiserver.core.selector import Selector
 from metrics_apiserver.provider.resource import ResourceProvider

@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 
 from metrics_apiserver.api.encoding import JSON, Encoded
-from metrics_apiserver.core import errors
+from metrics_apiserver.base import errors
 
 _logger = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from metrics_apiserver.caching import SingleFlight, TTLCache
+from metrics_apiserver.base.caching import SingleFlight, TTLCache
 from metrics_apiserver.core.model import UserInfo
 
 _CAPACITY = 32768

@@ -11,8 +11,8 @@ import asyncio
 import uvloop
 
 from metrics_apiserver.app import memory
-from metrics_apiserver.app.server import Server
-from metrics_apiserver.settings import ServeSettings
+from metrics_apiserver.app.process import Server
+from metrics_apiserver.options.settings import ServeSettings
 
 
 def run(settings: ServeSettings) -> int:

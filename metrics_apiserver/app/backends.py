@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from metrics_apiserver.api.routes import Columns
+from metrics_apiserver.api.handler import Columns
+from metrics_apiserver.base.clock import wall_clock
+from metrics_apiserver.base.telemetry import Telemetry
 from metrics_apiserver.core import values
-from metrics_apiserver.core.config import RuleFile
 from metrics_apiserver.core.registry import Snapshot
 from metrics_apiserver.core.restmapper import RESTMapper
+from metrics_apiserver.core.rules.config import RuleFile
+from metrics_apiserver.options.settings import ServeSettings
 from metrics_apiserver.prometheus import credentials
 from metrics_apiserver.prometheus.client import PrometheusClient
 from metrics_apiserver.prometheus.credentials import Credentials
 from metrics_apiserver.provider import reload
 from metrics_apiserver.provider.custom import CustomProvider
-from metrics_apiserver.provider.evaluate import Evaluator, Spawn
+from metrics_apiserver.provider.evaluation.evaluator import Evaluator, Spawn
 from metrics_apiserver.provider.external import ExternalProvider
 from metrics_apiserver.provider.listing import ObjectLister
 from metrics_apiserver.provider.names import MappedLabels, NameDiscovery
 from metrics_apiserver.provider.relist import Relister, RelistReport
 from metrics_apiserver.provider.reload import Reloader
 from metrics_apiserver.provider.resource import ResourceProvider
-from metrics_apiserver.settings import ServeSettings
-from metrics_apiserver.telemetry import Telemetry
 
 _PATHS = {
     "query": "/api/v1/query",
@@ -104,11 +104,6 @@ def make_sources(
     relister = Relister(discovery, mapper, settings.relist, report=report, wall=wall_clock)
     reloader = Reloader(Path(settings.config), relister.use, report=reloaded)
     return Sources(reloader, relister)
-
-
-def wall_clock() -> float:
-    """Seconds since the epoch; the process reads wall time here only."""
-    return time.time()  # noqa: TID251 - the edge where wall time enters
 
 
 def _report_failures(telemetry: Telemetry, rules: RuleFile, outcome: RelistReport) -> None:

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from metrics_apiserver.app import selfmanaged
-from metrics_apiserver.app.faults import Faults
-from metrics_apiserver.app.selfmanaged import SelfManaged
+from metrics_apiserver.app.environment import Check, World
 from metrics_apiserver.app.supervisor import Loop
-from metrics_apiserver.app.trust import FlagTrust
-from metrics_apiserver.app.world import Check, World
+from metrics_apiserver.base import errors
+from metrics_apiserver.base.collect import Faults
+from metrics_apiserver.base.telemetry import Telemetry
 from metrics_apiserver.certs import chain
-from metrics_apiserver.core import errors
+from metrics_apiserver.controllers import self_managed
+from metrics_apiserver.controllers.self_managed import SelfManaged
+from metrics_apiserver.controllers.trust import FlagTrust
 from metrics_apiserver.core.restmapper import RESTMapper
 from metrics_apiserver.kube import config, objects
 from metrics_apiserver.kube.client import KubeClient
@@ -20,8 +21,7 @@ from metrics_apiserver.kube.discovery import MapperSource
 from metrics_apiserver.kube.objects import PODS, ObjectCache, Spawn
 from metrics_apiserver.kube.requestheader import AuthenticationSource
 from metrics_apiserver.kube.reviews import AccessReviewer, TokenReviewer
-from metrics_apiserver.settings import ServeSettings
-from metrics_apiserver.telemetry import Telemetry
+from metrics_apiserver.options.settings import ServeSettings
 
 _AUTHENTICATION = "authentication configuration"
 
@@ -177,8 +177,8 @@ def _with_certificates(world: World, kept: SelfManaged) -> World:
     return replace(
         world,
         close=close,
-        loops={**world.loops, selfmanaged.PART: kept.keeper.run},
-        checks={**world.checks, selfmanaged.PART: kept.check},
+        loops={**world.loops, self_managed.PART: kept.keeper.run},
+        checks={**world.checks, self_managed.PART: kept.check},
         troubles=lambda: {**world.troubles(), **kept.troubles()},
         where=kept.where,
     )

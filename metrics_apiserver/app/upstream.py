@@ -5,8 +5,8 @@ from __future__ import annotations
 import ssl
 
 from metrics_apiserver.kube import config, credentials, tls
+from metrics_apiserver.options.settings import ServeSettings
 from metrics_apiserver.prometheus.credentials import Credentials
-from metrics_apiserver.settings import ServeSettings
 
 
 def from_kubeconfig(settings: ServeSettings) -> Credentials | None:

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.x509 import verification
 from cryptography.x509.oid import NameOID
 
-from metrics_apiserver.certs import firstversion
+from metrics_apiserver.certs import x509v1
 
 _UID_OID = x509.ObjectIdentifier("1.3.6.1.4.1.57683.2")
 
@@ -115,7 +115,7 @@ def verify(chain: PeerChain, ca_pem: bytes, now: float) -> ClientCertificate:
         leaf, *others = (x509.load_der_x509_certificate(der) for der in chain.certificates)
         instant = dt.datetime.fromtimestamp(now, dt.UTC)
         if leaf.version is x509.Version.v1:
-            anchor = firstversion.find_issuer(leaf, parse_bundle(ca_pem), instant)
+            anchor = x509v1.find_issuer(leaf, parse_bundle(ca_pem), instant)
             return _describe(leaf, [leaf, anchor])
         verifier = (
             verification.PolicyBuilder()
@@ -184,7 +184,7 @@ def _check_signing(
 def _check_client(
     _policy: verification.Policy, _certificate: x509.Certificate, ext: x509.ExtendedKeyUsage | None
 ) -> None:
-    if ext is not None and firstversion.CLIENT_USAGES.isdisjoint(ext):
+    if ext is not None and x509v1.CLIENT_USAGES.isdisjoint(ext):
         raise ValueError("the certificate is not for client authentication")
 
 

@@ -11,7 +11,7 @@ import difflib
 import ssl
 from collections.abc import Sequence
 
-from metrics_apiserver.core.errors import ConfigError, Fault
+from metrics_apiserver.base.errors import ConfigError, Fault
 
 _AEAD = {
     "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256": "ECDHE-ECDSA-AES128-GCM-SHA256",

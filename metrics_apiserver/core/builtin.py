@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from metrics_apiserver.core.config import RuleFile
 from metrics_apiserver.core.converter import ResourceMapping
 from metrics_apiserver.core.model import GroupResource, MappedResource
 from metrics_apiserver.core.restmapper import RESTMapper
+from metrics_apiserver.core.rules.config import RuleFile
 
 _KINDS = (
     # group, version, kind, plural, namespaced

@@ -15,8 +15,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from metrics_apiserver.base.errors import TemplateError
 from metrics_apiserver.core import gotemplate, naming
-from metrics_apiserver.core.errors import TemplateError
 from metrics_apiserver.core.model import GroupResource
 from metrics_apiserver.core.restmapper import RESTMapper
 

@@ -12,9 +12,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from metrics_apiserver.core import errors, objects, quantity, selector, values
+from metrics_apiserver.base import errors
+from metrics_apiserver.core import objects, quantity, selector, values
+from metrics_apiserver.core.bulk.question import Question
 from metrics_apiserver.core.model import NAMESPACES, GroupResource, MappedResource, Sample
-from metrics_apiserver.core.question import Question
 from metrics_apiserver.core.registry import MetricSource, Snapshot
 from metrics_apiserver.core.selector import Selector
 

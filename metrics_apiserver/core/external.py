@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from metrics_apiserver.core import errors, objects, quantity, question, values
+from metrics_apiserver.base import errors
+from metrics_apiserver.core import objects, quantity, values
+from metrics_apiserver.core.bulk import question
 from metrics_apiserver.core.model import NAMESPACES, QueryResult, Sample
 from metrics_apiserver.core.registry import MetricSource, Snapshot
 from metrics_apiserver.core.selector import Selector

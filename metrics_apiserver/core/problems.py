@@ -2,7 +2,7 @@
 
 One Problem stands for all its cases in a rule, with a count and one example in its message, so that
 ten thousand series without a label are one line. Refused: anything that would stop a rule; such
-faults are found by `core/config` before a rule is ever applied.
+faults are found by `core/rules/config` before a rule is ever applied.
 """
 
 from __future__ import annotations

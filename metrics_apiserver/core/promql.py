@@ -16,8 +16,8 @@ from typing import Final, Literal
 
 import promql_parser
 
-from metrics_apiserver.core import strconv
-from metrics_apiserver.core.errors import BadRequest
+from metrics_apiserver.base import strconv
+from metrics_apiserver.base.errors import BadRequest
 from metrics_apiserver.core.selector import Operator, Requirement, Selector
 
 MatchOperator = Literal["=", "!=", "=~", "!~"]

@@ -14,8 +14,8 @@ import re
 from decimal import Decimal
 from typing import Final
 
-from metrics_apiserver.core import strconv
-from metrics_apiserver.core.errors import QuantityError
+from metrics_apiserver.base import strconv
+from metrics_apiserver.base.errors import QuantityError
 
 MAX_INT64: Final = (1 << 63) - 1
 

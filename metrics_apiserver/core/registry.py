@@ -14,11 +14,11 @@ from dataclasses import dataclass
 
 from metrics_apiserver.core import association
 from metrics_apiserver.core.association import Count, Groups, Harvest, Key
-from metrics_apiserver.core.config import ResourceRule, ResourceRules, Rule, RuleFile
 from metrics_apiserver.core.converter import ResourceConverter, ResourceMapping
 from metrics_apiserver.core.model import NAMESPACES, NODES, PODS, GroupResource, Series
 from metrics_apiserver.core.problems import Problem, ProblemKind, RuleStatus
 from metrics_apiserver.core.restmapper import RESTMapper
+from metrics_apiserver.core.rules.config import ResourceRule, ResourceRules, Rule, RuleFile
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,10 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from metrics_apiserver.core import errors, objects, quantity, values
+from metrics_apiserver.base import errors
+from metrics_apiserver.core import objects, quantity, values
+from metrics_apiserver.core.bulk.question import Question
 from metrics_apiserver.core.model import NAMESPACES, NODES, PODS, GroupResource, Sample
-from metrics_apiserver.core.question import Question
 from metrics_apiserver.core.registry import CompiledResourceRule
 from metrics_apiserver.core.selector import Selector
 

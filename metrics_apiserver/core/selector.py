@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from metrics_apiserver.core import labelsyntax, strconv
-from metrics_apiserver.core.errors import BadRequest, InvalidSelector
+from metrics_apiserver.base import strconv
+from metrics_apiserver.base.errors import BadRequest, InvalidSelector
+from metrics_apiserver.core import labelsyntax
 
 # A NUL ends a token or, where one would begin, the whole text.
 _TOKEN: Final = re.compile(r"[ \t\r\n]*([=!]=|[=!(),<>]|[^=!(),<> \t\r\n\x00]+)\x00?")

@@ -12,9 +12,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from metrics_apiserver.core import errors
+from metrics_apiserver.base import errors
 from metrics_apiserver.core.model import Sample
-from metrics_apiserver.core.rules import OnDuplicate, OnNaN
+from metrics_apiserver.core.rules.model import OnDuplicate, OnNaN
 
 # Beyond this magnitude a milli-quantity no longer fits an int64 and is clamped.
 SATURATION = 9_223_372_036_854_775.807

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Iterator, Mapping, Sequence
 
 from metrics_apiserver.exporter.commandline import WrongFlags, read
-from metrics_apiserver.exporter.flagparser import parser
+from metrics_apiserver.exporter.options import parser
 from metrics_apiserver.exporter.settings import Exposition, Holders, Sampling, Settings, Web
 
 

@@ -24,6 +24,7 @@ from prometheus_client import (
     disable_created_metrics,
 )
 
+from metrics_apiserver.base.clock import wall_clock
 from metrics_apiserver.exporter import logs
 from metrics_apiserver.exporter.attribution.owners import Owners
 from metrics_apiserver.exporter.attribution.podlogs import PodLogs
@@ -61,11 +62,6 @@ class Exporter:
     telemetry: Telemetry
     sampling: SamplingThread
     looking: LookingThread
-
-
-def wall_clock() -> float:
-    """Epoch seconds."""
-    return time.time()  # noqa: TID251 - the edge where wall time enters
 
 
 def build(settings: Settings, ended: Callable[[], None]) -> Exporter:

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import orjson
 
-from metrics_apiserver.core import errors
+from metrics_apiserver.base import errors
 from metrics_apiserver.kube import wire
 
 WATCH_SECONDS = 50.0

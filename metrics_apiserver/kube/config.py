@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 import yaml
 
-from metrics_apiserver.core import errors
+from metrics_apiserver.base import errors
 from metrics_apiserver.kube.connection import (
     CredentialPlugin,
     FileOrData,

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
-from metrics_apiserver.core import errors
+from metrics_apiserver.base import errors
 from metrics_apiserver.kube.connection import CredentialPlugin, FileOrData, KubeConfig
 from metrics_apiserver.kube.tls import Pair
 

@@ -15,11 +15,11 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from typing import Any
 
-from metrics_apiserver.core import errors
+from metrics_apiserver.base import errors
+from metrics_apiserver.base.backoff import Backoff
 from metrics_apiserver.core.model import MappedResource
 from metrics_apiserver.core.restmapper import RESTMapper
 from metrics_apiserver.kube import wire
-from metrics_apiserver.kube.backoff import Backoff
 from metrics_apiserver.kube.client import KubeClient
 
 logger = logging.getLogger(__name__)

@@ -13,10 +13,10 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
-from metrics_apiserver.core import errors
+from metrics_apiserver.base import errors
+from metrics_apiserver.base.backoff import Backoff
 from metrics_apiserver.core.model import MappedResource
 from metrics_apiserver.core.selector import Selector
-from metrics_apiserver.kube.backoff import Backoff
 from metrics_apiserver.kube.client import KubeClient
 from metrics_apiserver.kube.collection import Collection
 from metrics_apiserver.kube.store import Labels, ObjectStore

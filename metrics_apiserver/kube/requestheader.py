@@ -20,8 +20,8 @@ from typing import Any
 
 import orjson
 
-from metrics_apiserver.core import errors
-from metrics_apiserver.kube.backoff import Backoff
+from metrics_apiserver.base import errors
+from metrics_apiserver.base.backoff import Backoff
 from metrics_apiserver.kube.client import KubeClient
 from metrics_apiserver.kube.collection import Collection
 from metrics_apiserver.kube.watch import Reflector

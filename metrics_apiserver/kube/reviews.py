@@ -15,10 +15,10 @@ from typing import Any, Literal
 
 import orjson
 
-from metrics_apiserver.core import errors
+from metrics_apiserver.base import errors
+from metrics_apiserver.base.backoff import Backoff
 from metrics_apiserver.core.model import UserInfo
 from metrics_apiserver.kube import wire
-from metrics_apiserver.kube.backoff import Backoff
 from metrics_apiserver.kube.client import KubeClient
 
 MAX_ANSWER_BYTES = 1 << 20

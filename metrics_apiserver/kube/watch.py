@@ -19,9 +19,9 @@ from collections.abc import Callable
 from contextlib import aclosing
 from typing import Any
 
-from metrics_apiserver.core import errors
+from metrics_apiserver.base import errors
+from metrics_apiserver.base.backoff import Backoff
 from metrics_apiserver.kube import collection
-from metrics_apiserver.kube.backoff import Backoff
 from metrics_apiserver.kube.client import KubeClient
 from metrics_apiserver.kube.collection import Collection, Sink
 

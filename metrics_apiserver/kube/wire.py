@@ -14,7 +14,7 @@ from typing import Any, Literal
 import aiohttp
 import orjson
 
-from metrics_apiserver.core import errors
+from metrics_apiserver.base import errors
 
 JSON = "application/json"
 MAX_RETRY_AFTER_SECONDS = 60.0

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 
 import aiohttp
 
-from metrics_apiserver.core import errors
+from metrics_apiserver.base import errors
 from metrics_apiserver.prometheus import failures
 
 PIECE_BYTES = 64 * 1024

@@ -16,12 +16,12 @@ from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 from urllib.parse import quote
 
-from metrics_apiserver.core import errors
+from metrics_apiserver.base import errors
 from metrics_apiserver.core.model import QueryResult, Series
+from metrics_apiserver.options.settings import PrometheusSettings
 from metrics_apiserver.prometheus import decode, failures
 from metrics_apiserver.prometheus.credentials import Credentials
 from metrics_apiserver.prometheus.transport import Question, Transport
-from metrics_apiserver.settings import PrometheusSettings
 
 _log = logging.getLogger(__name__)
 

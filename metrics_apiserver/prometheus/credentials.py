@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from metrics_apiserver.core.errors import ConfigError, Fault
-from metrics_apiserver.settings import PrometheusSettings
+from metrics_apiserver.base.errors import ConfigError, Fault
+from metrics_apiserver.options.settings import PrometheusSettings
 
 _log = logging.getLogger(__name__)
 

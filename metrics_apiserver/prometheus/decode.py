@@ -16,10 +16,10 @@ from typing import Any
 
 import orjson
 
-from metrics_apiserver.core import errors
+from metrics_apiserver.base import errors
 from metrics_apiserver.core.model import QueryResult, Sample, Series
 from metrics_apiserver.prometheus import failures
-from metrics_apiserver.prometheus.elements import ElementSplitter
+from metrics_apiserver.prometheus.json_stream import ElementSplitter
 
 _NUMBER_CHARACTERS = "0123456789+-.eE"
 _SPECIAL = {"NaN": math.nan, "+Inf": math.inf, "-Inf": -math.inf}

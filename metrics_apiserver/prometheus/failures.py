@@ -12,7 +12,7 @@ import re
 import aiohttp
 import orjson
 
-from metrics_apiserver.core import errors
+from metrics_apiserver.base import errors
 
 Failure = errors.UpstreamError | errors.UpstreamTimeout
 

@@ -20,11 +20,11 @@ import aiohttp
 import yarl
 from multidict import CIMultiDict
 
-from metrics_apiserver.core import errors
+from metrics_apiserver.base import errors
+from metrics_apiserver.options.settings import PrometheusSettings
 from metrics_apiserver.prometheus import body, failures
 from metrics_apiserver.prometheus.admission import Admission
 from metrics_apiserver.prometheus.credentials import Credentials
-from metrics_apiserver.settings import PrometheusSettings
 
 CONNECT_SECONDS = 2.0
 _DNS_CACHE_SECONDS = 5

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from metrics_apiserver import threads
-from metrics_apiserver.core import custom, errors, values
+from metrics_apiserver.base import errors, threads
+from metrics_apiserver.core import custom, values
 from metrics_apiserver.core.custom import CustomRequest, Target
 from metrics_apiserver.core.registry import Snapshot
-from metrics_apiserver.provider.evaluate import Evaluator
+from metrics_apiserver.provider.evaluation.evaluator import Evaluator
 from metrics_apiserver.provider.listing import ObjectLister
 
 

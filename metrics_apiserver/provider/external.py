@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from metrics_apiserver import threads
-from metrics_apiserver.core import errors, external, objects, values
+from metrics_apiserver.base import errors, threads
+from metrics_apiserver.core import external, objects, values
 from metrics_apiserver.core.registry import Snapshot
 from metrics_apiserver.core.selector import Selector
-from metrics_apiserver.provider.evaluate import Evaluator
+from metrics_apiserver.provider.evaluation.evaluator import Evaluator
 
 
 class ExternalProvider:

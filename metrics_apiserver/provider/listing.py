@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
-from metrics_apiserver.core import errors, seriesselector
+from metrics_apiserver.base import errors
+from metrics_apiserver.core import seriesselector
 from metrics_apiserver.core.model import MappedResource
 from metrics_apiserver.core.promql import Matcher
 from metrics_apiserver.core.selector import Selector

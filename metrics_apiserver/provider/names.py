@@ -17,12 +17,13 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from metrics_apiserver.core import errors, promql, seriesselector
+from metrics_apiserver.base import errors
+from metrics_apiserver.core import promql, seriesselector
 from metrics_apiserver.core.converter import ResourceConverter
 from metrics_apiserver.core.model import QueryResult, Series
 from metrics_apiserver.core.promql import Matcher
 from metrics_apiserver.core.restmapper import RESTMapper
-from metrics_apiserver.core.rules import Rule, RuleFile
+from metrics_apiserver.core.rules.model import Rule, RuleFile
 
 log = logging.getLogger(__name__)
 

@@ -11,9 +11,9 @@ import logging
 import time
 from collections.abc import Callable
 
-from metrics_apiserver.caching import TTLCache
+from metrics_apiserver.base.caching import TTLCache
 from metrics_apiserver.core.model import QueryResult
-from metrics_apiserver.provider.bulk import Backend
+from metrics_apiserver.provider.evaluation.bulk import Backend
 
 log = logging.getLogger(__name__)
 

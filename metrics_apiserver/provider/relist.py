@@ -17,13 +17,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from metrics_apiserver import threads
-from metrics_apiserver.core import errors, registry
-from metrics_apiserver.core.config import RuleFile
+from metrics_apiserver.base import errors, threads
+from metrics_apiserver.core import registry
 from metrics_apiserver.core.model import Series
 from metrics_apiserver.core.registry import Snapshot
 from metrics_apiserver.core.restmapper import RESTMapper
-from metrics_apiserver.settings import RelistSettings
+from metrics_apiserver.core.rules.config import RuleFile
+from metrics_apiserver.options.settings import RelistSettings
 
 log = logging.getLogger(__name__)
 

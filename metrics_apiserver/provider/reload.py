@@ -14,8 +14,9 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
-from metrics_apiserver.core import config, errors, yamlload
-from metrics_apiserver.core.config import RuleFile
+from metrics_apiserver.base import errors
+from metrics_apiserver.core.rules import config, yamlload
+from metrics_apiserver.core.rules.config import RuleFile
 
 log = logging.getLogger(__name__)
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from metrics_apiserver import threads
-from metrics_apiserver.core import errors, objects, resource, values
+from metrics_apiserver.base import errors, threads
+from metrics_apiserver.core import objects, resource, values
+from metrics_apiserver.core.bulk.question import Question
 from metrics_apiserver.core.model import NODES, PODS, GroupResource, MappedResource
-from metrics_apiserver.core.question import Question
 from metrics_apiserver.core.registry import CompiledResourceRule, CompiledResourceRules, Snapshot
 from metrics_apiserver.core.resource import Frame, MeasuredObject
 from metrics_apiserver.core.selector import Selector
-from metrics_apiserver.provider.evaluate import BySelf, Evaluator
-from metrics_apiserver.provider.exact import side_by_side
+from metrics_apiserver.provider.evaluation.evaluator import BySelf, Evaluator
+from metrics_apiserver.provider.evaluation.exact import side_by_side
 from metrics_apiserver.provider.listing import ObjectLister
 
 _NOTHING: BySelf = {}

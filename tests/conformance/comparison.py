@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from metrics_apiserver.core import errors, quantity
+from metrics_apiserver.base import errors
+from metrics_apiserver.core import quantity
 
 FOLDER = Path(__file__).parent
 WARM_UP_SECONDS = 35.0

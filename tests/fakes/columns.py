@@ -7,11 +7,11 @@ from functools import lru_cache
 
 from metrics_apiserver.core.model import Sample
 from metrics_apiserver.core.registry import Snapshot
+from metrics_apiserver.options.settings import EvaluationSettings
 from metrics_apiserver.provider.custom import CustomProvider
-from metrics_apiserver.provider.evaluate import Evaluator
+from metrics_apiserver.provider.evaluation.evaluator import Evaluator
 from metrics_apiserver.provider.external import ExternalProvider
 from metrics_apiserver.provider.resource import ResourceProvider
-from metrics_apiserver.settings import EvaluationSettings
 from tests.fakes import snapshots
 from tests.fakes.evaluation import FakeBackend, FakeClock
 from tests.fakes.listing import FakeLister, Labels

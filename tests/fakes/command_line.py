@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from metrics_apiserver import flags, flagtable, flagvalues
-from metrics_apiserver.settings import ServeSettings
+from metrics_apiserver.base import flags
+from metrics_apiserver.options import serve, validate
+from metrics_apiserver.options.settings import ServeSettings
 from tests.fakes.process import RULES
 
 
@@ -21,4 +22,4 @@ def settings(directory: Path, *words: str) -> ServeSettings:
         "--bind-address=127.0.0.1",
         *words,
     )
-    return flagvalues.build(flags.parse(flagtable.TABLE, given, flagtable.SHORTHANDS))
+    return validate.build(flags.parse(serve.TABLE, given, serve.SHORTHANDS))

@@ -9,9 +9,9 @@ from typing import Any
 
 import yaml
 
-from metrics_apiserver.certs_cli import command
-from metrics_apiserver.certs_cli.streams import Streams
-from metrics_apiserver.core import errors
+from metrics_apiserver.base import errors
+from metrics_apiserver.cli import certs
+from metrics_apiserver.cli.output import Streams
 from tests.fakes.kubeapi import FakeKubeAPI
 
 
@@ -38,7 +38,7 @@ class Terminal:
     def run(self, *words: str) -> Ran:
         out, err = io.StringIO(), io.StringIO()
         try:
-            code = command.run([*words, *self.words], Streams(out, err))
+            code = certs.run([*words, *self.words], Streams(out, err))
         except errors.ConfigError as error:
             code = 2
             err.write(str(error))

@@ -9,10 +9,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
-from metrics_apiserver.api import door
+from metrics_apiserver.api import server
 from metrics_apiserver.api.connection import Limits
-from metrics_apiserver.api.door import Call, Door
 from metrics_apiserver.api.encoding import Encoded
+from metrics_apiserver.api.server import Call, Door
 from tests.fakes import pki
 
 CA = pki.authority("door-ca")
@@ -95,7 +95,7 @@ class Client:
 class Opened:
     """A running door."""
 
-    door: Door
+    server: Door
     port: int
     calls: list[Call] = field(default_factory=list)
 
@@ -133,7 +133,7 @@ async def opened(
 ) -> AsyncIterator[Opened]:
     """Listens until the block ends, then finishes."""
     context = server_context()
-    listener = door.bind("127.0.0.1", 0)
+    listener = server.bind("127.0.0.1", 0)
     port: int = listener.getsockname()[1]
 
     async def recorded(call: Call) -> Encoded:
@@ -142,8 +142,8 @@ async def opened(
 
     running = Opened(Door(recorded, tls or (lambda: context), limits), port)
     async with asyncio.TaskGroup() as group:
-        group.create_task(running.door.serve(listener))
+        group.create_task(running.server.serve(listener))
         try:
             yield running
         finally:
-            await running.door.finish(0.5)
+            await running.server.finish(0.5)

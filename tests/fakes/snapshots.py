@@ -6,11 +6,12 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from metrics_apiserver.core import config, registry
-from metrics_apiserver.core.config import RuleFile
+from metrics_apiserver.core import registry
 from metrics_apiserver.core.model import MappedResource, Series
 from metrics_apiserver.core.registry import Snapshot
 from metrics_apiserver.core.restmapper import RESTMapper
+from metrics_apiserver.core.rules import config
+from metrics_apiserver.core.rules.config import RuleFile
 
 CONFORMANCE = Path(__file__).resolve().parents[1] / "conformance"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from metrics_apiserver.app.world import World
+from metrics_apiserver.app.environment import World
 from metrics_apiserver.core.model import MappedResource
 from metrics_apiserver.core.restmapper import RESTMapper
 from metrics_apiserver.core.selector import Selector

@@ -17,11 +17,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from metrics_apiserver.core import errors, gotemplate, question, selector
+from metrics_apiserver.base import errors
+from metrics_apiserver.core import gotemplate, selector
+from metrics_apiserver.core.bulk import question
+from metrics_apiserver.core.bulk.question import Question
 from metrics_apiserver.core.model import Sample
-from metrics_apiserver.core.question import Question
-from metrics_apiserver.provider.evaluate import Evaluator, Proof
-from metrics_apiserver.settings import EvaluationSettings
+from metrics_apiserver.options.settings import EvaluationSettings
+from metrics_apiserver.provider.evaluation.evaluator import Evaluator, Proof
 from tests.fakes import recorded
 from tests.fakes.evaluation import FIELDS
 from tests.fakes.recorded import RecordedBackend

@@ -6,8 +6,8 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from metrics_apiserver.core import config, yamlload
-from metrics_apiserver.core.errors import ConfigError
+from metrics_apiserver.base.errors import ConfigError
+from metrics_apiserver.core.rules import config, yamlload
 
 ROOT = Path(__file__).parents[2]
 GOOD = [

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from metrics_apiserver.base.errors import QuantityError
 from metrics_apiserver.core import quantity
-from metrics_apiserver.core.errors import QuantityError
 from tests.fakes.oracle import Oracle
 
 pytestmark = pytest.mark.timeout(600)

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from metrics_apiserver.base.errors import BadRequest, InvalidSelector
 from metrics_apiserver.core import selector
-from metrics_apiserver.core.errors import BadRequest, InvalidSelector
 from tests.fakes.oracle import Oracle, is_settled
 
 pytestmark = pytest.mark.timeout(600)

@@ -8,7 +8,8 @@ import re2
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from metrics_apiserver.core import promql, strconv
+from metrics_apiserver.base import strconv
+from metrics_apiserver.core import promql
 from tests.fakes.oracle import Oracle, is_settled
 
 pytestmark = pytest.mark.timeout(600)

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
+from metrics_apiserver.base.errors import TemplateError
 from metrics_apiserver.core import gotemplate
-from metrics_apiserver.core.errors import TemplateError
 from tests.fakes.oracle import Oracle
 
 pytestmark = pytest.mark.timeout(600)

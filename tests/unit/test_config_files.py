@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from metrics_apiserver.core import config, registry
-from metrics_apiserver.core.config import RuleFile
+from metrics_apiserver.core import registry
 from metrics_apiserver.core.model import NODES, PODS, GroupResource, MappedResource, Series
 from metrics_apiserver.core.registry import Snapshot
 from metrics_apiserver.core.restmapper import RESTMapper
+from metrics_apiserver.core.rules import config
+from metrics_apiserver.core.rules.config import RuleFile
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = sorted((ROOT / "config").glob("*.yaml"))

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from metrics_apiserver.core import config, registry
+from metrics_apiserver.core import registry
 from metrics_apiserver.core.model import (
     NAMESPACES,
     NODES,
@@ -20,6 +20,7 @@ from metrics_apiserver.core.model import (
 )
 from metrics_apiserver.core.registry import Snapshot
 from metrics_apiserver.core.restmapper import RESTMapper
+from metrics_apiserver.core.rules import config
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = sorted((ROOT / "config/examples").glob("*.yaml"))

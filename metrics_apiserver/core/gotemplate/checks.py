@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import get_origin
 
-from metrics_apiserver.core.errors import TemplateError
+from metrics_apiserver.base.errors import TemplateError
 from metrics_apiserver.core.gotemplate import directives
 from metrics_apiserver.core.gotemplate.functions import FUNCTIONS
 from metrics_apiserver.core.gotemplate.operands import Call, Literal, Operand

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from metrics_apiserver.core import strconv
-from metrics_apiserver.core.errors import TemplateError
+from metrics_apiserver.base import strconv
+from metrics_apiserver.base.errors import TemplateError
 from metrics_apiserver.core.gotemplate.values import MAX_BYTES, Value
 
 _DIRECTIVE: Final = re.compile(

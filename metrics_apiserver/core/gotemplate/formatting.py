@@ -14,8 +14,8 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any, Final
 
-from metrics_apiserver.core import strconv
-from metrics_apiserver.core.errors import TemplateError
+from metrics_apiserver.base import strconv
+from metrics_apiserver.base.errors import TemplateError
 from metrics_apiserver.core.gotemplate.directives import Arguments, Directive, scan
 from metrics_apiserver.core.gotemplate.values import (
     NO_VALUE,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote_plus
 
-from metrics_apiserver.core.errors import TemplateError
+from metrics_apiserver.base.errors import TemplateError
 from metrics_apiserver.core.gotemplate import formatting
 from metrics_apiserver.core.gotemplate.values import (
     NO_VALUE,

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final, NoReturn
 
-from metrics_apiserver.core import strconv
-from metrics_apiserver.core.errors import TemplateError
+from metrics_apiserver.base import strconv
+from metrics_apiserver.base.errors import TemplateError
 
 LEFT_DELIMITER: Final = "<<"
 RIGHT_DELIMITER: Final = ">>"

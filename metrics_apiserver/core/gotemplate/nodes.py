@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
-from metrics_apiserver.core.errors import TemplateError
+from metrics_apiserver.base.errors import TemplateError
 from metrics_apiserver.core.gotemplate import formatting
 from metrics_apiserver.core.gotemplate.operands import Pipeline
 from metrics_apiserver.core.gotemplate.state import State, fail

@@ -10,7 +10,7 @@ import math
 import re
 from typing import Final
 
-from metrics_apiserver.core import strconv
+from metrics_apiserver.base import strconv
 
 _OCTAL: Final = re.compile(r"[+-]?0(?:_?[0-7])*")
 _FLOAT: Final = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from metrics_apiserver.core.errors import TemplateError
+from metrics_apiserver.base.errors import TemplateError
 from metrics_apiserver.core.gotemplate.functions import FUNCTIONS
 from metrics_apiserver.core.gotemplate.state import State, fail
 from metrics_apiserver.core.gotemplate.values import (

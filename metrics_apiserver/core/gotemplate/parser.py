@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final, NoReturn
 
-from metrics_apiserver.core import strconv
-from metrics_apiserver.core.errors import TemplateError
+from metrics_apiserver.base import strconv
+from metrics_apiserver.base.errors import TemplateError
 from metrics_apiserver.core.gotemplate import checks, numbers
 from metrics_apiserver.core.gotemplate.cursor import Cursor
 from metrics_apiserver.core.gotemplate.functions import FUNCTIONS

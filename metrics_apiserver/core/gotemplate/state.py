@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final, NoReturn
 
-from metrics_apiserver.core.errors import TemplateError
+from metrics_apiserver.base.errors import TemplateError
 from metrics_apiserver.core.gotemplate.values import MAX_BYTES, Value, length
 
 MAX_STEPS: Final = 10_000

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, cast
 
-from metrics_apiserver.core.errors import TemplateError
+from metrics_apiserver.base.errors import TemplateError
 from metrics_apiserver.core.gotemplate.nodes import Action, Node, Text, execute_all
 from metrics_apiserver.core.gotemplate.operands import Dot, Variable
 from metrics_apiserver.core.gotemplate.parser import Parser

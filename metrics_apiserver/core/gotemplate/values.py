@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final, Literal, TypeAlias
 
-from metrics_apiserver.core.errors import TemplateError
+from metrics_apiserver.base.errors import TemplateError
 
 MAX_BYTES: Final = 64 * 1024
 

@@ -13,8 +13,8 @@ import orjson
 import pytest
 
 from metrics_apiserver.api.connection import Limits
-from metrics_apiserver.api.door import Call
 from metrics_apiserver.api.encoding import Encoded
+from metrics_apiserver.api.server import Call
 from tests.fakes.doors import QUICK, Run, opened, until
 
 
@@ -61,7 +61,7 @@ def test_what_is_not_http_gets_a_status_without_an_echo(
             assert b"hunter2" not in reply.body
             assert await client.is_closed()
             assert not subject.calls
-            assert subject.door.requests_malformed == 1
+            assert subject.server.requests_malformed == 1
 
     with caplog.at_level(logging.DEBUG):
         run(scenario())
@@ -78,7 +78,7 @@ def test_malformed_requests_do_not_flood_the_log(
                 async with subject.client() as client:
                     await client.send(b"\x00\r\n\r\n")
                     await client.reply()
-            assert subject.door.requests_malformed == 40
+            assert subject.server.requests_malformed == 40
 
     begin = time.monotonic()
     run(scenario())
@@ -225,7 +225,7 @@ def test_an_unread_answer_is_cut(run: Run) -> None:
         async with opened(handler, limits) as subject, subject.client() as client:
             client.reader._transport.pause_reading()  # type: ignore[attr-defined]
             await client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-            await until(lambda: subject.calls and not subject.door.connections)
+            await until(lambda: subject.calls and not subject.server.connections)
 
     run(scenario())
 

@@ -10,8 +10,8 @@ import orjson
 import pytest
 
 from metrics_apiserver.api.authn import Authenticator
-from metrics_apiserver.api.door import Call
 from metrics_apiserver.api.encoding import Encoded
+from metrics_apiserver.api.server import Call
 from metrics_apiserver.certs import files
 from metrics_apiserver.certs.serving import Policy, ServingContext
 from metrics_apiserver.kube.requestheader import AuthenticationConfig

@@ -6,7 +6,8 @@ import asyncio
 
 import pytest
 
-from metrics_apiserver.core import errors, selector
+from metrics_apiserver.base import errors
+from metrics_apiserver.core import selector
 from metrics_apiserver.core.model import UserInfo
 from metrics_apiserver.kube.client import KubeClient
 from metrics_apiserver.kube.discovery import MapperSource

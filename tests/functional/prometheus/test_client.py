@@ -11,11 +11,11 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from metrics_apiserver.core import errors
+from metrics_apiserver.base import errors
 from metrics_apiserver.core.model import Series
+from metrics_apiserver.options.settings import PrometheusSettings
 from metrics_apiserver.prometheus import credentials
 from metrics_apiserver.prometheus.client import PrometheusClient
-from metrics_apiserver.settings import PrometheusSettings
 from tests.fakes import upstream
 from tests.fakes.exposition import Exposition
 from tests.fakes.prometheus import Backend

@@ -20,18 +20,22 @@ import pytest
 
 from metrics_apiserver.api import custom, external, requestinfo, resource, status
 from metrics_apiserver.api.encoding import Encoded
+from metrics_apiserver.base import errors
 from metrics_apiserver.core import custom as core_custom
-from metrics_apiserver.core import errors
 from metrics_apiserver.core.model import RequestInfo
+from metrics_apiserver.options.settings import (
+    EvaluationSettings,
+    PrometheusSettings,
+    RelistSettings,
+)
 from metrics_apiserver.prometheus import credentials
 from metrics_apiserver.prometheus.client import PrometheusClient
 from metrics_apiserver.provider.custom import CustomProvider
-from metrics_apiserver.provider.evaluate import Evaluator
+from metrics_apiserver.provider.evaluation.evaluator import Evaluator
 from metrics_apiserver.provider.external import ExternalProvider
 from metrics_apiserver.provider.names import MappedLabels, NameDiscovery
 from metrics_apiserver.provider.relist import Relister
 from metrics_apiserver.provider.resource import ResourceProvider
-from metrics_apiserver.settings import EvaluationSettings, PrometheusSettings, RelistSettings
 from tests.conformance import comparison
 from tests.conformance.comparison import Case
 from tests.fakes import backfill, recorded, snapshots

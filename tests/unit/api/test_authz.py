@@ -9,7 +9,7 @@ import pytest
 
 from metrics_apiserver.api import authz, requestinfo, status
 from metrics_apiserver.api.authz import AllowedPaths, Attributes, Authorizer, Memory
-from metrics_apiserver.core import errors
+from metrics_apiserver.base import errors
 from metrics_apiserver.core.model import UserInfo
 from metrics_apiserver.kube.reviews import (
     AccessDecision,

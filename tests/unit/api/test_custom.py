@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from metrics_apiserver.api import custom, requestinfo
-from metrics_apiserver.core import errors
+from metrics_apiserver.base import errors
 from metrics_apiserver.core.model import RequestInfo
 from tests.fakes.columns import Columns
 

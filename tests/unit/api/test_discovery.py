@@ -13,7 +13,7 @@ from multidict import CIMultiDict
 from metrics_apiserver.api import discovery, requestinfo
 from metrics_apiserver.api.discovery import AGGREGATED, Discovery
 from metrics_apiserver.api.encoding import Encoded
-from metrics_apiserver.core import errors
+from metrics_apiserver.base import errors
 from metrics_apiserver.core.model import GroupResource
 from metrics_apiserver.core.registry import Snapshot
 

@@ -10,7 +10,7 @@ from multidict import CIMultiDict
 
 from metrics_apiserver.api import encoding
 from metrics_apiserver.api.encoding import JSON, YAML, Encoded, Representation
-from metrics_apiserver.core import errors
+from metrics_apiserver.base import errors
 
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"
 TABLE_BETA = "application/json;as=Table;v=v1beta1;g=meta.k8s.io"

@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from metrics_apiserver.api import external, requestinfo
-from metrics_apiserver.core import errors
+from metrics_apiserver.base import errors
 from tests.fakes.columns import Columns
 
 BASE = "/apis/external.metrics.k8s.io/v1beta1"

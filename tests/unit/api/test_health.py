@@ -8,7 +8,7 @@ import pytest
 
 from metrics_apiserver.api import health, requestinfo
 from metrics_apiserver.api.encoding import Encoded
-from metrics_apiserver.core import errors
+from metrics_apiserver.base import errors
 
 
 class World:

@@ -7,7 +7,7 @@ import contextlib
 import pytest
 
 from metrics_apiserver.api.inflight import InFlight
-from metrics_apiserver.core import errors
+from metrics_apiserver.base import errors
 
 
 def test_places_are_counted_and_given_back() -> None:

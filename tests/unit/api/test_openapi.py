@@ -10,7 +10,7 @@ from multidict import CIMultiDict
 from metrics_apiserver.api import openapi, requestinfo
 from metrics_apiserver.api.encoding import Encoded
 from metrics_apiserver.api.openapi import OpenAPI
-from metrics_apiserver.core import errors
+from metrics_apiserver.base import errors
 
 SUBJECT = OpenAPI("0.1.0")
 GROUP_VERSIONS = [

@@ -10,7 +10,7 @@ import yaml
 
 from metrics_apiserver.api import pages, requestinfo
 from metrics_apiserver.api.encoding import Encoded
-from metrics_apiserver.core import errors
+from metrics_apiserver.base import errors
 
 YAML = {"Accept": "application/yaml"}
 

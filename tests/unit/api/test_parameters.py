@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from metrics_apiserver.api import parameters
-from metrics_apiserver.core import errors
+from metrics_apiserver.base import errors
 
 
 @pytest.mark.parametrize("name", ["limit", "timeoutSeconds"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from metrics_apiserver.api import requestinfo
-from metrics_apiserver.core import errors
+from metrics_apiserver.base import errors
 
 CUSTOM = "/apis/custom.metrics.k8s.io/v1beta1"
 EXTERNAL = "/apis/external.metrics.k8s.io/v1beta1"

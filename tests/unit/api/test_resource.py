@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from metrics_apiserver.api import requestinfo, resource
-from metrics_apiserver.core import errors
+from metrics_apiserver.base import errors
 from tests.fakes import snapshots
 from tests.fakes.columns import Columns
 

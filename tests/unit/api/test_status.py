@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from metrics_apiserver.api import status
-from metrics_apiserver.core import errors
+from metrics_apiserver.base import errors
 
 
 @pytest.mark.parametrize(

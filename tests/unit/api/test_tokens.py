@@ -10,7 +10,7 @@ import pytest
 
 from metrics_apiserver.api import tokens
 from metrics_apiserver.api.tokens import TokenAuthenticator
-from metrics_apiserver.core import errors
+from metrics_apiserver.base import errors
 from metrics_apiserver.core.model import UserInfo
 from tests.fakes.doors import until
 

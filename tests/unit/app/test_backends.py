@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 
 from metrics_apiserver.app import backends
-from metrics_apiserver.core import errors, selector
+from metrics_apiserver.base import errors
+from metrics_apiserver.base.telemetry import Telemetry
+from metrics_apiserver.core import selector
 from metrics_apiserver.core.custom import CustomRequest
 from metrics_apiserver.core.model import PODS
 from metrics_apiserver.core.registry import Snapshot
-from metrics_apiserver.telemetry import Telemetry
 from tests.fakes import snapshots, upstream
 from tests.fakes.command_line import settings
 from tests.fakes.surroundings import NoObjects

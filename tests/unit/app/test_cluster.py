@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 
 from metrics_apiserver.app import cluster
-from metrics_apiserver.app.faults import Faults
+from metrics_apiserver.app.environment import World
 from metrics_apiserver.app.supervisor import Loop
-from metrics_apiserver.app.world import World
-from metrics_apiserver.core import errors, selector
+from metrics_apiserver.base import errors
+from metrics_apiserver.base.collect import Faults
+from metrics_apiserver.base.telemetry import Telemetry
+from metrics_apiserver.core import selector
 from metrics_apiserver.core.restmapper import RESTMapper
 from metrics_apiserver.kube.reviews import ResourceAttributes
-from metrics_apiserver.telemetry import Telemetry
 from tests.fakes import process
 from tests.fakes.command_line import settings
 from tests.fakes.kubeapi import CONFIGMAPS, FakeKubeAPI

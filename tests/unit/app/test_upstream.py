@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from metrics_apiserver.app import backends, upstream
-from metrics_apiserver.core import errors
-from metrics_apiserver.telemetry import Telemetry
+from metrics_apiserver.base import errors
+from metrics_apiserver.base.telemetry import Telemetry
 from tests.fakes import upstream as fakes
 from tests.fakes.command_line import settings
 from tests.fakes.kubeapi import FakeKubeAPI

@@ -4,8 +4,8 @@ import ssl
 
 import pytest
 
+from metrics_apiserver.base.errors import ConfigError
 from metrics_apiserver.certs import ciphers
-from metrics_apiserver.core.errors import ConfigError
 
 # As the manifests of kube-prometheus name them.
 SHIPPED = [

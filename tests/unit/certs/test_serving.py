@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
+from metrics_apiserver.base.errors import ConfigError
 from metrics_apiserver.certs import files, pair, serving
-from metrics_apiserver.core.errors import ConfigError
 from tests.fakes import pki
 
 CA = pki.authority("serving-ca")

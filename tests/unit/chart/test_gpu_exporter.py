@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from metrics_apiserver.core import config
+from metrics_apiserver.core.rules import config
 from metrics_apiserver.exporter import flags
 from tests import helm
 from tests.helm import ROOT, Object, Refused

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
+from metrics_apiserver.base.telemetry import Telemetry
 from metrics_apiserver.core import promql
-from metrics_apiserver.telemetry import Telemetry
 from tests import copies, helm
 from tests.helm import ROOT, Object, Refused
 

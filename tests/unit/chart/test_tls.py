@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from metrics_apiserver import flags, flagtable, flagvalues
+from metrics_apiserver.base import flags
+from metrics_apiserver.options import serve, validate
 from tests import helm
 from tests.helm import Object, Refused
 
@@ -150,8 +151,8 @@ def test_by_default_the_server_keeps_its_certificate_itself() -> None:
     (secret,) = [one for one in objects if one["kind"] == "Secret"]
     assert secret["metadata"]["name"] == f"{name}-serving-cert"
     assert "data" not in secret
-    parsed = flags.parse(flagtable.TABLE, arguments(objects), flagtable.SHORTHANDS)
-    told = flagvalues.build(parsed).certificates
+    parsed = flags.parse(serve.TABLE, arguments(objects), serve.SHORTHANDS)
+    told = validate.build(parsed).certificates
     assert told is not None
     assert (told.secret_namespace, told.secret_name) == ("monitoring", f"{name}-serving-cert")
     assert f"{name}.monitoring.svc" in told.hosts

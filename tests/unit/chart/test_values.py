@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 import yaml
 
-from metrics_apiserver import flags, flagtable, flagvalues
-from metrics_apiserver.core import config, errors
-from metrics_apiserver.settings import ServeSettings
+from metrics_apiserver.base import errors, flags
+from metrics_apiserver.core.rules import config
+from metrics_apiserver.options import serve, validate
+from metrics_apiserver.options.settings import ServeSettings
 from tests import helm
 from tests.helm import CHART, Object, Refused
 
@@ -58,8 +59,8 @@ def container(objects: list[Object]) -> Object:
 
 def settings(objects: list[Object]) -> ServeSettings:
     """What the server makes of the rendered arguments."""
-    parsed = flags.parse(flagtable.TABLE, container(objects)["args"], flagtable.SHORTHANDS)
-    return flagvalues.build(parsed)
+    parsed = flags.parse(serve.TABLE, container(objects)["args"], serve.SHORTHANDS)
+    return validate.build(parsed)
 
 
 @pytest.mark.parametrize("place", PREDECESSOR)

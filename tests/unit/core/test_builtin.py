@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from metrics_apiserver.core import builtin
-from metrics_apiserver.core.config import RuleFile
 from metrics_apiserver.core.model import GroupResource
 from metrics_apiserver.core.restmapper import RESTMapper
+from metrics_apiserver.core.rules.config import RuleFile
 from tests.fakes import snapshots
 
 

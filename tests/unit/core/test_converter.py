@@ -1,8 +1,8 @@
 import pytest
 
+from metrics_apiserver.base.errors import TemplateError
 from metrics_apiserver.core import converter
 from metrics_apiserver.core.converter import Override, ResourceConverter
-from metrics_apiserver.core.errors import TemplateError
 from metrics_apiserver.core.model import NAMESPACES, NODES, PODS, GroupResource, MappedResource
 from metrics_apiserver.core.restmapper import RESTMapper
 

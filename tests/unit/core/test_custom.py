@@ -4,7 +4,8 @@ import math
 
 import pytest
 
-from metrics_apiserver.core import custom, errors, registry, selector
+from metrics_apiserver.base import errors
+from metrics_apiserver.core import custom, registry, selector
 from metrics_apiserver.core.custom import CustomRequest, Target
 from metrics_apiserver.core.model import GroupResource, Sample
 from metrics_apiserver.core.registry import Snapshot

@@ -4,7 +4,8 @@ import math
 
 import pytest
 
-from metrics_apiserver.core import errors, external, registry, selector
+from metrics_apiserver.base import errors
+from metrics_apiserver.core import external, registry, selector
 from metrics_apiserver.core.external import ExternalTarget
 from metrics_apiserver.core.model import QueryResult, Sample
 from metrics_apiserver.core.registry import Snapshot

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from metrics_apiserver.base.errors import BadRequest
 from metrics_apiserver.core import promql, selector
-from metrics_apiserver.core.errors import BadRequest
 from metrics_apiserver.core.promql import Matcher
 
 

@@ -5,8 +5,8 @@ from decimal import Decimal
 
 import pytest
 
+from metrics_apiserver.base.errors import QuantityError
 from metrics_apiserver.core import quantity
-from metrics_apiserver.core.errors import QuantityError
 
 
 @pytest.mark.parametrize(

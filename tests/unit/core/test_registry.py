@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from metrics_apiserver.core import config, registry
+from metrics_apiserver.core import registry
 from metrics_apiserver.core.model import (
     NAMESPACES,
     NODES,
@@ -14,6 +14,7 @@ from metrics_apiserver.core.model import (
 from metrics_apiserver.core.problems import RuleStatus
 from metrics_apiserver.core.registry import Snapshot
 from metrics_apiserver.core.restmapper import RESTMapper
+from metrics_apiserver.core.rules import config
 
 JOBS = GroupResource("batch", "jobs")
 CLUSTERS = GroupResource("example.com", "clusters")

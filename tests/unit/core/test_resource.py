@@ -4,7 +4,8 @@ import math
 
 import pytest
 
-from metrics_apiserver.core import errors, resource
+from metrics_apiserver.base import errors
+from metrics_apiserver.core import resource
 from metrics_apiserver.core.model import Sample
 from metrics_apiserver.core.objects import PodMetrics, ResourceUsage
 from metrics_apiserver.core.registry import CompiledResourceRules

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from metrics_apiserver.base.errors import BadRequest, InvalidSelector
 from metrics_apiserver.core import selector
-from metrics_apiserver.core.errors import BadRequest, InvalidSelector
 from metrics_apiserver.core.selector import Operator, Requirement, Selector
 
 

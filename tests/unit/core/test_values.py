@@ -5,9 +5,10 @@ from typing import get_args
 
 import pytest
 
-from metrics_apiserver.core import errors, values
+from metrics_apiserver.base import errors
+from metrics_apiserver.core import values
 from metrics_apiserver.core.model import Sample
-from metrics_apiserver.core.rules import OnDuplicate, OnNaN
+from metrics_apiserver.core.rules.model import OnDuplicate, OnNaN
 from metrics_apiserver.core.values import Tally
 
 NAN, INF = math.nan, math.inf

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from metrics_apiserver import __version__
-from metrics_apiserver import cli as server
+from metrics_apiserver.cli import main as server
 from metrics_apiserver.exporter import cli
 
 

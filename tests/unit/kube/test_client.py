@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from metrics_apiserver.core import errors
+from metrics_apiserver.base import errors
 from metrics_apiserver.kube import config
 from metrics_apiserver.kube.client import KubeClient
 from metrics_apiserver.kube.connection import FileOrData, KubeConfig

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from metrics_apiserver.core import errors
+from metrics_apiserver.base import errors
 from metrics_apiserver.kube import collection
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from metrics_apiserver.core import errors
+from metrics_apiserver.base import errors
 from metrics_apiserver.kube import config
 
 CERT = b"-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n"

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import trustme
 
-from metrics_apiserver.core import errors
+from metrics_apiserver.base import errors
 from metrics_apiserver.kube import credentials
 from metrics_apiserver.kube.connection import CredentialPlugin, FileOrData, KubeConfig
 from metrics_apiserver.kube.credentials import Credentials

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
-from metrics_apiserver.core import errors
+from metrics_apiserver.base import errors
 from metrics_apiserver.core.model import GroupResource, MappedResource
 from metrics_apiserver.kube import discovery
 from metrics_apiserver.kube.client import KubeClient

@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from metrics_apiserver.core import errors, selector
+from metrics_apiserver.base import errors
+from metrics_apiserver.core import selector
 from metrics_apiserver.core.model import MappedResource
 from metrics_apiserver.kube import objects
 from metrics_apiserver.kube.client import KubeClient

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from metrics_apiserver.core import errors
+from metrics_apiserver.base import errors
 from metrics_apiserver.kube import requestheader
 from metrics_apiserver.kube.client import KubeClient
 from metrics_apiserver.kube.requestheader import AuthenticationConfig, AuthenticationSource

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
-from metrics_apiserver.core import errors
+from metrics_apiserver.base import errors
 from metrics_apiserver.core.model import UserInfo
 from metrics_apiserver.kube.client import KubeClient
 from metrics_apiserver.kube.reviews import (

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from metrics_apiserver.core import errors, selector
+from metrics_apiserver.base import errors
+from metrics_apiserver.core import selector
 from metrics_apiserver.kube import store
 from metrics_apiserver.kube.store import ObjectStore
 

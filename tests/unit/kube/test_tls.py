@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from metrics_apiserver.core import errors
+from metrics_apiserver.base import errors
 from metrics_apiserver.kube import tls
 from metrics_apiserver.kube.connection import FileOrData, KubeConfig
 from tests.fakes import authorities, pki

@@ -5,7 +5,7 @@ import ssl
 import aiohttp
 import pytest
 
-from metrics_apiserver.core import errors
+from metrics_apiserver.base import errors
 from metrics_apiserver.kube import wire
 
 

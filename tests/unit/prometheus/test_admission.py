@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from metrics_apiserver.core import errors
+from metrics_apiserver.base import errors
 from metrics_apiserver.prometheus.admission import Admission
 
 

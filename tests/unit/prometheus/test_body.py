@@ -10,7 +10,7 @@ import zlib
 import aiohttp
 import pytest
 
-from metrics_apiserver.core import errors
+from metrics_apiserver.base import errors
 from metrics_apiserver.prometheus import body
 from tests.fakes import upstream
 from tests.fakes.upstream import Mood, Upstream

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from metrics_apiserver.core import errors
+from metrics_apiserver.base import errors
 from metrics_apiserver.core.model import Sample, Series
+from metrics_apiserver.options.settings import PrometheusSettings
 from metrics_apiserver.prometheus import credentials
 from metrics_apiserver.prometheus.client import PrometheusClient
-from metrics_apiserver.settings import PrometheusSettings
 from tests.fakes import upstream
 from tests.fakes.upstream import Mood, Upstream
 

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 import trustme
 
-from metrics_apiserver.core.errors import ConfigError
+from metrics_apiserver.base.errors import ConfigError
+from metrics_apiserver.options.settings import PrometheusSettings
 from metrics_apiserver.prometheus import credentials
 from metrics_apiserver.prometheus.credentials import Credentials, Watched
-from metrics_apiserver.settings import PrometheusSettings
 from tests.fakes import authorities, pki
 
 URL = "https://prometheus.example"

@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 import trustme
 
-from metrics_apiserver.core import errors
+from metrics_apiserver.base import errors
+from metrics_apiserver.options.settings import PrometheusSettings
 from metrics_apiserver.prometheus import credentials
 from metrics_apiserver.prometheus.credentials import Credentials
 from metrics_apiserver.prometheus.transport import Question, Transport
-from metrics_apiserver.settings import PrometheusSettings
 from tests.fakes import prometheus, upstream
 from tests.fakes.upstream import Mood, Upstream
 

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from metrics_apiserver.core import errors, selector
+from metrics_apiserver.base import errors
+from metrics_apiserver.core import selector
 from metrics_apiserver.core.selector import Selector
 from metrics_apiserver.provider.listing import StandaloneLister
 from tests.fakes import snapshots

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from metrics_apiserver.core import errors
+from metrics_apiserver.base import errors
 from metrics_apiserver.core.model import QueryResult, Sample, Series
 from metrics_apiserver.core.restmapper import RESTMapper
 from metrics_apiserver.provider import names

@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from metrics_apiserver.core import errors
+from metrics_apiserver.base import errors
 from metrics_apiserver.core.model import Sample
 from metrics_apiserver.provider import queries
 from metrics_apiserver.provider.queries import ToldBackend

@@ -5,14 +5,13 @@ import logging
 
 import pytest
 
-from metrics_apiserver import threads
-from metrics_apiserver.core import errors
+from metrics_apiserver.base import errors, threads
 from metrics_apiserver.core.model import Series
 from metrics_apiserver.core.registry import Snapshot
 from metrics_apiserver.core.restmapper import RESTMapper
+from metrics_apiserver.options.settings import RelistSettings
 from metrics_apiserver.provider import relist
 from metrics_apiserver.provider.relist import Relister, RelistReport
-from metrics_apiserver.settings import RelistSettings
 from tests.fakes import snapshots
 from tests.fakes.evaluation import FakeClock
 

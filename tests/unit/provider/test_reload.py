@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from metrics_apiserver.core import errors
-from metrics_apiserver.core.config import RuleFile
+from metrics_apiserver.base import errors
+from metrics_apiserver.core.rules.config import RuleFile
 from metrics_apiserver.provider import reload
 from metrics_apiserver.provider.reload import Reloader
 

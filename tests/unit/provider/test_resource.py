@@ -5,13 +5,14 @@ import re
 
 import pytest
 
-from metrics_apiserver.core import errors, selector
+from metrics_apiserver.base import errors
+from metrics_apiserver.core import selector
 from metrics_apiserver.core.model import Sample
 from metrics_apiserver.core.registry import Snapshot
 from metrics_apiserver.core.values import Tally
-from metrics_apiserver.provider.evaluate import Evaluator
+from metrics_apiserver.options.settings import EvaluationSettings
+from metrics_apiserver.provider.evaluation.evaluator import Evaluator
 from metrics_apiserver.provider.resource import ResourceProvider
-from metrics_apiserver.settings import EvaluationSettings
 from tests.fakes import snapshots
 from tests.fakes.evaluation import FakeBackend, FakeClock
 from tests.fakes.listing import FakeLister, Labels

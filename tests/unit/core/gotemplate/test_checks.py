@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from metrics_apiserver.core.errors import TemplateError
+from metrics_apiserver.base.errors import TemplateError
 from metrics_apiserver.core.gotemplate import checks
 from metrics_apiserver.core.gotemplate.operands import Call, Dot, Literal, Operand
 

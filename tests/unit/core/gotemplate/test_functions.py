@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from metrics_apiserver.core.errors import TemplateError
+from metrics_apiserver.base.errors import TemplateError
 from metrics_apiserver.core.gotemplate.functions import FUNCTIONS
 from metrics_apiserver.core.gotemplate.values import MAX_BYTES, NO_VALUE, Byte, Struct, Value
 

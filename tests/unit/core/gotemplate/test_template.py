@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from metrics_apiserver.base.errors import TemplateError
 from metrics_apiserver.core import gotemplate
-from metrics_apiserver.core.errors import TemplateError
 
 FIELDS: dict[str, type] = {
     "Series": str,

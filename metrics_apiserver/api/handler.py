@@ -1,0 +1,174 @@
+"""From one request to one answer: parse, authenticate, authorise, dispatch.
+
+The gate stands before everything, the 404 of an unknown path included, as in kube-apiserver. The
+RequestInfo is made once; what is authorised is what is answered. Discovery, health and
+`system:masters` may use the reserve of places, so that an overload of metric reads takes neither
+the APIService nor the probes down.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Protocol
+
+from metrics_apiserver.api import custom, external, parameters, requestinfo, resource, status
+from metrics_apiserver.api.authn import Authenticator
+from metrics_apiserver.api.authz import Authorizer
+from metrics_apiserver.api.encoding import Encoded
+from metrics_apiserver.api.inflight import InFlight
+from metrics_apiserver.api.server import Call
+from metrics_apiserver.base import errors
+from metrics_apiserver.core.model import RequestInfo, UserInfo
+from metrics_apiserver.provider.custom import CustomProvider
+from metrics_apiserver.provider.external import ExternalProvider
+from metrics_apiserver.provider.resource import ResourceProvider
+
+DEADLINE_SECONDS = 60.0
+_MASTERS = "system:masters"
+
+Page = Callable[[RequestInfo, Mapping[str, str]], Encoded | None]
+Observe = Callable[[str, int, float], None]
+
+
+class Gate(Protocol):
+    """Who is asking, and may they."""
+
+    async def enter(self, call: Call, info: RequestInfo) -> UserInfo: ...
+
+
+@dataclass(frozen=True, slots=True)
+class TwoStepGate:
+    """Authentication, then authorisation."""
+
+    authenticator: Authenticator
+    authorizer: Authorizer
+
+    async def enter(self, call: Call, info: RequestInfo) -> UserInfo:
+        """The user of an allowed request.
+
+        Raises:
+            errors.Unauthorized, errors.Forbidden, errors.AuthorizerFailed: the request ends here.
+        """
+        user = await self.authenticator.authenticate(call.peer, call.headers)
+        await self.authorizer.authorize(user, info)
+        return user
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """The providers behind the three groups."""
+
+    custom: CustomProvider
+    external: ExternalProvider
+    resource: ResourceProvider
+
+
+class Site:
+    """Answers requests; an instance is the Door's handler.
+
+    Args:
+        gate: stands before everything.
+        columns: answer what lies under a group version.
+        pages: tried in order for everything else; None means "not mine".
+        in_flight: places for requests being answered.
+        observe: told (API group or `other`, HTTP code, seconds) of each answer.
+        clock: monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        gate: Gate,
+        columns: Columns,
+        pages: tuple[Page, ...],
+        *,
+        in_flight: InFlight,
+        observe: Observe,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._gate = gate
+        self._columns = columns
+        self._pages = pages
+        self._in_flight = in_flight
+        self._observe = observe
+        self._clock = clock
+
+    async def __call__(self, call: Call) -> Encoded:
+        """The answer, whatever happens; failures become one Status each."""
+        began = self._clock()
+        group = "other"
+        try:
+            info = _parse(call.method, call.target)
+            group = info.group if info.group in _ANSWERS else "other"
+            answer = await self._answer(call, info)
+        except Exception as error:  # noqa: BLE001 - the border where everything becomes a Status
+            status.log(error, call.method, call.target.partition("?")[0])
+            answer = status.render(error)
+        self._observe(group, answer.status, self._clock() - began)
+        return answer
+
+    async def _answer(self, call: Call, info: RequestInfo) -> Encoded:
+        user = await self._gate.enter(call, info)
+        reserved = not info.is_resource or _MASTERS in user.groups
+        with self._in_flight.place(reserved=reserved):
+            if info.is_resource:
+                async with asyncio.timeout(_deadline(info)):
+                    return await self._read(call, info)
+            for page in self._pages:
+                found = page(info, call.headers)
+                if found is not None:
+                    return found
+            raise errors.NotFound()
+
+    async def _read(self, call: Call, info: RequestInfo) -> Encoded:
+        answer = _ANSWERS.get(info.group)
+        if answer is None or info.version not in _VERSIONS[info.group]:
+            raise errors.NotFound()
+        return await answer(self._columns, info, call.headers)
+
+
+# A controller repeats its requests word for word; RequestInfo is immutable, so one will do. The
+# bounds hold what a caller without an identity can make us remember.
+_REMEMBERED_TARGET = 512
+_remembered = lru_cache(maxsize=2048)(requestinfo.parse)
+
+
+def _parse(method: str, target: str) -> RequestInfo:
+    if len(target) <= _REMEMBERED_TARGET:
+        return _remembered(method, target)
+    return requestinfo.parse(method, target)
+
+
+def _deadline(info: RequestInfo) -> float:
+    text = info.query.get("timeout")
+    if not text:
+        return DEADLINE_SECONDS
+    seconds = parameters.duration_seconds(text)
+    return min(seconds, DEADLINE_SECONDS) if seconds > 0 else DEADLINE_SECONDS
+
+
+async def _custom(columns: Columns, info: RequestInfo, headers: Mapping[str, str]) -> Encoded:
+    return await custom.answer(columns.custom, info, headers)
+
+
+async def _external(columns: Columns, info: RequestInfo, headers: Mapping[str, str]) -> Encoded:
+    return await external.answer(columns.external, info, headers)
+
+
+async def _resource(columns: Columns, info: RequestInfo, headers: Mapping[str, str]) -> Encoded:
+    return await resource.answer(columns.resource, info, headers)
+
+
+_ANSWERS: Mapping[str, Callable[[Columns, RequestInfo, Mapping[str, str]], Awaitable[Encoded]]] = {
+    custom.GROUP: _custom,
+    external.GROUP: _external,
+    resource.GROUP: _resource,
+}
+_VERSIONS = {
+    custom.GROUP: custom.VERSIONS,
+    external.GROUP: external.VERSIONS,
+    resource.GROUP: resource.VERSIONS,
+}

@@ -1,0 +1,95 @@
+"""Small work that comes again and again: certificates, authorities, counters, what is wrong.
+
+Each turn is short, blocks on nothing but small files, and is a method that tests call; `loops`
+repeats them. What they find unusable stays as it was and is said where it is found.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from metrics_apiserver.app.environment import World
+from metrics_apiserver.app.supervisor import Loop
+from metrics_apiserver.base.telemetry import Telemetry
+from metrics_apiserver.certs.serving import ServingContext
+from metrics_apiserver.controllers import serving_pair
+from metrics_apiserver.controllers.conditions import TroubleLog
+from metrics_apiserver.options.settings import ServeSettings
+from metrics_apiserver.provider.relist import Relister
+
+SERVING_SECONDS = 0.5
+TROUBLES_SECONDS = 1.0
+WAITING_SECONDS = 30.0
+RENEWAL_SECONDS = 3600.0
+
+
+class Upkeep:
+    """The turns.
+
+    Args:
+        settings: what the flags say.
+        telemetry: takes what is counted.
+        world: the surroundings.
+        serving: the context to keep current.
+        relister: whose rules may wait for a resource.
+    """
+
+    def __init__(
+        self,
+        settings: ServeSettings,
+        telemetry: Telemetry,
+        world: World,
+        serving: ServingContext,
+        relister: Relister,
+    ) -> None:
+        self._settings = settings
+        self._telemetry = telemetry
+        self._world = world
+        self._serving = serving
+        self._relister = relister
+        self._troubles = TroubleLog(world.troubles)
+
+    def loops(self, at_door: Callable[[], None]) -> dict[str, Loop]:
+        """The turns as loops, by name.
+
+        Args:
+            at_door: what the door has to do after each look at the certificates.
+        """
+
+        def look() -> None:
+            self.look_at_certificates()
+            at_door()
+
+        return {
+            "serving certificate": lambda: _every(SERVING_SECONDS, look),
+            "pair renewal": lambda: _every(RENEWAL_SECONDS, self.renew_pair),
+            "surroundings": lambda: _every(TROUBLES_SECONDS, self.look_around),
+            "waiting rules": lambda: _every(WAITING_SECONDS, self.ask_for_resources),
+        }
+
+    def look_at_certificates(self) -> None:
+        """Takes over a new pair and new authorities, and tells how the pair stands."""
+        self._serving.reload_once()
+        self._telemetry.certificate_expiry.set(self._serving.not_after)
+        self._telemetry.certificate_reload_ok.set(self._serving.last_reload_successful)
+
+    def renew_pair(self) -> None:
+        """Renews a self-made pair when it is due; `look_at_certificates` takes it over."""
+        serving_pair.renew(self._settings, self._world.where)
+
+    def look_around(self) -> None:
+        """Logs what began or ceased to be wrong."""
+        self._troubles.look_once()
+
+    def ask_for_resources(self) -> None:
+        """While a rule waits for a resource, the cluster is asked for it now and then."""
+        snapshot = self._relister.snapshot
+        if snapshot is not None and any(p.kind == "waiting" for p in snapshot.problems):
+            self._world.ask_mapper()
+
+
+async def _every(seconds: float, turn: Callable[[], None]) -> None:
+    while True:
+        turn()
+        await asyncio.sleep(seconds)

@@ -1,0 +1,251 @@
+"""One server process: made whole or not at all, run, drained."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import os
+import signal
+import socket
+import time
+
+from metrics_apiserver import __version__
+from metrics_apiserver.api import server
+from metrics_apiserver.api.connection import Limits
+from metrics_apiserver.api.handler import Columns
+from metrics_apiserver.api.server import Door
+from metrics_apiserver.app import backends, cluster, http, standalone, upstream
+from metrics_apiserver.app.environment import World
+from metrics_apiserver.app.http import Vitals
+from metrics_apiserver.app.lag import LagMeter
+from metrics_apiserver.app.periodic import Upkeep
+from metrics_apiserver.app.supervisor import Loop, Supervisor
+from metrics_apiserver.base.collect import Faults
+from metrics_apiserver.base.telemetry import Telemetry
+from metrics_apiserver.certs.serving import ServingContext
+from metrics_apiserver.controllers import serving_pair
+from metrics_apiserver.core.registry import Snapshot
+from metrics_apiserver.core.restmapper import RESTMapper
+from metrics_apiserver.options.settings import ServeSettings
+from metrics_apiserver.prometheus.client import PrometheusClient
+
+log = logging.getLogger(__name__)
+
+FINISH_SECONDS = 30.0
+GC_THRESHOLDS = (20_000, 20, 50)
+RELIST_TURN_SECONDS = 120.0  # more than the budgets of one turn's calls together
+
+
+class Server:
+    """Everything of one process.
+
+    Args:
+        settings: what the flags say.
+
+    Raises:
+        ExceptionGroup: of errors.ConfigError, everything that cannot be used.
+    """
+
+    def __init__(self, settings: ServeSettings) -> None:
+        self._settings = settings
+        self._started = time.monotonic()
+        self._stop = asyncio.Event()
+        self._supervisor = Supervisor()
+        self.telemetry = Telemetry()
+        self.telemetry.build.labels(__version__).set(1)
+        faults = Faults()
+        paths = faults.of(lambda: http.make_allowed_paths(settings))
+        prometheus = self._make_prometheus(faults)
+        around = None if settings.standalone else self._make_cluster(faults)
+        if faults.errors:
+            # Nothing more is made; what can be judged still is.
+            faults.of(lambda: backends.load_rules(settings))
+            _judge_serving(settings, faults)
+        self._prometheus = faults.settle(prometheus)
+        self._sources = backends.make_sources(
+            settings, self.telemetry, self._prometheus, self._mapper, self._on_snapshot
+        )
+        relister = self._sources.relister
+        faults.of(self._sources.reloader.load_first)
+        if settings.standalone:
+            around = faults.of(
+                lambda: standalone.make_world(settings, lambda: relister.rules, self._prometheus)
+            )
+        if faults.errors:
+            _judge_serving(settings, faults)
+        self._world: World = faults.settle(around)
+        self._serving = faults.settle(faults.of(lambda: _make_serving(settings, self._world)))
+        self._lag = LagMeter(self.telemetry.loop_lag_seconds.set)
+        self._upkeep = Upkeep(settings, self.telemetry, self._world, self._serving, relister)
+        gate = http.make_gate(settings, self._world, faults.settle(paths), self.telemetry)
+        probes = http.make_health(self._world, self._vitals())
+        self._front = http.make_front(
+            settings, self._world, gate, self._make_columns(), probes, self.telemetry
+        )
+
+    def _make_prometheus(self, faults: Faults) -> PrometheusClient | None:
+        settings = self._settings
+        credentials = faults.of(lambda: upstream.from_kubeconfig(settings))
+        return faults.of(lambda: backends.make_prometheus(settings, self.telemetry, credentials))
+
+    def _make_cluster(self, faults: Faults) -> World | None:
+        return cluster.make_world(
+            self._settings,
+            faults,
+            self.telemetry,
+            self._supervisor.spawn,
+            self._on_mapper,
+            # At once, so that nobody is told "ready" before the next handshake knows them.
+            self._on_trust,
+        )
+
+    def _make_columns(self) -> Columns:
+        return backends.make_columns(
+            self._settings,
+            self.telemetry,
+            self._prometheus,
+            lambda: self._sources.relister.snapshot,
+            self._world.objects,
+            self._supervisor.spawn,
+        )
+
+    def _vitals(self) -> Vitals:
+        return Vitals(
+            is_stopping=self._stop.is_set,
+            loop_ticked=lambda: self._lag.ticked,
+            relisted=lambda: self._sources.relister.snapshot is not None,
+            relist_overdue=self._is_relist_overdue,
+        )
+
+    def _mapper(self) -> RESTMapper | None:
+        return self._world.mapper()
+
+    def _on_trust(self) -> None:
+        self._serving.reload_once()
+
+    def _on_mapper(self, _mapper: RESTMapper) -> None:
+        self._sources.relister.wake()
+
+    def _on_snapshot(self, snapshot: Snapshot | None) -> None:
+        self._front.discovery.update(snapshot)
+
+    def _is_relist_overdue(self) -> bool:
+        """A turn and its wait are bounded; far beyond both, the loop hangs."""
+        relister = self._sources.relister
+        limit = self._settings.relist.interval_seconds * 1.5 + RELIST_TURN_SECONDS
+        return time.monotonic() - max(relister.last_turn, self._started) > limit
+
+    # --- life ------------------------------------------------------------------------------
+
+    async def run(self) -> int:
+        """Serves until a signal; 0 after a drain, 1 when a loop ended or the port is taken."""
+        settings = self._settings
+        if settings.ignored_flags:
+            log.warning(
+                "flags without a meaning here",
+                extra={"flags": " ".join(f"--{name}" for name in settings.ignored_flags)},
+            )
+        try:
+            listener = server.bind(settings.serving.bind_address, settings.serving.port)
+        except OSError as error:
+            log.critical(
+                "cannot listen",
+                extra={
+                    "address": f"{settings.serving.bind_address}:{settings.serving.port}",
+                    "error": error.strerror or str(error),
+                },
+            )
+            await self._close()
+            return 1
+        entrance = Door(
+            self._front.site,
+            lambda: self._serving.context,
+            Limits(connections=settings.serving.max_connections),
+        )
+        http.export_door(entrance, self._front.in_flight, self.telemetry)
+        self._handle_signals()
+        # What start-up made stays: no collection needs to walk it again.
+        gc.collect()
+        gc.freeze()
+        # Answers are trees without cycles: looking for garbage in them each time only stalls.
+        gc.set_threshold(*GC_THRESHOLDS)
+        return await self._serve(entrance, listener)
+
+    async def _serve(self, entrance: Door, listener: socket.socket) -> int:
+        host, port = listener.getsockname()[:2]
+        log.info("serving", extra={"address": f"{host}:{port}", "version": __version__})
+        ended = asyncio.Event()
+        try:
+            async with asyncio.TaskGroup() as group:
+                door_task = group.create_task(entrance.serve(listener))
+                work = group.create_task(self._supervisor.run(self._loops(entrance), ended))
+                stop = group.create_task(self._stop.wait())
+                await asyncio.wait((stop, work), return_when=asyncio.FIRST_COMPLETED)
+                good = not work.done()
+                stop.cancel()
+                await self._drain(entrance, quick=not good)
+                ended.set()
+                await door_task
+                good = await work and good
+        finally:
+            await self._close()
+        log.info("stopped", extra={"clean": good})
+        return 0 if good else 1
+
+    def _loops(self, entrance: Door) -> dict[str, Loop]:
+        def look() -> None:
+            entrance.close_outdated()
+            http.count_refusals(entrance, self._front.in_flight, self.telemetry)
+
+        return {
+            **self._world.loops,
+            **self._upkeep.loops(look),
+            "rule reload": self._sources.reloader.run,
+            "relist": self._sources.relister.run,
+            "event loop lag": self._lag.run,
+        }
+
+    async def _drain(self, entrance: Door, *, quick: bool) -> None:
+        """Readiness fails first, then answers close their connections, then nothing is taken."""
+        entrance.begin_drain()
+        if not quick:
+            await asyncio.sleep(self._settings.serving.drain_seconds)
+        await entrance.finish(FINISH_SECONDS)
+
+    async def _close(self) -> None:
+        await self._prometheus.close()
+        await self._world.close()
+
+    def _handle_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._on_stop)
+        loop.add_signal_handler(signal.SIGHUP, self._on_hangup)
+
+    def _on_stop(self) -> None:
+        if self._stop.is_set():
+            # Asked twice: whoever asks does not want to wait.
+            os._exit(1)
+        log.info("stopping", extra={"drain_seconds": self._settings.serving.drain_seconds})
+        self._stop.set()
+
+    def _on_hangup(self) -> None:
+        self._sources.reloader.wake()
+        self._serving.reload_once()
+
+
+def _judge_serving(settings: ServeSettings, faults: Faults) -> None:
+    """Judges a given pair; one of its own is not made for a process that will not serve."""
+    if settings.serving.cert_file:
+        faults.of(lambda: serving_pair.make_serving(settings, None, lambda: b""))
+
+
+def _make_serving(settings: ServeSettings, around: World) -> ServingContext:
+    """Serves with the pair of the surroundings or of flags, and knows whose clients they know."""
+
+    def client_ca() -> bytes:
+        trusted = around.authentication()
+        return trusted.client_ca + b"\n" + trusted.requestheader_ca
+
+    return serving_pair.make_serving(settings, around.where, client_ca)

@@ -1,0 +1,220 @@
+"""Command-line flags as Go's pflag reads them, with every fault reported at once.
+
+`--name=value`, `--name value`, `--bool`, `--bool=false`, `-v 4`, `-v=4`; underscores count as
+dashes; a list flag may be repeated or hold commas. The predecessor's flags are all accepted: those
+without a meaning here are read, checked for form, and reported once by the caller. An unknown flag
+is a fault that names the nearest known one.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from metrics_apiserver.base import errors, goduration, strconv
+
+_FLOAT = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """One flag.
+
+    Attributes:
+        name: without dashes in front.
+        kind: `string`, `bool`, `int`, `float`, `duration`, `strings` (commas and repeats) or
+            `stringArray` (repeats only).
+        default: value when the flag is absent, of the kind's Python type; durations in seconds.
+        help: one sentence, shown by --help and in the documentation.
+        group: heading under which help and documentation show it.
+        ignored: accepted for drop-in use without a meaning here.
+    """
+
+    name: str
+    kind: str
+    default: Any
+    help: str
+    group: str
+    ignored: bool = False
+
+
+@dataclass(slots=True)
+class Parsed:
+    """Outcome of a parse.
+
+    Attributes:
+        values: every flag's value by name, defaults included.
+        given: names that stood on the command line, in order.
+        positional: what was no flag.
+    """
+
+    values: dict[str, Any]
+    given: list[str] = field(default_factory=list)
+    positional: list[str] = field(default_factory=list)
+
+
+def _parse_bool(text: str) -> bool:
+    if text in ("1", "t", "T", "true", "TRUE", "True"):
+        return True
+    if text in ("0", "f", "F", "false", "FALSE", "False"):
+        return False
+    raise ValueError(f"{text!r} is neither true nor false")
+
+
+def _parse_int(text: str) -> int:
+    number = strconv.parse_int(text)
+    if number is None:
+        raise ValueError(f"{text!r} is no whole number")
+    return number
+
+
+def _parse_float(text: str) -> float:
+    if _FLOAT.fullmatch(text) is None or math.isinf(float(text)):
+        raise ValueError(f"{text!r} is no number")
+    return float(text)
+
+
+def _split(text: str) -> list[str]:
+    return [part for part in text.split(",") if part]
+
+
+_READERS: Mapping[str, Callable[[str], Any]] = {
+    "string": str,
+    "bool": _parse_bool,
+    "int": _parse_int,
+    "float": _parse_float,
+    "duration": goduration.parse,
+    "strings": _split,
+    "stringArray": lambda text: [text],
+}
+_LISTS = frozenset({"strings", "stringArray"})
+
+
+class _Parser:
+    def __init__(self, table: Iterable[Flag], shorthands: Mapping[str, str]) -> None:
+        self.flags = {flag.name: flag for flag in table}
+        self.shorthands = shorthands
+        self.faults: list[errors.Fault] = []
+        self.parsed = Parsed(
+            {
+                flag.name: list(flag.default) if flag.kind in _LISTS else flag.default
+                for flag in self.flags.values()
+            }
+        )
+
+    def run(self, arguments: Sequence[str]) -> None:
+        rest = list(arguments)
+        while rest:
+            word = rest.pop(0)
+            if word == "--":
+                self.parsed.positional += rest
+                return
+            if word.startswith("--"):
+                self._long(word[2:], rest)
+            elif word.startswith("-") and len(word) > 1:
+                self._short(word[1:], rest)
+            else:
+                self.parsed.positional.append(word)
+
+    def _short(self, word: str, rest: list[str]) -> None:
+        name = self.shorthands.get(word[0])
+        if name is None:
+            # klog's flags are written with one dash in old manifests: -logtostderr, -v=4.
+            self._long(word, rest)
+        elif len(word) == 1:
+            self._take(name, None, rest)
+        else:
+            self._take(name, word[1:].removeprefix("="), rest)
+
+    def _long(self, word: str, rest: list[str]) -> None:
+        name, equals, value = word.partition("=")
+        name = name.replace("_", "-")
+        self._take(name, value if equals else None, rest)
+
+    def _take(self, name: str, value: str | None, rest: list[str]) -> None:
+        flag = self.flags.get(name)
+        if flag is None:
+            near = difflib.get_close_matches(name, self.flags, n=1, cutoff=0.6)
+            advice = f"did you mean --{near[0]}?" if near else "see --help"
+            self._fault(name, f"unknown flag; {advice}")
+            return
+        if value is None and flag.kind == "bool":
+            value = "true"
+        if value is None:
+            if not rest:
+                self._fault(name, "needs a value")
+                return
+            value = rest.pop(0)
+        try:
+            read = _READERS[flag.kind](value)
+        except ValueError as error:
+            self._fault(name, str(error))
+            return
+        if flag.kind in _LISTS and name in self.parsed.given:
+            self.parsed.values[name] += read
+        else:
+            self.parsed.values[name] = read
+        self.parsed.given.append(name)
+
+    def _fault(self, name: str, message: str) -> None:
+        self.faults.append(errors.Fault(message, path=f"--{name}"))
+
+
+def parse(table: Iterable[Flag], arguments: Sequence[str], shorthands: Mapping[str, str]) -> Parsed:
+    """Reads a command line.
+
+    Args:
+        table: the flags there are.
+        arguments: words after the command's name.
+        shorthands: one-letter forms to flag names.
+
+    Raises:
+        errors.ConfigError: unknown flags or bad values, all of them.
+    """
+    parser = _Parser(table, shorthands)
+    parser.run(arguments)
+    if parser.faults:
+        raise errors.ConfigError("command line", tuple(parser.faults))
+    return parser.parsed
+
+
+def render_help(table: Iterable[Flag]) -> str:
+    """The flags by group, as --help prints them; those without a meaning stand last, by name."""
+    groups: dict[str, list[Flag]] = {}
+    ignored: list[str] = []
+    for flag in table:
+        if flag.ignored:
+            ignored.append(f"--{flag.name}")
+        else:
+            groups.setdefault(flag.group, []).append(flag)
+    lines: list[str] = []
+    for group, members in groups.items():
+        lines.append(f"\n{group}:")
+        for flag in members:
+            head = f"  --{flag.name} {'' if flag.kind == 'bool' else flag.kind}".rstrip()
+            lines.append(f"{head:<48} {flag.help}{_shown_default(flag)}")
+    if ignored:
+        lines.append("\nAccepted for drop-in use, without a meaning here:")
+        lines += [f"  {name}" for name in sorted(ignored)]
+    return "\n".join(lines).lstrip("\n")
+
+
+def _shown_default(flag: Flag) -> str:
+    if flag.default in ("", False, None) or flag.default == []:
+        return ""
+    return f" (default {format_value(flag, flag.default)})"
+
+
+def format_value(flag: Flag, value: Any) -> str:
+    """A value as one would write it on the command line."""
+    if flag.kind == "duration":
+        return f"{value / 3600:g}h" if value and value % 3600 == 0 else f"{value:g}s"
+    if flag.kind in _LISTS:
+        return ",".join(value)
+    if flag.kind == "bool":
+        return "true" if value else "false"
+    return str(value)

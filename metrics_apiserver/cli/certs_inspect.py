@@ -1,0 +1,172 @@
+"""`certs inspect`: what certificates say, and whether who must trust them does.
+
+Looks at files, at what a server shows, at a Secret, and at the `caBundle` of APIServices. The exit
+code is 1 when anything found is not as it should be.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import socket
+import ssl
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from metrics_apiserver.base.errors import ConfigError, Fault
+from metrics_apiserver.base.flags import Parsed
+from metrics_apiserver.certs import chain, files, inspection, publish, trust
+from metrics_apiserver.certs.inspection import Finding
+from metrics_apiserver.cli.output import Streams
+from metrics_apiserver.kube import config
+from metrics_apiserver.kube.client import KubeClient
+from metrics_apiserver.options import certs
+
+CONNECT_SECONDS = 10.0
+_API_SERVICES = "/apis/apiregistration.k8s.io/v1/apiservices"
+
+
+@dataclass(slots=True)
+class _Inspection:
+    """What is found, and who must vouch for it.
+
+    Attributes:
+        host: the name that it must be good for; empty asks for none.
+        served: PEM chains by where they were found.
+        good: whether all was good so far.
+    """
+
+    streams: Streams
+    now: dt.datetime
+    host: str
+    served: dict[str, bytes] = field(default_factory=dict)
+    good: bool = True
+
+    def tell(self, title: str, findings: Sequence[Finding]) -> None:
+        self.good = self.streams.findings(title, findings) and self.good
+
+    def certificates(self, title: str, pem: bytes, judged: Sequence[Finding] = ()) -> None:
+        """A block for each certificate of a PEM text, with what was judged under the first."""
+        found = trust.authorities(pem)
+        if not found:
+            self.tell(title, [Finding("found", "no PEM certificate", good=False)])
+        for number, certificate in enumerate(found):
+            place = f"{title} [{number}]" if number else title
+            described = inspection.describe(certificate, self.now)
+            self.tell(place, [*described, *(judged if number == 0 else ())])
+
+
+def run(parsed: Parsed, streams: Streams, now: dt.datetime) -> int:
+    """Looks and prints; the exit code.
+
+    Raises:
+        errors.ConfigError: flags or a kubeconfig that cannot be used.
+        errors.KubeError: the cluster refused or could not be reached.
+        OSError: files that cannot be read, or nobody who can be connected to.
+    """
+    host = certs.judge_inspect(parsed)
+    values = parsed.values
+    inspected = _Inspection(streams, now, host)
+    bundle = files.read(Path(values["ca"])) if values["ca"] else b""
+    for path in _files(parsed.positional):
+        _look_at_file(inspected, path, bundle)
+    if values["connect"]:
+        shown = _connect(values["connect"], host)
+        inspected.served[f"what {values['connect']} serves"] = shown
+        judged = [inspection.judge(shown, bundle, now, host)] if bundle else []
+        inspected.certificates(values["connect"], shown, judged)
+    if values["secret"] or values["apiservices"]:
+        asyncio.run(_look_at_cluster(inspected, values))
+    return 0 if inspected.good else 1
+
+
+def _files(words: Sequence[str]) -> list[Path]:
+    found: list[Path] = []
+    for word in words:
+        path = Path(word)
+        found += sorted(path.glob("*.crt")) if path.is_dir() else [path]
+    if words and not found:
+        fault = Fault("hold no file called *.crt", path=" ".join(words))
+        raise ConfigError("command line", (fault,))
+    return found
+
+
+def _look_at_file(inspected: _Inspection, path: Path, bundle: bytes) -> None:
+    pem = files.read(path)
+    judged: list[Finding] = []
+    beside = path.with_name("ca.crt")
+    if not bundle and beside.exists():
+        bundle = files.read(beside)
+    if bundle and path != beside:
+        judged.append(inspection.judge(pem, bundle, inspected.now, inspected.host))
+    key = path.with_suffix(".key")
+    if key.exists():
+        judged.append(inspection.judge_key(pem, files.read(key)))
+        if exposure := files.exposure(key):
+            judged.append(Finding("key file", exposure, good=False))
+    inspected.certificates(str(path), pem, judged)
+
+
+def _connect(place: str, host: str) -> bytes:
+    """The chain that a server shows, PEM; nothing is verified and nothing is asked."""
+    name, _, port = place.rpartition(":")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    target = (name.strip("[]"), int(port))
+    with (
+        socket.create_connection(target, CONNECT_SECONDS) as connection,
+        context.wrap_socket(connection, server_hostname=host or name) as tls,
+    ):
+        shown = chain.peer_chain(tls)
+    return inspection.chain_of(shown.certificates) if shown is not None else b""
+
+
+async def _look_at_cluster(inspected: _Inspection, values: dict[str, Any]) -> None:
+    async with KubeClient(config.load(values["kubeconfig"])) as client:
+        if values["secret"]:
+            namespace, _, name = values["secret"].partition("/")
+            item = await client.get_json(f"/api/v1/namespaces/{namespace}/secrets/{name}")
+            _look_at_secret(inspected, values["secret"], item)
+        for name in values["apiservices"]:
+            _look_at_api_service(inspected, name, await client.get_json(f"{_API_SERVICES}/{name}"))
+
+
+def _look_at_secret(inspected: _Inspection, name: str, item: publish.Object) -> None:
+    material = publish.read_secret(item)
+    if material.serving is None:
+        inspected.tell(f"Secret {name}", [Finding("found", "no serving pair", good=False)])
+        return
+    served = material.serving
+    inspected.served[f"the pair of Secret {name}"] = served.certificate
+    judged = [inspection.judge_key(served.certificate, served.key)]
+    if material.authorities:
+        judged.append(
+            inspection.judge(
+                served.certificate, material.authorities, inspected.now, inspected.host
+            )
+        )
+    inspected.certificates(f"Secret {name}", served.certificate, judged)
+    if material.upcoming is not None:
+        inspected.certificates(f"Secret {name}, to be served next", material.upcoming.certificate)
+
+
+def _look_at_api_service(inspected: _Inspection, name: str, item: publish.Object) -> None:
+    published = publish.read_api_service(name, item)
+    findings: list[Finding] = []
+    host = inspected.host or publish.host_of(item)
+    if published.unverified:
+        findings.append(Finding("trust", "insecureSkipTLSVerify: verifies nothing", good=False))
+    elif not trust.authorities(published.bundle):
+        findings.append(Finding("trust", "no caBundle: system authorities only", good=False))
+    for authority in trust.authorities(published.bundle):
+        findings += [
+            Finding("trusts", authority.subject.rfc4514_string()),
+            *(f for f in inspection.describe(authority, inspected.now) if f.about == "valid"),
+        ]
+    for place, served in inspected.served.items() if not published.unverified else ():
+        verdict = inspection.judge(served, published.bundle, inspected.now, host)
+        findings.append(Finding("verdict", f"{place} is {verdict.text}", verdict.good))
+    inspected.tell(f"APIService {name}", findings)

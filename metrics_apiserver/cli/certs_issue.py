@@ -1,0 +1,144 @@
+"""`certs issue`: an authority and a serving pair, as files or as manifests.
+
+An authority that lies in the directory signs again, so that nothing that trusts it has to change.
+Files are written whole or not at all, keys with mode 0600 from the first instant.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from metrics_apiserver.base.errors import ConfigError, Fault
+from metrics_apiserver.base.flags import Parsed
+from metrics_apiserver.certs import files, inspection, pair, publish, trust
+from metrics_apiserver.certs.files import PairFiles
+from metrics_apiserver.certs.issue import KeyAlgorithm, Pair
+from metrics_apiserver.certs.publish import Name
+from metrics_apiserver.certs.secret import Material
+from metrics_apiserver.certs.source import Source
+from metrics_apiserver.cli.output import Streams
+from metrics_apiserver.options import certs
+from metrics_apiserver.options.certificates import CertificateFlags
+
+
+@dataclass(frozen=True, slots=True)
+class Issued:
+    """What was made.
+
+    Attributes:
+        authority: the one that signed.
+        serving: the pair.
+        is_new: whether the authority is of now.
+    """
+
+    authority: Pair
+    serving: Pair
+    is_new: bool
+
+
+def authority_files(directory: Path) -> PairFiles:
+    """Where an authority lies."""
+    return PairFiles(directory / "ca.crt", directory / "ca.key")
+
+
+def serving_files(directory: Path) -> PairFiles:
+    """Where a serving pair lies."""
+    return PairFiles(directory / "tls.crt", directory / "tls.key")
+
+
+def make_source(values: dict[str, Any], hosts: tuple[str, ...]) -> Source:
+    """What makes pairs as the flags say."""
+    return Source(
+        tuple(dict.fromkeys(hosts)),
+        KeyAlgorithm(values["key-algorithm"]),
+        dt.timedelta(seconds=values["lifetime"]),
+        dt.timedelta(seconds=values["ca-lifetime"]),
+    )
+
+
+def run(parsed: Parsed, streams: Streams, now: dt.datetime) -> int:
+    """Issues and prints; the exit code.
+
+    Raises:
+        errors.ConfigError: flags or an authority that cannot be used.
+        OSError: files that cannot be read or written.
+    """
+    read = certs.judge_issue(parsed)
+    values = parsed.values
+    try:
+        issued = _issue(values, read, now)
+    except ValueError as error:
+        # A name that is none; the flags' forms let only --host through.
+        raise _fault(str(error), "--host") from None
+    if values["output"] == "yaml" or (values["dry-run"] and _is_named(values)):
+        redacted = values["output"] != "yaml"
+        streams.manifests(_manifests(values, issued, redacted=redacted))
+    if values["output"] == "files":
+        _write(Path(values["directory"]), issued, streams, dry=values["dry-run"])
+        chain = trust.authorities(issued.serving.certificate)
+        if not values["dry-run"]:
+            streams.findings("tls.crt", inspection.describe(chain[0], now))
+    return 0
+
+
+def _is_named(values: dict[str, Any]) -> bool:
+    return bool(values["secret"] or values["apiservices"])
+
+
+def _issue(values: dict[str, Any], read: CertificateFlags, now: dt.datetime) -> Issued:
+    source = make_source(values, (*read.hosts(), *values["host"]))
+    found = None
+    if not values["new-ca"]:
+        found = _find_authority(authority_files(Path(values["directory"])), now)
+    authority = found or source.new_authority(now)
+    return Issued(authority, source.sign(authority, now), found is None)
+
+
+def _find_authority(where: PairFiles, now: dt.datetime) -> Pair | None:
+    """The authority in the directory; None when there is none.
+
+    Raises:
+        errors.ConfigError: there is one that cannot sign.
+    """
+    advice = "--new-ca makes another"
+    try:
+        found = Pair(files.read(where.certificate), files.read(where.key))
+    except FileNotFoundError:
+        return None
+    try:
+        pair.inspect(found.certificate, found.key)
+    except pair.PairRefused as error:
+        raise _fault(f"{where.certificate} and its key cannot sign: {error}; {advice}") from None
+    first = trust.authorities(found.certificate)[0]
+    if not trust.is_valid_at(first, now):
+        raise _fault(f"{where.certificate} is not valid now; {advice}")
+    return Pair(trust.join([first]), found.key)
+
+
+def _fault(text: str, flag: str = "--directory") -> ConfigError:
+    return ConfigError("command line", (Fault(text, path=flag),))
+
+
+def _write(directory: Path, issued: Issued, streams: Streams, *, dry: bool) -> None:
+    verb = "would write" if dry else "wrote"
+    pairs = [(serving_files(directory), issued.serving)]
+    if issued.is_new:
+        pairs.insert(0, (authority_files(directory), issued.authority))
+    for where, made in pairs:
+        if not dry:
+            files.write_pair(where, made)
+        streams.remark(f"{verb} {where.certificate} and {where.key}")
+
+
+def _manifests(values: dict[str, Any], issued: Issued, *, redacted: bool) -> list[dict[str, Any]]:
+    documents: list[dict[str, Any]] = []
+    if values["secret"]:
+        key = issued.authority.key if values["with-ca-key"] else b""
+        material = Material(issued.serving, None, issued.authority.certificate, key)
+        name = Name(*values["secret"].split("/"))
+        documents.append(publish.secret_manifest(name, material, redacted=redacted))
+    bundle = issued.authority.certificate
+    return [*documents, *publish.api_service_manifests(values["apiservices"], bundle)]

@@ -1,0 +1,136 @@
+"""`certs publish`: the server's own steps, taken once from outside.
+
+Stopped at any moment it leaves everything served; run again it goes on. A pair from a directory
+goes the same way: its authority is trusted first, the pair is put into the Secret after the wait,
+the old authority goes after another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+from pathlib import Path
+from typing import Any
+
+from metrics_apiserver.base.errors import ConfigError, Fault
+from metrics_apiserver.base.flags import Parsed
+from metrics_apiserver.base.telemetry import Telemetry
+from metrics_apiserver.certs import files, pair, publish, rotation, trust
+from metrics_apiserver.certs.issue import Pair
+from metrics_apiserver.certs.rotation import Published, Step, View, Waited
+from metrics_apiserver.certs.source import Made, Source
+from metrics_apiserver.cli import certs_issue
+from metrics_apiserver.cli.output import Streams
+from metrics_apiserver.controllers import self_managed
+from metrics_apiserver.controllers.certificates import Keeper, Pace
+from metrics_apiserver.controllers.published import Look
+from metrics_apiserver.kube import config
+from metrics_apiserver.kube.client import KubeClient
+from metrics_apiserver.options import certs
+from metrics_apiserver.options.settings import CertificateSettings
+
+FORCED = {"": None, "pair": Step.RENEW, "authority": Step.STAGE}
+
+
+def run(parsed: Parsed, streams: Streams, now: dt.datetime) -> int:
+    """Publishes and prints; the exit code.
+
+    Raises:
+        errors.ConfigError: flags, files or a kubeconfig that cannot be used.
+        errors.KubeError: the cluster refused or could not be reached.
+        OSError: files that cannot be read.
+    """
+    told = certs.judge_publish(parsed).settings()
+    source = _source(parsed.values, told, now)
+    return asyncio.run(_run(parsed.values, told, source, streams))
+
+
+async def _run(
+    values: dict[str, Any], told: CertificateSettings, source: Source, streams: Streams
+) -> int:
+    async with KubeClient(config.load(values["kubeconfig"])) as client:
+        objects = self_managed.make_objects(client, told)
+        if values["dry-run"]:
+            _show(await objects.look(), source, values, streams)
+            return 0
+        pace = Pace(told.overlap_seconds, told.interval_seconds)
+        keeper = Keeper(objects, source, pace, Telemetry())
+        keeper.forced = FORCED[values["rotate"]]
+        return await _publish(keeper, streams, wait=values["wait"], seconds=told.overlap_seconds)
+
+
+async def _publish(keeper: Keeper, streams: Streams, *, wait: bool, seconds: float) -> int:
+    told = -1
+    problem = ""
+    while True:
+        delay = await keeper.turn()
+        for step in keeper.performed[max(told, 0) :]:
+            streams.say(step.value)
+        advanced, told = len(keeper.performed) > told, len(keeper.performed)
+        if keeper.problem != problem:
+            problem = keeper.problem
+            streams.remark(problem)
+        if keeper.failed:
+            return 1
+        if keeper.settled:
+            streams.say("everything is as it should be")
+            return 0
+        if not wait:
+            streams.say("not over yet: run this again, or let servers with --cert-secret go on")
+            return 0
+        if advanced:
+            streams.remark(f"waiting up to {seconds:g} s until everybody knows; safe to stop")
+        await asyncio.sleep(delay)
+
+
+def _source(values: dict[str, Any], told: CertificateSettings, now: dt.datetime) -> Source:
+    if not values["directory"]:
+        return self_managed.make_source(told)
+    where = certs_issue.serving_files(Path(values["directory"]))
+    bundle = files.read(certs_issue.authority_files(Path(values["directory"])).certificate)
+    given = Pair(files.read(where.certificate), files.read(where.key))
+    try:
+        found = pair.inspect(given.certificate, given.key)
+        anchor = trust.anchor(given.certificate, bundle, now)
+    except (pair.PairRefused, trust.NotTrusted) as error:
+        raise _fault(f"{where.certificate} cannot be published: {error}") from None
+    if lacking := found.lacking(told.hosts[:1]):
+        raise _fault(f"{where.certificate} does not name {lacking[0]}")
+    return Source(told.hosts, given=Made(given, anchor))
+
+
+def _fault(text: str) -> ConfigError:
+    return ConfigError("command line", (Fault(text, path="--directory"),))
+
+
+def _show(look: Look, source: Source, values: dict[str, Any], streams: Streams) -> None:
+    """What would be done now, and the objects after it."""
+    view, steps = _foresee(look.view, source, FORCED[values["rotate"]])
+    streams.remark(f"would do: {', '.join(step.value for step in steps) or 'nothing'}")
+    for text in look.left_alone:
+        streams.remark(text)
+    secret = publish.Name(*values["secret"].split("/"))
+    redacted = values["output"] != "yaml"
+    documents = [publish.secret_manifest(secret, view.material, redacted=redacted)]
+    for one in view.published:
+        documents += publish.api_service_manifests([one.name], one.bundle)
+    streams.manifests(documents)
+
+
+def _foresee(view: View, source: Source, forced: Step | None) -> tuple[View, list[Step]]:
+    """The steps that need no wait, taken in memory."""
+    steps: list[Step] = []
+    while True:
+        step = rotation.decide(view, Waited(), source)
+        if step is Step.REST and forced and view.material.upcoming is None:
+            step, forced = forced, None
+        if step is Step.REST:
+            return view, steps
+        steps.append(step)
+        material = rotation.perform(step, view, source)
+        wanted = rotation.bundles(view, Waited()) if step is Step.PUBLISH else {}
+        published = tuple(
+            Published(one.name, wanted.get(one.name, one.bundle), one.unverified)
+            for one in view.published
+        )
+        view = View(published, material, view.now)

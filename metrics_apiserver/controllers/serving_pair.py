@@ -1,0 +1,71 @@
+"""The serving context: the pair of flags, of the surroundings, or a self-made one."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+from metrics_apiserver.base import errors
+from metrics_apiserver.base.clock import wall_clock
+from metrics_apiserver.certs import files, self_signed, serving
+from metrics_apiserver.certs.pair import PairRefused
+from metrics_apiserver.certs.serving import ServingContext
+from metrics_apiserver.options.settings import ServeSettings, ServingSettings
+
+log = logging.getLogger(__name__)
+
+
+def make_serving(
+    settings: ServeSettings, where: files.PairFiles | None, client_ca: Callable[[], bytes]
+) -> ServingContext:
+    """The context to serve with.
+
+    Args:
+        settings: what the flags say.
+        where: a pair that the surroundings bring; flags win.
+        client_ca: the authorities whose clients are known.
+
+    Raises:
+        errors.ConfigError: the pair or the TLS policy cannot be used.
+    """
+    told = settings.serving
+    policy = serving.Policy(told.min_version, told.cipher_suites)
+    try:
+        if told.cert_file:
+            where = files.PairFiles(Path(told.cert_file), Path(told.key_file))
+        elif where is None:
+            where = _ensure(told)
+        return ServingContext(where, policy, client_ca, wall_clock)
+    except (OSError, ValueError, PairRefused) as error:
+        flag = "--tls-cert-file" if told.cert_file else "--cert-dir"
+        fault = errors.Fault(f"the serving pair cannot be used: {error}", path=flag)
+        raise errors.ConfigError("command line", (fault,)) from error
+
+
+def renew(settings: ServeSettings, where: files.PairFiles | None) -> None:
+    """Makes a self-made pair anew when it is due; pairs that come from elsewhere are left alone.
+
+    What cannot be written now is logged: the old pair serves on, and the next call tries again.
+
+    Args:
+        settings: what the flags say.
+        where: as `make_serving` was given.
+    """
+    if settings.serving.cert_file or where is not None:
+        return
+    try:
+        _ensure(settings.serving)
+    except OSError as error:
+        log.warning(
+            "the self-made serving pair cannot be renewed",
+            extra={"directory": settings.serving.cert_dir, "error": error.strerror or str(error)},
+        )
+
+
+def _ensure(told: ServingSettings) -> files.PairFiles:
+    return self_signed.ensure(Path(told.cert_dir), _hosts(told.bind_address), wall_clock())
+
+
+def _hosts(address: str) -> tuple[str, ...]:
+    return () if address in ("0.0.0.0", "::") else (address,)  # noqa: S104 - compared with

@@ -1,0 +1,203 @@
+"""The proof that a template means the same when GroupBy names the namespace too.
+
+The exact query groups by the resource's label, as the predecessor does; the bulk query has to group
+by the namespace beside it. Within one namespace that label is constant, so grouping by it changes
+no value, but it does show: a side that has it matches no side that lacks it, and a subquery over
+other series that is grouped by it counts other groups. `prove` follows, through the syntax tree,
+which vectors carry the namespace in the bulk query only, and refuses wherever that could be seen.
+It complements `core/bulk/proof`, which proves the bulk query over many objects equal to the same
+query over one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import promql_parser as ast
+
+from metrics_apiserver.core import promql
+
+# These keep the labels of the elements they choose; every other aggregation has its own.
+_CHOOSING: Final = frozenset({"topk", "bottomk", "limitk", "limit_ratio"})
+_SETS: Final = frozenset({"and", "or", "unless"})
+
+
+class _Refused(Exception):
+    """Why the two forms may differ."""
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    """What is known of a vector.
+
+    Attributes:
+        carries: it depends on the sentinel, that is, on the objects that are asked for.
+        gains: it has the namespace label in the bulk query and lacks it in the exact one.
+    """
+
+    carries: bool
+    gains: bool = False
+
+
+_FREE: Final = _State(carries=False)
+
+
+def prove(query: str, sentinel: str, mark: str, label: str) -> str | None:
+    """None where adding `label` to GroupBy is proved to change no value; else the reason why not.
+
+    Args:
+        query: rendered with the sentinel among LabelMatchers and `mark` as one more label in
+            GroupBy, where the bulk query has `label`.
+        sentinel: name of a label that occurs nowhere else.
+        mark: likewise.
+        label: the namespace label, of which every series that carries the sentinel has a value.
+    """
+    try:
+        _Walk(sentinel, mark, label).state(promql.parse(query))
+    except _Refused as refused:
+        return str(refused)
+    except ValueError as error:
+        return f"the query does not parse: {error}"
+    return None
+
+
+class _Walk:
+    def __init__(self, sentinel: str, mark: str, label: str) -> None:
+        self._sentinel = sentinel
+        self._mark = mark
+        self._label = label
+
+    def state(self, node: ast.Expr) -> _State:
+        if self._sentinel not in repr(node):
+            self._refuse_mark(node, "GroupBy is used in a part that is not about the objects")
+            return _FREE
+        match node:
+            case ast.ParenExpr() | ast.UnaryExpr() | ast.SubqueryExpr():
+                return self.state(node.expr)
+            case ast.Call():
+                return self._call(node)
+            case ast.AggregateExpr():
+                return self._aggregate(node)
+            case ast.BinaryExpr():
+                return self._binary(node)
+            case _:
+                self._refuse_mark(node, "GroupBy is used in a series selector")
+                return _State(carries=True)
+
+    def _refuse_mark(self, node: object, why: str) -> None:
+        if self._mark in repr(node):
+            raise _Refused(why)
+
+    def _call(self, node: ast.Call) -> _State:
+        states = [self.state(argument) for argument in node.args]
+        carrying = [state for state in states if state.carries]
+        if len(carrying) > 1:
+            raise _Refused(f"{node.func.name} takes two arguments that are about the objects")
+        if carrying[0].gains and node.func.name in ("label_replace", "label_join"):
+            sources = [argument.val for argument in node.args[3:4]]
+            if node.func.name == "label_join":
+                sources = [argument.val for argument in node.args[3:]]
+            if self._label in sources:
+                raise _Refused(f"{node.func.name} reads the label {self._label}")
+        return carrying[0]
+
+    def _aggregate(self, node: ast.AggregateExpr) -> _State:
+        if node.param is not None and self.state(node.param).carries:
+            raise _Refused(f"the parameter of {node.op} is about the objects")
+        inner = self.state(node.expr)
+        modifier = node.modifier
+        if modifier is None or modifier.type == ast.AggModifierType.Without:
+            self._refuse_labels(modifier.labels if modifier else (), "without")
+            return inner
+        gains = inner.gains or self._label not in modifier.labels
+        return inner if str(node.op) in _CHOOSING else _State(carries=True, gains=gains)
+
+    def _refuse_labels(self, labels: Sequence[str], where: str) -> None:
+        if self._mark in labels or self._label in labels:
+            raise _Refused(f"{where} (...) names the label {self._label}")
+
+    def _binary(self, node: ast.BinaryExpr) -> _State:
+        left, right = self.state(node.lhs), self.state(node.rhs)
+        modifier = node.modifier
+        if modifier is not None:
+            self._refuse_labels(modifier.group_labels or (), "group_left or group_right")
+        matching = modifier.matching if modifier is not None else None
+        if left.carries and right.carries:
+            return self._match(node, matching, left, right)
+        if not left.carries and str(node.op) in _SETS:
+            raise _Refused(f"the left side of {node.op} is not about the objects")
+        return self._join(node, matching, left if left.carries else right)
+
+    def _match(
+        self,
+        node: ast.BinaryExpr,
+        matching: ast.LabelModifier | None,
+        left: _State,
+        right: _State,
+    ) -> _State:
+        """Two sides that are about the objects."""
+        named = _names(matching)
+        if named is not None and self._label not in named:
+            # The exact form matches without the namespace, which the bulk form adds to both sides.
+            if str(node.op) in _SETS or _is_many(node):
+                return self._many(node, left, right)
+            return _State(carries=True, gains=True)
+        if named is None:
+            self._refuse_labels(matching.labels if matching else (), "ignoring")
+        if left.gains != right.gains:
+            raise _Refused(
+                f"one side of {node.op} lacks the label {self._label} in the exact query"
+            )
+        return left
+
+    def _many(self, node: ast.BinaryExpr, left: _State, right: _State) -> _State:
+        """The side whose labels the result has."""
+        if str(node.op) == "or" and left.gains != right.gains:
+            raise _Refused(f"one side of or lacks the label {self._label} in the exact query")
+        card = node.modifier.card if node.modifier is not None else None
+        return right if card == ast.VectorMatchCardinality.OneToMany else left
+
+    def _join(
+        self, node: ast.BinaryExpr, matching: ast.LabelModifier | None, carrying: _State
+    ) -> _State:
+        """One side is the same for everybody: a number, or a vector."""
+        named = _names(matching)
+        if named is not None and self._mark in named:
+            raise _Refused("on (...) uses GroupBy towards a side that is not about the objects")
+        sees_label = named is None or self._label in named
+        other = node.rhs if self._sentinel in repr(node.lhs) else node.lhs
+        if sees_label and carrying.gains and not _is_scalar(other):
+            raise _Refused(f"{node.op} compares the label {self._label} with another vector")
+        return carrying
+
+
+def _names(matching: ast.LabelModifier | None) -> Sequence[str] | None:
+    """The labels of `on (...)`; None for `ignoring (...)` and for neither."""
+    if matching is None or matching.type != ast.LabelModifierType.Include:
+        return None
+    labels: Sequence[str] = matching.labels
+    return labels
+
+
+def _is_many(node: ast.BinaryExpr) -> bool:
+    card = node.modifier.card if node.modifier is not None else None
+    return card in (
+        ast.VectorMatchCardinality.OneToMany,
+        ast.VectorMatchCardinality.ManyToOne,
+    )
+
+
+def _is_scalar(node: ast.Expr) -> bool:
+    match node:
+        case ast.NumberLiteral():
+            return True
+        case ast.ParenExpr() | ast.UnaryExpr():
+            return _is_scalar(node.expr)
+        case ast.BinaryExpr():
+            return _is_scalar(node.lhs) and _is_scalar(node.rhs)
+        case ast.Call():
+            return bool(node.func.return_type == ast.ValueType.Scalar)
+        case _:
+            return False

@@ -1,0 +1,206 @@
+"""The rule file: YAML text to compiled rules, or all that is wrong with it at once.
+
+The file is the predecessor's (`pkg/config/config.go`), read as strictly and checked further: what
+there starts and then fails each query is a fault here where that is certain, and a warning where it
+may be meant. Beside its keys a rule may say `onNaN` and, where it gives a custom metric,
+`onDuplicate`. Nothing here knows the cluster: labels and resources are tied in `core/registry`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Final, Literal, cast, get_args
+
+from metrics_apiserver.base import durations
+from metrics_apiserver.base.errors import ConfigError, Fault
+from metrics_apiserver.core import gotemplate
+from metrics_apiserver.core.converter import ResourceMapping
+from metrics_apiserver.core.rules import fields, parts, yamlload
+from metrics_apiserver.core.rules.fields import Report, Section
+from metrics_apiserver.core.rules.model import (
+    OnDuplicate,
+    OnNaN,
+    ResourceRule,
+    ResourceRules,
+    Rule,
+    RuleFile,
+)
+from metrics_apiserver.core.rules.yamlload import Node
+
+__all__ = ["OnDuplicate", "OnNaN", "ResourceRule", "ResourceRules", "Rule", "RuleFile", "parse"]
+
+Kind = Literal["custom", "external"]
+
+MAX_RULES: Final = 2000
+_FILE: Final = ("rules", "externalRules", "resourceRules")
+_RULE: Final = (
+    "seriesQuery",
+    "seriesFilters",
+    "resources",
+    "name",
+    "metricsQuery",
+    "onNaN",
+    "onDuplicate",
+)
+_RESOURCE_RULES: Final = ("cpu", "memory", "window")
+_RESOURCE_RULE: Final = ("containerQuery", "nodeQuery", "resources", "containerLabel")
+
+
+def parse(text: bytes, source: str) -> RuleFile:
+    """Reads a rule file.
+
+    Args:
+        text: YAML in UTF-8, at most 1 MiB.
+        source: name of the file, for messages.
+
+    Raises:
+        ConfigError: with every fault, by line.
+    """
+    document = yamlload.load(text, source)
+    report = Report()
+    for fault in document.faults:
+        report.fault(fault)
+    top = fields.section(document.root, "", _FILE, report)
+    rules = tuple(_rules(top, "rules", "custom"))
+    external_rules = tuple(_rules(top, "externalRules", "external"))
+    resource_rules = _resource_rules(top)
+    if not any(map(top.has, _FILE)):
+        report.warn(Fault("has no rules: no metric will be served"))
+    if report.faults:
+        raise ConfigError(source, _by_line(report.faults, report.fault_count))
+    warnings = _by_line(report.warnings, report.warning_count)
+    return RuleFile(rules, external_rules, resource_rules, warnings)
+
+
+def _by_line(told: list[Fault], count: int) -> tuple[Fault, ...]:
+    """Sorted, each once, with a word on those that were too many to tell."""
+    faults = sorted(dict.fromkeys(told), key=lambda fault: (fault.line, fault.path))
+    if count > len(told):
+        faults.append(Fault(f"and {count - len(told)} more"))
+    return tuple(faults)
+
+
+def _rules(top: Section, key: str, kind: Kind) -> Iterator[Rule]:
+    items = list(top.items(key))
+    if len(items) > MAX_RULES:
+        top.fault(key, f"has {len(items)} rules, and {MAX_RULES} are allowed", top.line)
+        return
+    for path, node in items:
+        given = fields.section(node, path, _RULE, top.report)
+        rule = _rule(given, kind, json.dumps(_plain(node)))
+        if rule is not None:
+            yield rule
+
+
+def _plain(node: Node) -> object:
+    """A node without its lines."""
+    if isinstance(node, yamlload.Mapping):
+        return [[entry.key, _plain(entry.value)] for entry in node.entries]
+    if isinstance(node, yamlload.Sequence):
+        return {"items": [_plain(item) for item in node.items]}
+    return None if node.null else node.value
+
+
+def _rule(given: Section, kind: Kind, fingerprint: str) -> Rule | None:
+    series_query = parts.read_selector(given, "seriesQuery")
+    namer = parts.read_namer(given)
+    resources = parts.open_resources(given)
+    mapping = parts.read_mapping(resources)
+    namespaced = resources.flag("namespaced", default=True)
+    if kind == "custom":
+        samples = parts.object_samples(mapping)
+    else:
+        samples = parts.external_samples(mapping, namespaced=namespaced)
+    template = parts.read_query(given, "metricsQuery", samples)
+    on_nan = given.choice("onNaN", get_args(OnNaN), "zero" if kind == "custom" else "drop")
+    on_duplicate = given.choice("onDuplicate", get_args(OnDuplicate), "max")
+    if kind == "external" and given.has("onDuplicate"):
+        message = "is for custom rules: items of an external metric are never merged"
+        given.fault("onDuplicate", message, given.node("onDuplicate").line)
+    if namer is None or mapping is None or template is None:
+        return None
+    _warn_of_mapping(given, kind, mapping, namespaced)
+    _warn_of_template(given, kind, template, namespaced)
+    return Rule(
+        path=given.path,
+        line=given.line,
+        fingerprint=fingerprint,
+        series_query=series_query,
+        namer=namer,
+        mapping=mapping,
+        template=template,
+        query_text=given.text("metricsQuery").value,
+        namespaced=namespaced,
+        on_nan=cast("OnNaN", on_nan),
+        on_duplicate=cast("OnDuplicate", on_duplicate),
+    )
+
+
+def _warn_of_mapping(given: Section, kind: Kind, mapping: ResourceMapping, named: bool) -> None:
+    if kind == "custom" and mapping.empty:
+        message = "maps no label to a resource, so no metric comes of the rule: add overrides"
+        given.warn("resources", message, given.line)
+    if kind == "external" and named and not _maps_namespaces(mapping):
+        message = (
+            "maps no label to the namespace, which each query needs: add an override, "
+            "or say resources.namespaced: false"
+        )
+        given.warn("resources", message, given.line)
+
+
+def _warn_of_template(
+    given: Section, kind: Kind, template: gotemplate.Template, named: bool
+) -> None:
+    """An external rule that says `namespaced: false` may well be one whole query."""
+    if template.fields_used & {"LabelMatchers", "LabelValuesByName"}:
+        return
+    if kind == "custom" or named:
+        message = (
+            "uses neither .LabelMatchers nor .LabelValuesByName: "
+            "every request gets the same answer, whatever it asks for"
+        )
+        given.warn("metricsQuery", message, given.text("metricsQuery").line)
+
+
+def _maps_namespaces(mapping: ResourceMapping) -> bool:
+    meant = {
+        override.group_resource.resource.lower()
+        for override in mapping.overrides
+        if not override.group_resource.group
+    }
+    return bool(mapping.template_text) or not meant.isdisjoint(("namespace", "namespaces"))
+
+
+def _resource_rules(top: Section) -> ResourceRules | None:
+    if not top.has("resourceRules"):
+        return None
+    given = top.section("resourceRules", _RESOURCE_RULES)
+    cpu, memory = (_resource_rule(given, key) for key in ("cpu", "memory"))
+    window = given.text("window")
+    try:
+        seconds = durations.parse(window.value) if given.has("window") else 0.0
+    except ValueError as error:
+        given.fault("window", str(error), window.line)
+        return None
+    return ResourceRules(cpu, memory, seconds) if cpu and memory else None
+
+
+def _resource_rule(rules: Section, key: str) -> ResourceRule | None:
+    if not rules.has(key):
+        rules.fault(key, "is required: metrics.k8s.io answers cpu and memory together", rules.line)
+        return None
+    given = rules.section(key, _RESOURCE_RULE)
+    mapping = parts.read_mapping(parts.open_resources(given))
+    container_label = given.text("containerLabel").value
+    if not container_label:
+        given.fault("containerLabel", "is required: the label that names the container", given.line)
+    of_containers = parts.object_samples(mapping, [container_label or "container"])
+    container = parts.read_query(given, "containerQuery", of_containers)
+    node = parts.read_query(given, "nodeQuery", parts.object_samples(mapping))
+    if mapping is None or container is None or node is None:
+        return None
+    if mapping.empty:
+        message = "maps no label to a resource, so every query fails: add overrides"
+        given.warn("resources", message, given.line)
+    return ResourceRule(given.path, given.line, container, node, mapping, container_label)

@@ -1,0 +1,161 @@
+"""Typed fields out of YAML nodes, as yaml.v2's strict decoding fills Go structs.
+
+A text field takes any scalar as it is written (`as: 1` is the text 1), null is the zero value, a
+boolean is one of yaml.v2's words and unquoted. Refused, each with its path and line: unknown keys
+(with the nearest known one), lists and mappings in the place of text and the reverse. Nothing is
+raised: faults gather in a Report so that all of them can be told at once.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from metrics_apiserver.base.errors import Fault
+from metrics_apiserver.core.rules.yamlload import Entry, Mapping, Node, Scalar, Sequence
+
+MAX_TOLD: Final = 100
+MAX_MESSAGE: Final = 500
+_TRUE: Final = frozenset(("y", "Y", "yes", "Yes", "YES", "true", "True", "TRUE", "on", "On", "ON"))
+_FALSE: Final = frozenset(
+    ("n", "N", "no", "No", "NO", "false", "False", "FALSE", "off", "Off", "OFF")
+)
+
+
+@dataclass(slots=True)
+class Report:
+    """What is wrong with a document, and what is only odd.
+
+    Attributes:
+        faults, warnings: the first of each, at most MAX_TOLD; a file of 1 MiB can hold more than
+            anybody would read or a log should take.
+        fault_count, warning_count: how many there were.
+    """
+
+    faults: list[Fault] = field(default_factory=list)
+    warnings: list[Fault] = field(default_factory=list)
+    fault_count: int = 0
+    warning_count: int = 0
+
+    def fault(self, fault: Fault) -> None:
+        self.fault_count += 1
+        if len(self.faults) < MAX_TOLD:
+            self.faults.append(_shortened(fault))
+
+    def warn(self, warning: Fault) -> None:
+        self.warning_count += 1
+        if len(self.warnings) < MAX_TOLD:
+            self.warnings.append(_shortened(warning))
+
+
+def _shortened(fault: Fault) -> Fault:
+    """Messages quote the document, and a pattern or query in it can be as long as the file."""
+    if len(fault.message) <= MAX_MESSAGE:
+        return fault
+    return Fault(f"{fault.message[:MAX_MESSAGE]}...", fault.path, fault.line)
+
+
+def section(node: Node, path: str, known: Collection[str], report: Report) -> Section:
+    """A mapping with known keys; null is the empty one, anything else a fault."""
+    opened = entries(node, path, report)
+    for entry in opened:
+        if entry.key not in known:
+            # Finding the nearest is slow, and not worth it for keys that will not be told.
+            nearest = _nearest(entry.key, known) if len(report.faults) < MAX_TOLD else ""
+            report.fault(Fault(f"unknown key {entry.key}{nearest}", path, entry.line))
+    return Section(path, node.line, {entry.key: entry for entry in opened}, report)
+
+
+def entries(node: Node, path: str, report: Report) -> tuple[Entry, ...]:
+    """The keys and values of a mapping whose keys are free."""
+    if isinstance(node, Mapping):
+        return node.entries
+    if not _is_null(node):
+        report.fault(Fault("must be a mapping of keys to values", path, node.line))
+    return ()
+
+
+def _is_null(node: Node) -> bool:
+    return isinstance(node, Scalar) and node.null
+
+
+def _nearest(key: str, known: Collection[str]) -> str:
+    by_lower = {name.lower(): name for name in known}
+    close = difflib.get_close_matches(key.lower(), by_lower, n=1, cutoff=0.5)
+    return f": did you mean {by_lower[close[0]]}?" if close else f": known are {', '.join(known)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A mapping that is being read.
+
+    Attributes:
+        path: such as `rules[2].name`; empty for the document.
+        line: where it begins.
+    """
+
+    path: str
+    line: int
+    _entries: dict[str, Entry]
+    report: Report
+
+    def at(self, key: str) -> str:
+        """The path of one of its keys."""
+        return f"{self.path}.{key}" if self.path else key
+
+    def has(self, key: str) -> bool:
+        """Whether the key is there with something other than null."""
+        return key in self._entries and not _is_null(self._entries[key].value)
+
+    def node(self, key: str) -> Node:
+        """The value; a null where there is none."""
+        entry = self._entries.get(key)
+        return entry.value if entry else Scalar("", self.line, plain=True)
+
+    def text(self, key: str) -> Scalar:
+        """A text field, empty when it is absent or null."""
+        node = self.node(key)
+        if isinstance(node, Scalar) and not node.null:
+            return node
+        if not isinstance(node, Scalar):
+            self.fault(key, "must be text, not a list or a mapping", node.line)
+        return Scalar("", node.line)
+
+    def flag(self, key: str, default: bool) -> bool:
+        """A boolean field."""
+        node = self.node(key)
+        if _is_null(node):
+            return default
+        if isinstance(node, Scalar) and node.plain and node.value in _TRUE | _FALSE:
+            return node.value in _TRUE
+        self.fault(key, "must be true or false", node.line)
+        return default
+
+    def choice(self, key: str, options: Collection[str], default: str) -> str:
+        """A text field that is one of a few words."""
+        given = self.text(key)
+        if given.value in options:
+            return given.value
+        if given.value:
+            self.fault(key, f"must be one of {', '.join(options)}", given.line)
+        return default
+
+    def section(self, key: str, known: Collection[str]) -> Section:
+        """A mapping under a key."""
+        return section(self.node(key), self.at(key), known, self.report)
+
+    def items(self, key: str) -> Iterator[tuple[str, Node]]:
+        """The items of a list under a key, each with its path."""
+        node = self.node(key)
+        if isinstance(node, Sequence):
+            yield from ((f"{self.at(key)}[{i}]", item) for i, item in enumerate(node.items))
+        elif not _is_null(node):
+            self.fault(key, "must be a list", node.line)
+
+    def fault(self, key: str, message: str, line: int) -> None:
+        self.report.fault(Fault(message, self.at(key), line))
+
+    def warn(self, key: str, message: str, line: int) -> None:
+        self.report.warn(Fault(message, self.at(key), line))

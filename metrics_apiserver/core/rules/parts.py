@@ -1,0 +1,171 @@
+"""The parts that rules of every kind are made of: names, resources and queries, read and compiled.
+
+Each reader takes an opened Section, tells every fault and warning to its Report with path and line,
+and gives None where the part cannot be used. A query is tried on sample requests, so that a
+template that renders to nonsense is found before it is ever asked for. Follows the predecessor's
+`pkg/naming/metric_namer.go`, `resource_converter.go` and `metrics_query.go`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from metrics_apiserver.base.errors import Fault, TemplateError
+from metrics_apiserver.core import converter, gotemplate, naming
+from metrics_apiserver.core.converter import Override, ResourceMapping
+from metrics_apiserver.core.model import GroupResource
+from metrics_apiserver.core.naming import MetricNamer, NameFilter, Pattern
+from metrics_apiserver.core.rules import fields, querycheck
+from metrics_apiserver.core.rules.fields import Report, Section
+from metrics_apiserver.core.rules.querycheck import Finding
+from metrics_apiserver.core.rules.yamlload import Entry, Scalar
+
+Sample = Mapping[str, object]
+
+QUERY_FIELDS: Final[Mapping[str, type]] = {
+    "Series": str,
+    "LabelMatchers": str,
+    "LabelValuesByName": dict,
+    "GroupBy": str,
+    "GroupBySlice": list,
+}
+_FILTER: Final = ("is", "isNot")
+_NAME: Final = ("matches", "as")
+_RESOURCES: Final = ("template", "overrides", "namespaced")
+_OVERRIDE: Final = ("group", "resource")
+
+
+def read_selector(given: Section, key: str) -> str:
+    """A series selector, as written."""
+    written = given.text(key)
+    _judge(given, key, querycheck.check_selector(written.value), written)
+    return written.value
+
+
+def _judge(given: Section, key: str, finding: Finding | None, written: Scalar) -> None:
+    if finding is not None:
+        tell = given.fault if finding.certain else given.warn
+        tell(key, finding.message, written.line)
+
+
+def read_namer(given: Section) -> MetricNamer | None:
+    """`seriesFilters` and `name`; None after a fault."""
+    filters = [
+        _filter(fields.section(node, path, _FILTER, given.report))
+        for path, node in given.items("seriesFilters")
+    ]
+    name = given.section("name", _NAME)
+    faults = given.report.fault_count
+    matches = _pattern(name, "matches") if name.text("matches").value else None
+    template = name.text("as").value
+    if not template and given.report.fault_count == faults:
+        try:
+            template = naming.default_template(matches)
+        except ValueError as error:
+            name.fault("as", str(error), name.line)
+    if given.report.fault_count > faults or None in filters:
+        return None
+    return MetricNamer(tuple(kept for kept in filters if kept), matches, template)
+
+
+def _filter(given: Section) -> NameFilter | None:
+    present = [key for key in _FILTER if given.text(key).value]
+    if len(present) != 1:
+        message = "must have either `is` or `isNot`, and not both"
+        given.report.fault(Fault(message, given.path, given.line))
+        return None
+    pattern = _pattern(given, present[0])
+    return NameFilter(pattern, positive=present[0] == "is") if pattern else None
+
+
+def _pattern(given: Section, key: str) -> Pattern | None:
+    written = given.text(key)
+    try:
+        return naming.compile_regex(written.value)
+    except ValueError as error:
+        given.fault(key, f"is no regular expression of Go: {error}", written.line)
+        return None
+
+
+def open_resources(rule: Section) -> Section:
+    """The `resources` of a rule of any kind."""
+    return rule.section("resources", _RESOURCES)
+
+
+def read_mapping(given: Section) -> ResourceMapping | None:
+    """The template and overrides of `resources`; None after a fault."""
+    path = given.at("overrides")
+    overrides = [
+        _override(entry, f"{path}.{entry.key}", given.report)
+        for entry in fields.entries(given.node("overrides"), path, given.report)
+    ]
+    template = given.text("template")
+    try:
+        mapping = converter.compile_mapping(template.value, filter(None, overrides))
+    except TemplateError as error:
+        given.fault("template", error.message, template.line_at(error.offset))
+        return None
+    return None if None in overrides else mapping
+
+
+def _override(entry: Entry, path: str, report: Report) -> Override | None:
+    given = fields.section(entry.value, path, _OVERRIDE, report)
+    group, resource = given.text("group").value, given.text("resource").value
+    if not entry.key or not resource:
+        message = "needs a label and a resource, such as `pod: {resource: pods}`"
+        report.fault(Fault(message, path, entry.line))
+        return None
+    return Override(entry.key, GroupResource(group, resource), entry.line)
+
+
+def read_query(given: Section, key: str, samples: Sequence[Sample]) -> gotemplate.Template | None:
+    """A query template, compiled and tried on sample requests; None after a fault."""
+    written = given.text(key)
+    if not written.value.strip():
+        given.fault(key, "is required: without it every query would be empty", written.line)
+        return None
+    try:
+        template = gotemplate.compile(written.value, QUERY_FIELDS)
+    except TemplateError as error:
+        given.fault(key, error.message, written.line_at(error.offset))
+        return None
+    _judge(given, key, querycheck.check_query(template, samples), written)
+    return template
+
+
+def object_samples(
+    mapping: ResourceMapping | None, extra_group_by: Sequence[str] = ()
+) -> list[Sample]:
+    """What reads of one object, and of several, put into a template."""
+    group_by = ["pod", *extra_group_by]
+    return [
+        _sample(mapping, 'pod="a"', {"pod": "a", "namespace": "a"}, group_by),
+        _sample(mapping, 'pod=~"a|b"', {"pod": "a|b", "namespace": "a"}, group_by),
+    ]
+
+
+def external_samples(mapping: ResourceMapping | None, *, namespaced: bool) -> list[Sample]:
+    """What reads of an external metric put into a template: with a selector, and without."""
+    own = 'namespace="a"' if namespaced else ""
+    return [
+        _sample(mapping, ",".join(filter(None, ('queue="a"', own))), {"queue": "a"}, []),
+        _sample(mapping, own, {"namespace": "a"} if namespaced else {}, []),
+    ]
+
+
+def _sample(
+    mapping: ResourceMapping | None,
+    matchers: str,
+    values: Mapping[str, str],
+    group_by: Sequence[str],
+) -> Sample:
+    """Any label that the rule maps may be among the values of a request."""
+    labels = [override.label for override in mapping.overrides] if mapping else []
+    return {
+        "Series": "series_name",
+        "LabelMatchers": matchers,
+        "LabelValuesByName": {**dict.fromkeys(labels, "a"), **values},
+        "GroupBy": ",".join(group_by),
+        "GroupBySlice": list(group_by),
+    }

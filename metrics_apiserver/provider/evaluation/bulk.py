@@ -1,0 +1,201 @@
+"""One Question asked for many namespaces at once, and its answer taken apart again.
+
+A Group knows which namespaces were read lately; an Answer holds one evaluation for them. `collect`
+asks, in halves where an answer is too large, and gives up where that would take too much memory or
+time: then the exact queries are the better ones. Nothing here decides whether a bulk answer may be
+used; `core/bulk/question` proves that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from metrics_apiserver.base import errors, threads
+from metrics_apiserver.core import custom
+from metrics_apiserver.core.bulk import question
+from metrics_apiserver.core.bulk.question import Question
+from metrics_apiserver.core.model import QueryResult, Sample
+
+BySelf = Mapping[str, Sequence[Sample]]
+
+NAMESPACE_IDLE_SECONDS = 120.0  # a namespace nobody read for so long leaves the bulk query
+MAX_NAMED_NAMESPACES = 500  # when more are read, all there are are asked for
+MAX_HELD_SAMPLES = 500_000
+QUERY_BYTES = 4 * 1024 * 1024
+FIRST_PAUSE_SECONDS = 5.0  # after Prometheus refused a bulk query; doubled each time
+MAX_PAUSE_SECONDS = 300.0
+# What a proxy or Prometheus says of a query that is too long, or of one that took too long.
+_REFUSING_STATUSES = frozenset({413, 414, 504})
+
+_NOTHING: BySelf = {}
+
+
+class Backend(Protocol):
+    """What evaluation needs of the Prometheus client."""
+
+    async def query(self, text: str, *, timeout: float) -> QueryResult: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One evaluation.
+
+    Attributes:
+        started: when it was asked for, on the evaluator's clock.
+        parts: samples by object name, by namespace.
+        size: number of samples.
+        everything: a namespace that is not in `parts` has no samples, rather than not being asked.
+        seconds: how long the evaluation took.
+    """
+
+    started: float
+    parts: Mapping[str, BySelf]
+    size: int
+    everything: bool
+    seconds: float = 0.0
+
+    def covers(self, namespaces: Mapping[str, object]) -> bool:
+        return self.everything or all(namespace in self.parts for namespace in namespaces)
+
+    def take(self, namespaces: Mapping[str, object]) -> dict[str, BySelf]:
+        """The parts of these namespaces and of no other."""
+        return {namespace: self.parts.get(namespace, _NOTHING) for namespace in namespaces}
+
+
+@dataclass(slots=True)
+class Group:
+    """One Question's bulk evaluation.
+
+    Attributes:
+        reason: why the question is never asked in bulk; None where it may be.
+        wanted: namespace to the time it was last read, the latest last.
+        shared: reads that took `answer` from memory.
+        crowded_until: before this time too many namespaces are read to name them.
+        paused_until: bulk is not tried before this time.
+        refusals: how often in a row Prometheus refused the bulk query.
+        refreshing: an evaluation is being made that no read waits for.
+    """
+
+    question: Question
+    reason: str | None
+    wanted: dict[str, float] = field(default_factory=dict)
+    answer: Answer | None = None
+    shared: int = 0
+    crowded_until: float = 0.0
+    paused_until: float = 0.0
+    refusals: int = 0
+    refreshing: bool = False
+
+    def want(self, namespaces: Mapping[str, object], now: float) -> None:
+        """Remembers a read."""
+        for namespace in namespaces:
+            self.wanted.pop(namespace, None)
+            self.wanted[namespace] = now
+        while len(self.wanted) > MAX_NAMED_NAMESPACES:
+            del self.wanted[next(iter(self.wanted))]
+            self.crowded_until = now + NAMESPACE_IDLE_SECONDS
+
+    def namespaces(self, now: float) -> list[str]:
+        """Whom to ask for now; empty means everybody."""
+        for namespace, last in list(self.wanted.items()):
+            if now - last <= NAMESPACE_IDLE_SECONDS:
+                break
+            del self.wanted[namespace]
+        return [] if now < self.crowded_until else sorted(self.wanted)
+
+    def refused(self, now: float) -> None:
+        """Prometheus would not answer in bulk: the next attempt is due after a pause."""
+        pause = min(FIRST_PAUSE_SECONDS * 2.0**self.refusals, MAX_PAUSE_SECONDS)
+        self.paused_until = now + pause
+        self.refusals += 1
+
+
+def is_refusal(error: errors.MetricsError) -> bool:
+    """Whether a smaller query might be answered where this one was not."""
+    if isinstance(error, errors.UpstreamError):
+        return error.kind in ("api", "too_large") or error.status in _REFUSING_STATUSES
+    return isinstance(error, errors.UpstreamTimeout)
+
+
+async def collect(
+    backend: Backend,
+    asked: Question,
+    namespaces: Sequence[str],
+    *,
+    timeout: float,
+    clock: Callable[[], float],
+) -> Answer:
+    """Asks for these namespaces, for all if there are none.
+
+    Args:
+        backend: is asked.
+        asked: what for.
+        namespaces: none means every one.
+        timeout: seconds for all queries together.
+        clock: monotonic seconds.
+
+    Raises:
+        errors.UpstreamError, errors.UpstreamTimeout: Prometheus gave no usable answer;
+            `too_large` when all of it would be more than may be held.
+    """
+    started = clock()
+    parts: dict[str, BySelf] = dict.fromkeys(namespaces, _NOTHING)
+    slices = [list(namespaces)]
+    size = 0
+    while slices:
+        part = slices.pop()
+        left = started + timeout - clock()
+        if left <= 0:
+            raise errors.UpstreamTimeout("unable to fetch metrics: too many queries for the time")
+        try:
+            samples = await _ask(backend, asked, part, left)
+        except errors.UpstreamError as error:
+            if error.kind != "too_large" or len(part) < 2:
+                raise
+            middle = len(part) // 2
+            slices += [part[middle:], part[:middle]]
+            continue
+        size += len(samples)
+        if size > MAX_HELD_SAMPLES:
+            raise _too_large(f"more than {MAX_HELD_SAMPLES} samples for all namespaces together")
+        await threads.run(len(samples), _add, parts, asked, samples)
+    return Answer(started, parts, size, not namespaces, clock() - started)
+
+
+async def _ask(
+    backend: Backend, asked: Question, namespaces: Sequence[str], timeout: float
+) -> list[Sample]:
+    query = question.render_bulk(asked, namespaces)
+    if len(query) > QUERY_BYTES:
+        raise _too_large(f"the query for {len(namespaces)} namespaces is too long")
+    return vector(await backend.query(query, timeout=timeout))
+
+
+def _too_large(why: str) -> errors.UpstreamError:
+    return errors.UpstreamError(f"unable to fetch metrics: {why}", kind="too_large")
+
+
+def _add(parts: dict[str, BySelf], asked: Question, samples: Sequence[Sample]) -> None:
+    """Files samples under their namespace and object; those without either are left out."""
+    if not asked.namespace_label:
+        parts[""] = custom.group_samples(samples, asked.resource_label)
+        return
+    by_namespace = custom.group_samples(samples, asked.namespace_label)
+    for namespace, members in by_namespace.items():
+        parts[namespace] = custom.group_samples(members, asked.resource_label)
+
+
+def vector(result: QueryResult) -> list[Sample]:
+    """The samples of a query that must give a vector.
+
+    Raises:
+        errors.UpstreamError: it gave something else.
+    """
+    if result.kind != "vector":
+        raise errors.UpstreamError(
+            f"unable to fetch metrics: the query gives a {result.kind}, not a vector",
+            kind="protocol",
+        )
+    return result.samples

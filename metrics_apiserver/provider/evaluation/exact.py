@@ -1,0 +1,137 @@
+"""Exact evaluations: the query that the predecessor asks, for named objects of one namespace.
+
+Equal texts are one query for everybody who asks within the freshness window, 0 meaning only at the
+same time. A long list of names is asked in parts where that is proved to change nothing; a list
+that needs more than 4 MiB and cannot be split is refused.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any, TypeVar
+
+from metrics_apiserver.base import errors
+from metrics_apiserver.base.caching import SingleFlight, TTLCache
+from metrics_apiserver.core import custom
+from metrics_apiserver.core.bulk import question
+from metrics_apiserver.core.bulk.question import Question
+from metrics_apiserver.core.model import QueryResult, Sample
+from metrics_apiserver.options.settings import EvaluationSettings
+from metrics_apiserver.provider.evaluation import bulk
+from metrics_apiserver.provider.evaluation.bulk import QUERY_BYTES, Backend, BySelf
+
+Done = TypeVar("Done")
+
+NAMES_PER_QUERY = 500
+QUERIES_AT_ONCE = 8  # of one read
+MAX_CACHED_ANSWERS = 256
+MAX_CACHED_SAMPLES = 1000  # of one answer
+
+
+class ExactEvaluator:
+    """Asks exact queries; arguments as Evaluator's."""
+
+    def __init__(
+        self,
+        backend: Backend,
+        settings: EvaluationSettings,
+        *,
+        observe: Callable[[str], None] = lambda _kind: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._backend = backend
+        self._settings = settings
+        self._observe = observe
+        self._clock = clock
+        self._queries: SingleFlight[str, QueryResult] = SingleFlight()
+        self._answers: TTLCache[str, QueryResult] = TTLCache(MAX_CACHED_ANSWERS, clock)
+
+    async def query(self, text: str) -> QueryResult:
+        """One instant query, shared with whoever asks the same text within the window.
+
+        Raises:
+            errors.UpstreamError, errors.UpstreamTimeout: Prometheus gave no usable answer.
+        """
+        cached = self._answers.get(text)
+        if cached is not None:
+            self._observe("shared")
+            return cached
+        return await self._queries.run(text, lambda: self._ask(text))
+
+    async def _ask(self, text: str) -> QueryResult:
+        self._observe("exact")
+        started = self._clock()
+        result = await self._backend.query(text, timeout=self._settings.timeout_seconds)
+        rest = self._settings.freshness_seconds - (self._clock() - started)
+        if rest > 0 and len(result.samples) <= MAX_CACHED_SAMPLES:
+            self._answers.put(text, result, rest)
+        return result
+
+    async def by_namespace(
+        self, asked: Question, wanted: Mapping[str, Sequence[str]]
+    ) -> Mapping[str, BySelf]:
+        """Samples by object name, by namespace; arguments and errors as Evaluator's."""
+        found: dict[str, dict[str, list[Sample]]] = {namespace: {} for namespace in wanted}
+        slots = asyncio.Semaphore(QUERIES_AT_ONCE)
+
+        async def ask(namespace: str, names: Sequence[str]) -> None:
+            async with slots:
+                result = await self.query(_render(asked, namespace, names))
+            grouped = custom.group_samples(bulk.vector(result), asked.resource_label)
+            found[namespace].update(grouped)
+
+        parts = [
+            (namespace, part)
+            for namespace, names in wanted.items()
+            for part in _parts(asked, names)
+        ]
+        if len(parts) == 1:
+            await ask(*parts[0])
+        else:
+            await side_by_side(*(ask(*part) for part in parts))
+        return found
+
+
+async def side_by_side(*work: Coroutine[Any, Any, Done]) -> list[Done]:
+    """Results in order; the first error ends the others and is the caller's.
+
+    Raises:
+        errors.MetricsError: of the piece of work that failed first.
+    """
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(piece) for piece in work]
+    except* errors.MetricsError as failed:
+        raise failed.exceptions[0] from None
+    return [task.result() for task in tasks]
+
+
+def _parts(asked: Question, names: Sequence[str]) -> list[Sequence[str]]:
+    """The names in lists of a length that Prometheus handles well, where that changes nothing."""
+    if len(names) <= NAMES_PER_QUERY:
+        return [names]
+    try:
+        why_not = question.prove_split(asked)
+    except errors.TemplateError:
+        return [names]  # rendering it tells what is wrong
+    if why_not is not None:
+        return [names]
+    return [names[i : i + NAMES_PER_QUERY] for i in range(0, len(names), NAMES_PER_QUERY)]
+
+
+def _render(asked: Question, namespace: str, names: Sequence[str]) -> str:
+    try:
+        text = question.render_exact(asked, namespace, names)
+    except errors.TemplateError as error:
+        raise errors.Internal(
+            "unable to build the query: the rule's metricsQuery fails on this request",
+            detail=str(error),
+        ) from error
+    if len(text) > QUERY_BYTES:
+        raise errors.Internal(
+            f"unable to build the query: {len(names)} objects need more than {QUERY_BYTES} bytes "
+            "and the rule's metricsQuery cannot be split by object"
+        )
+    return text

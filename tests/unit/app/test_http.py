@@ -1,0 +1,206 @@
+"""The HTTP side as flags and surroundings make it: gate, probes, pages and what is counted."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+from multidict import CIMultiDict, CIMultiDictProxy
+
+from metrics_apiserver.api import authn
+from metrics_apiserver.api.encoding import Encoded
+from metrics_apiserver.api.inflight import InFlight
+from metrics_apiserver.api.server import Call, Door
+from metrics_apiserver.app import backends, http
+from metrics_apiserver.app.http import Vitals
+from metrics_apiserver.base import errors
+from metrics_apiserver.base.telemetry import Telemetry
+from metrics_apiserver.certs.chain import PeerChain
+from metrics_apiserver.core.registry import Snapshot
+from metrics_apiserver.kube.requestheader import AuthenticationConfig
+from tests.fakes import doors, pki, snapshots
+from tests.fakes.command_line import settings
+from tests.fakes.surroundings import NoObjects, Surroundings
+
+CLIENT_CA = pki.authority("client-ca")
+MASTER = pki.client(CLIENT_CA, "admin", ["system:masters"])
+
+
+class Vital:
+    """Signs of life that a test sets."""
+
+    def __init__(self) -> None:
+        self.stopping = False
+        self.ticked = time.monotonic()
+        self.relisted = True
+        self.overdue = False
+        self.vitals = Vitals(
+            is_stopping=lambda: self.stopping,
+            loop_ticked=lambda: self.ticked,
+            relisted=lambda: self.relisted,
+            relist_overdue=lambda: self.overdue,
+        )
+
+
+class World:
+    def __init__(self, directory: Path, *words: str) -> None:
+        self.told = settings(directory, *words)
+        self.around = Surroundings(AuthenticationConfig(client_ca=CLIENT_CA.pem))
+        self.telemetry = Telemetry()
+        self.vital = Vital()
+        paths = http.make_allowed_paths(self.told)
+        gate = http.make_gate(self.told, self.around.world, paths, self.telemetry)
+        probes = http.make_health(self.around.world, self.vital.vitals)
+        columns = backends.make_columns(
+            self.told,
+            self.telemetry,
+            backends.make_prometheus(self.told, self.telemetry, None),
+            lambda: None,
+            NoObjects(),
+            lambda work, _name: work.close(),
+        )
+        self.front = http.make_front(
+            self.told, self.around.world, gate, columns, probes, self.telemetry
+        )
+
+    async def ask(self, target: str, *certified: pki.Certified) -> Encoded:
+        peer = PeerChain.of(tuple(one.der for one in certified)) if certified else None
+        headers = CIMultiDictProxy(CIMultiDict[str]())
+        return await self.front.site(Call("GET", target, headers, peer, ""))
+
+    def counted(self, name: str, **labels: str) -> float | None:
+        return self.telemetry.registry.get_sample_value(f"metrics_apiserver_{name}", labels)
+
+
+# --- gate ----------------------------------------------------------------------------------
+
+
+async def test_identities_are_counted_by_method(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    assert (await world.ask("/metrics", MASTER)).status == 200
+    assert (await world.ask("/livez")).status == 200
+    assert (await world.ask("/livez", pki.client(pki.authority(), "evil"))).status == 401
+    counts = {m: world.counted("authentications_total", method=m) for m in authn.METHODS}
+    assert counts == {"certificate": 1, "anonymous": 1, "refused": 1, "token": 0, "front-proxy": 0}
+
+
+async def test_without_a_reviewer_only_what_is_always_allowed_is(tmp_path: Path) -> None:
+    world = World(tmp_path, "--authorization-always-allow-paths=/livez,/open/*")
+    assert (await world.ask("/livez")).status == 200
+    assert (await world.ask("/readyz")).status == 403
+    assert (await world.ask("/open/x")).status == 404
+    assert (await world.ask("/metrics")).status == 403
+    assert (await world.ask("/version", MASTER)).status == 200
+
+
+def test_a_path_that_is_none_is_a_fault(tmp_path: Path) -> None:
+    told = settings(tmp_path, "--authorization-always-allow-paths=/a*b")
+    with pytest.raises(errors.ConfigError, match="--authorization-always-allow-paths"):
+        http.make_allowed_paths(told)
+
+
+# --- probes --------------------------------------------------------------------------------
+
+
+async def test_probes_follow_the_signs_of_life(tmp_path: Path) -> None:
+    world = World(tmp_path)
+
+    async def states() -> tuple[int, int, int]:
+        paths = ("/healthz", "/livez", "/readyz")
+        answers = [await world.ask(path, MASTER) for path in paths]
+        return answers[0].status, answers[1].status, answers[2].status
+
+    assert await states() == (200, 200, 200)
+    world.around.not_ready = "it is away"
+    assert await states() == (200, 200, 500)
+    assert (await world.ask("/readyz/cluster", MASTER)).body.endswith(b"it is away\n")
+    world.around.not_ready = None
+    world.vital.relisted = False
+    assert await states() == (200, 200, 500)
+    world.vital.relisted, world.vital.stopping = True, True
+    assert await states() == (200, 200, 500)
+    world.vital.stopping, world.vital.overdue = False, True
+    assert await states() == (500, 500, 500)
+    world.vital.overdue = False
+    world.vital.ticked -= http.STALLED_SECONDS + 1
+    assert await states() == (500, 500, 500)
+    assert b"11 s late" in (await world.ask("/livez/event-loop", MASTER)).body
+
+
+# --- pages ---------------------------------------------------------------------------------
+
+
+async def test_the_root_lists_every_page_and_each_is_there(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    listed = (await world.ask("/", MASTER)).body.decode()
+    for path in ("/healthz", "/livez", "/readyz", "/metrics", "/version", "/openapi/v2"):
+        assert f'"{path}"' in listed
+        assert (await world.ask(path, MASTER)).status == 200
+    for path in ("/apis", "/openapi/v3"):
+        assert (await world.ask(path, MASTER)).status == 200
+    assert (await world.ask("/nowhere", MASTER)).status == 404
+
+
+async def test_metrics_say_what_is_watched_now(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.around.watched = {"pods": 3, "jobs.batch": 1}
+    await world.ask("/metrics", MASTER)
+    assert world.counted("watched_objects", resource="pods") == 3
+    world.around.watched = {"pods": 4}
+    await world.ask("/metrics", MASTER)
+    assert world.counted("watched_objects", resource="pods") == 4
+    assert world.counted("watched_objects", resource="jobs.batch") is None
+
+
+async def test_answers_are_counted_by_group_and_code(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    for _ in range(2):
+        await world.ask("/apis/custom.metrics.k8s.io/v1beta1/nodes/a/x", MASTER)
+    await world.ask("/livez")
+    group = "custom.metrics.k8s.io"
+    assert world.counted("requests_total", group=group, code="503") == 2
+    assert world.counted("requests_total", group="other", code="200") == 1
+    assert world.counted("request_duration_seconds_count", group=group) == 2
+
+
+async def test_the_documents_follow_the_snapshot(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    path = "/apis/custom.metrics.k8s.io/v1beta1"
+    assert b"pods/load" not in (await world.ask(path, MASTER)).body
+    rules = 'rules: [{seriesQuery: load, resources: {template: "<<.Resource>>"}, metricsQuery: x}]'
+    snapshot: Snapshot = snapshots.snapshot(rules, [snapshots.series("load", "pod", "namespace")])
+    world.front.discovery.update(snapshot)
+    assert b"pods/load" in (await world.ask(path, MASTER)).body
+
+
+# --- counters of others --------------------------------------------------------------------
+
+
+async def test_refusals_and_gauges_of_the_door() -> None:
+    telemetry = Telemetry()
+    in_flight = InFlight(0, reserve=1)
+
+    async def handler(_call: Call) -> Encoded:
+        return Encoded(b"")
+
+    entrance = Door(handler, doors.server_context)
+    http.export_door(entrance, in_flight, telemetry)
+    with pytest.raises(errors.TooManyRequests), in_flight.place():
+        raise AssertionError("there is no place")
+    entrance.handshakes_failed = 3
+    entrance.requests_malformed = 2
+
+    def counted(name: str, **labels: str) -> float | None:
+        return telemetry.registry.get_sample_value(f"metrics_apiserver_{name}", labels)
+
+    for _ in range(2):
+        http.count_refusals(entrance, in_flight, telemetry)
+        assert counted("rejected_total", reason="handshake") == 3
+        assert counted("rejected_total", reason="malformed") == 2
+        assert counted("rejected_total", reason="evicted") == 0
+        assert counted("rejected_total", reason="overload") == 1
+    with in_flight.place(reserved=True):
+        assert counted("requests_in_flight") == 1
+    assert counted("requests_in_flight") == 0
+    assert counted("connections") == 0

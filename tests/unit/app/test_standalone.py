@@ -1,0 +1,126 @@
+"""Standalone surroundings: rules say which objects there are, one certificate may ask for all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+import yaml
+
+from metrics_apiserver.app import standalone
+from metrics_apiserver.app.environment import World
+from metrics_apiserver.base import errors
+from metrics_apiserver.core import selector
+from metrics_apiserver.core.model import GroupResource
+from metrics_apiserver.core.rules.config import RuleFile
+from tests.fakes import snapshots
+from tests.fakes.command_line import settings
+
+EMPTY = RuleFile(rules=(), external_rules=(), resource_rules=None, warnings=())
+RULES = snapshots.parse(
+    """
+rules:
+- seriesQuery: 'up{pod_name!=""}'
+  resources: {overrides: {pod_name: {resource: pod}, space: {resource: namespace}}}
+  metricsQuery: <<.Series>>{<<.LabelMatchers>>}
+- seriesQuery: 'queue'
+  resources: {template: "k_<<.Resource>>"}
+  metricsQuery: <<.Series>>{<<.LabelMatchers>>}
+- seriesQuery: 'node_up'
+  resources: {overrides: {node: {resource: node}}}
+  metricsQuery: <<.Series>>{<<.LabelMatchers>>}
+"""
+)
+ALL = selector.parse("")
+
+
+class Labels:
+    """Notes what is asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, tuple[str, ...]]] = []
+        self.starts: list[float] = []
+
+    async def label_values(self, label: str, match: Sequence[str], *, start: float) -> list[str]:
+        self.asked.append((label, tuple(match)))
+        self.starts.append(start)
+        return ["b", "a"]
+
+
+class Alone:
+    def __init__(self, directory: Path, *words: str) -> None:
+        self.rules = RULES
+        self.labels = Labels()
+        told = settings(directory, "--standalone", "--metrics-max-age=10m", *words)
+        self.world: World = standalone.make_world(told, lambda: self.rules, self.labels)
+
+
+async def test_objects_are_what_the_mapped_labels_hold(tmp_path: Path) -> None:
+    subject = Alone(tmp_path)
+    mapper = subject.world.mapper()
+    assert mapper is not None
+    pods = mapper.resource_for(GroupResource("", "pods"))
+    assert pods is not None
+    assert await subject.world.objects.names(pods, "default", ALL) == ["a", "b"]
+    assert subject.labels.asked == [
+        ("pod_name", ('up{pod_name!="",pod_name!="",space="default"}',)),
+        ("k_pod", ('queue{k_pod!="",k_namespace="default"}',)),
+    ]
+    nodes = mapper.resource_for(GroupResource("", "nodes"))
+    assert nodes is not None
+    subject.labels.asked.clear()
+    await subject.world.objects.names(nodes, "", ALL)
+    assert ("node", ('node_up{node!=""}',)) in subject.labels.asked
+    assert len(set(subject.labels.starts)) > 0
+    await subject.world.close()
+
+
+async def test_the_resource_table_follows_the_rules(tmp_path: Path) -> None:
+    subject = Alone(tmp_path)
+    mapper = subject.world.mapper()
+    assert subject.world.mapper() is mapper
+    subject.rules = snapshots.parse(
+        "rules: [{seriesQuery: up, metricsQuery: up, "
+        "resources: {overrides: {w: {group: example.com, resource: widget}}}}]"
+    )
+    changed = subject.world.mapper()
+    assert changed is not mapper
+    assert changed is not None
+    assert changed.resource_for(GroupResource("example.com", "widgets")) is not None
+    subject.rules = EMPTY
+    assert subject.world.mapper() is not None
+    await subject.world.close()
+
+
+async def test_nothing_is_asked_of_a_cluster(tmp_path: Path) -> None:
+    subject = Alone(tmp_path)
+    world = subject.world
+    world.ask_mapper()
+    assert (world.tokens, world.access, world.loops, world.checks) == (None, None, {}, {})
+    trusted = world.authentication()
+    assert trusted.requestheader_ca == b""
+    assert b"BEGIN CERTIFICATE" in trusted.client_ca
+    assert world.where is not None
+    assert world.where.key.exists()
+    await world.close()
+    assert not world.where.key.exists()
+
+
+@pytest.mark.parametrize(
+    ("flag", "server"),
+    [
+        ("--bind-address=127.0.0.1", "https://127.0.0.1:6443"),
+        ("--bind-address=::1", "https://[::1]:6443"),
+    ],
+)
+async def test_the_kubeconfig_names_the_address(tmp_path: Path, flag: str, server: str) -> None:
+    subject = Alone(tmp_path, flag, f"--write-kubeconfig={tmp_path / 'kubeconfig'}")
+    document = yaml.safe_load((tmp_path / "kubeconfig").read_text())
+    assert document["clusters"][0]["cluster"]["server"] == server
+    await subject.world.close()
+
+
+async def test_a_kubeconfig_that_cannot_be_written_is_a_fault(tmp_path: Path) -> None:
+    with pytest.raises(errors.ConfigError, match="--write-kubeconfig: cannot be written"):
+        Alone(tmp_path, "--write-kubeconfig=/proc/nowhere/kubeconfig")

@@ -1,0 +1,35 @@
+"""All that is wrong is kept and said together."""
+
+from __future__ import annotations
+
+import pytest
+
+from metrics_apiserver.base import errors
+from metrics_apiserver.base.collect import Faults
+
+
+def refuse(text: str) -> int:
+    raise errors.ConfigError("flags", (errors.Fault(text),))
+
+
+def test_what_can_be_used_comes_through() -> None:
+    faults = Faults()
+    assert faults.settle(faults.of(lambda: 0)) == 0
+
+
+def test_every_fault_is_kept_once() -> None:
+    faults = Faults()
+    assert faults.of(lambda: refuse("one")) is None
+    assert faults.of(lambda: 3) == 3
+    faults.of(lambda: refuse("two"))
+    faults.of(lambda: refuse("one"))
+    with pytest.raises(ExceptionGroup) as caught:
+        faults.settle(3)
+    assert [str(error) for error in caught.value.exceptions] == ["flags: one", "flags: two"]
+
+
+def test_other_errors_are_ours() -> None:
+    with pytest.raises(ZeroDivisionError):
+        Faults().of(lambda: 1 // 0)
+    with pytest.raises(AssertionError):
+        Faults().settle(None)

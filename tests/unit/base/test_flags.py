@@ -1,0 +1,228 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from metrics_apiserver.base import errors, flags, goduration
+from metrics_apiserver.base.flags import Flag, Parsed
+
+TABLE = (
+    Flag("config", "string", "", "rule file", "Rules"),
+    Flag("verbose", "bool", False, "say more", "Logging"),
+    Flag("secure-port", "int", 443, "port", "Serving"),
+    Flag("rate", "float", 1.5, "rate", "Serving"),
+    Flag("interval", "duration", 600.0, "interval", "Rules"),
+    Flag("names", "strings", ["a"], "names", "Serving"),
+    Flag("header", "stringArray", [], "header", "Rules"),
+    Flag("v", "int", 0, "verbosity", "Logging"),
+    Flag("logtostderr", "bool", False, "nothing", "Ignored", ignored=True),
+)
+SHORTHANDS = {"v": "v"}
+
+
+def parse(*words: str) -> Parsed:
+    return flags.parse(TABLE, words, SHORTHANDS)
+
+
+def faults(*words: str) -> list[tuple[str, str]]:
+    with pytest.raises(errors.ConfigError) as refused:
+        parse(*words)
+    assert refused.value.source == "command line"
+    return [(fault.path, fault.message) for fault in refused.value.faults]
+
+
+@pytest.mark.parametrize(
+    ("words", "name", "value"),
+    [
+        (["--config=x"], "config", "x"),
+        (["--config", "x"], "config", "x"),
+        (["--config="], "config", ""),
+        (["--config", "--verbose"], "config", "--verbose"),
+        (["--config=a=b"], "config", "a=b"),
+        (["--config=a", "--config=b"], "config", "b"),
+        (["-config=x"], "config", "x"),
+        (["-config", "x"], "config", "x"),
+        (["--secure_port=6443"], "secure-port", 6443),
+        (["--secure-port=+6443"], "secure-port", 6443),
+        (["--secure-port=-1"], "secure-port", -1),
+        (["--verbose"], "verbose", True),
+        (["--verbose=true"], "verbose", True),
+        (["--verbose=T"], "verbose", True),
+        (["--verbose=1"], "verbose", True),
+        (["--verbose=false"], "verbose", False),
+        (["--verbose=F"], "verbose", False),
+        (["--verbose=0"], "verbose", False),
+        (["-logtostderr"], "logtostderr", True),
+        (["-logtostderr=false"], "logtostderr", False),
+        (["-v", "4"], "v", 4),
+        (["-v=4"], "v", 4),
+        (["-v4"], "v", 4),
+        (["--v=10"], "v", 10),
+        (["--v", "10"], "v", 10),
+        (["--rate=2"], "rate", 2.0),
+        (["--rate=.5"], "rate", 0.5),
+        (["--rate=-1e3"], "rate", -1000.0),
+        (["--interval=1m"], "interval", 60.0),
+        (["--names=b,c"], "names", ["b", "c"]),
+        (["--names=b", "--names=c,d"], "names", ["b", "c", "d"]),
+        (["--names="], "names", []),
+        (["--names", "b"], "names", ["b"]),
+        (["--header=A=1,2"], "header", ["A=1,2"]),
+        (["--header=A=1", "--header=B=2"], "header", ["A=1", "B=2"]),
+        ([], "names", ["a"]),
+        ([], "secure-port", 443),
+    ],
+)
+def test_a_flag_is_read_as_pflag_reads_it(words: list[str], name: str, value: Any) -> None:
+    assert parse(*words).values[name] == value
+
+
+def test_what_was_given_keeps_its_order() -> None:
+    parsed = parse("--v=1", "--config=x", "--v=2")
+    assert parsed.given == ["v", "config", "v"]
+    assert parsed.positional == []
+
+
+def test_what_is_no_flag_is_positional() -> None:
+    assert parse("one", "--verbose", "two", "-").positional == ["one", "two", "-"]
+    assert parse("--verbose", "false").positional == ["false"]
+
+
+def test_two_dashes_end_the_flags() -> None:
+    parsed = parse("--v=1", "--", "--config=x", "-v")
+    assert parsed.positional == ["--config=x", "-v"]
+    assert parsed.values["config"] == ""
+
+
+def test_defaults_are_not_shared_between_parses() -> None:
+    parse("--header=A=1").values["header"].append("B=2")
+    parse().values["names"].append("z")
+    assert parse().values["header"] == []
+    assert parse().values["names"] == ["a"]
+
+
+def test_every_fault_is_reported_at_once() -> None:
+    assert faults("--secure-port=x", "--konfig=y", "--verbose=maybe", "--zzz", "--rate=1_0") == [
+        ("--secure-port", "'x' is no whole number"),
+        ("--konfig", "unknown flag; did you mean --config?"),
+        ("--verbose", "'maybe' is neither true nor false"),
+        ("--zzz", "unknown flag; see --help"),
+        ("--rate", "'1_0' is no number"),
+    ]
+
+
+@pytest.mark.parametrize("word", ["--config", "-v", "--header", "-config"])
+def test_a_value_that_is_missing_is_a_fault(word: str) -> None:
+    assert faults(word) == [(f"--{word.lstrip('-')}", "needs a value")]
+
+
+@pytest.mark.parametrize(
+    ("word", "near"),
+    [
+        ("--confg=x", "config"),
+        ("--secureport=1", "secure-port"),
+        ("--log-to-stderr", "logtostderr"),
+        ("--intervall=1s", "interval"),
+    ],
+)
+def test_an_unknown_flag_names_the_nearest(word: str, near: str) -> None:
+    [(_, message)] = faults(word)
+    assert message == f"unknown flag; did you mean --{near}?"
+
+
+def test_a_fault_repeats_no_value_of_an_unknown_flag() -> None:
+    assert "s3cret" not in str(faults("--heder=Authorization=s3cret", "-heder=s3cret"))
+
+
+@pytest.mark.parametrize(
+    "text", ["", " 1", "1_0", "0x10", "1.0", "\u0661", "1e3", "one", "--1", "9" * 20]
+)
+def test_whole_numbers_are_ascii_digits(text: str) -> None:
+    assert faults(f"--secure-port={text}") == [("--secure-port", f"{text!r} is no whole number")]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "nan", "inf", "1e999", "1_0", " 1", "\u0661", "1e", ".", "0x1p4"]
+)
+def test_numbers_are_finite_decimals(text: str) -> None:
+    assert faults(f"--rate={text}") == [("--rate", f"{text!r} is no number")]
+
+
+@pytest.mark.parametrize("text", ["", "TRUe", "yes", "on", "2", " true"])
+def test_booleans_are_those_of_go(text: str) -> None:
+    assert faults(f"--verbose={text}") == [("--verbose", f"{text!r} is neither true nor false")]
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("0", 0.0),
+        ("-0", 0.0),
+        ("1s", 1.0),
+        ("1m30s", 90.0),
+        ("1h0m0s", 3600.0),
+        ("500ms", 0.5),
+        (".5s", 0.5),
+        ("1.s", 1.0),
+        ("1.5h", 5400.0),
+        ("2us", 2e-6),
+        ("2\u00b5s", 2e-6),
+        ("2\u03bcs", 2e-6),
+        ("3ns", 3e-9),
+        ("-1m", -60.0),
+        ("+1m", 60.0),
+        ("1s1s", 2.0),
+    ],
+)
+def test_durations_are_those_of_go(text: str, seconds: float) -> None:
+    assert goduration.parse(text) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "1", "s", ".", "1 s", "1d", "1s ", " 1s", "1sx", "x1s", "1m-1s", "--1s", "+-1s"),
+        *("\u0661s", "2562048h", "9" * 400 + "s"),
+    ],
+)
+def test_what_go_refuses_as_a_duration_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="is no duration"):
+        goduration.parse(text)
+    assert faults(f"--interval={text}")[0][0] == "--interval"
+
+
+def test_help_shows_groups_defaults_and_last_the_flags_without_a_meaning() -> None:
+    text = flags.render_help(TABLE)
+    lines = text.splitlines()
+    assert lines[0] == "Rules:"
+    assert any(line.startswith("  --secure-port int") for line in lines)
+    assert "(default 443)" in text
+    assert "(default 600s)" in text
+    assert "(default a)" in text
+    assert any(line.startswith("  --verbose  ") and "default" not in line for line in lines)
+    assert lines[-2:] == [
+        "Accepted for drop-in use, without a meaning here:",
+        "  --logtostderr",
+    ]
+
+
+def test_help_of_flags_that_all_mean_something() -> None:
+    assert "Accepted for drop-in use" not in flags.render_help(TABLE[:2])
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "text"),
+    [
+        ("duration", 600.0, "600s"),
+        ("duration", 0.5, "0.5s"),
+        ("strings", ["a", "b"], "a,b"),
+        ("stringArray", [], ""),
+        ("bool", True, "true"),
+        ("bool", False, "false"),
+        ("int", 4, "4"),
+        ("string", "x", "x"),
+    ],
+)
+def test_a_value_is_shown_as_it_would_be_written(kind: str, value: Any, text: str) -> None:
+    assert flags.format_value(Flag("x", kind, value, "", ""), value) == text

@@ -1,0 +1,238 @@
+from __future__ import annotations
+
+import promql_parser
+import pytest
+
+from metrics_apiserver.base import errors
+from metrics_apiserver.core import gotemplate, promql, selector
+from metrics_apiserver.core.bulk import question
+from metrics_apiserver.core.bulk.question import Question
+
+FIELDS = {
+    "Series": str,
+    "LabelMatchers": str,
+    "LabelValuesByName": dict,
+    "GroupBy": str,
+    "GroupBySlice": list,
+}
+SUM = "sum(<<.Series>>{<<.LabelMatchers>>}) by (<<.GroupBy>>)"
+BY_VALUE = (
+    'sum(<<.Series>>{ns="<<index .LabelValuesByName "ns">>",'
+    'pod=~"<<.LabelValuesByName.pod>>"}) by (<<.GroupBy>>)'
+)
+
+
+def ask(
+    template: str = SUM,
+    *,
+    resource: str = "pod",
+    namespace: str = "ns",
+    selects: str = "",
+    extra: tuple[str, ...] = (),
+) -> Question:
+    return Question(
+        template=gotemplate.compile(template, FIELDS),
+        series="m",
+        resource_label=resource,
+        namespace_label=namespace,
+        selector=selector.parse(selects),
+        extra_group_by=extra,
+    )
+
+
+# --- exact ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("asked", "namespace", "names", "query"),
+    [
+        (ask(), "a", ["x"], 'sum(m{ns="a",pod="x"}) by (pod)'),
+        (ask(), "a", ["x", "y"], 'sum(m{ns="a",pod=~"x|y"}) by (pod)'),
+        (ask(), "a", ["a.b", "c"], 'sum(m{ns="a",pod=~"a\\\\.b|c"}) by (pod)'),
+        (ask(), "a", ["a.b"], 'sum(m{ns="a",pod="a.b"}) by (pod)'),
+        (ask(), "", ["x"], 'sum(m{pod="x"}) by (pod)'),
+        (
+            ask(resource="node", namespace=""),
+            "a",
+            ["n1"],
+            'sum(m{node="n1"}) by (node)',
+        ),
+        (
+            ask(selects="q in (a,b),!c,d!=e,f"),
+            "a",
+            ["x"],
+            'sum(m{c="",d!="e",f!="",q=~"a|b",ns="a",pod="x"}) by (pod)',
+        ),
+        (
+            ask(extra=("container",)),
+            "a",
+            ["x"],
+            'sum(m{ns="a",pod="x"}) by (pod,container)',
+        ),
+        (ask(resource=""), "a", [], 'sum(m{ns="a"}) by ()'),
+        (ask(BY_VALUE), "a", ["x"], 'sum(m{ns="a",pod=~"x"}) by (pod)'),
+        (ask(BY_VALUE), "a", ["x.1", "y"], 'sum(m{ns="a",pod=~"x\\\\.1|y"}) by (pod)'),
+        (
+            ask("m{<<.LabelMatchers>>,g='<<index .GroupBySlice 0>>'}"),
+            "a",
+            ["x"],
+            'm{ns="a",pod="x",g=\'pod\'}',
+        ),
+        (
+            ask('m{q="<<.LabelValuesByName.q>>",e="<<.LabelValuesByName.e>>"}', selects="q=v,e"),
+            "a",
+            ["x"],
+            'm{q="v",e=""}',
+        ),
+    ],
+)
+def test_the_exact_query(asked: Question, namespace: str, names: list[str], query: str) -> None:
+    assert question.render_exact(asked, namespace, names) == query
+
+
+NASTY = 'x"} or {__name__=~".+"} #\\ \n\x00\x85\u2028`$'
+
+
+@pytest.mark.parametrize("template", [SUM, BY_VALUE])
+@pytest.mark.parametrize("names", [[NASTY], [NASTY, "y"]])
+def test_no_name_leaves_its_matcher(template: str, names: list[str]) -> None:
+    tree = promql.parse(question.render_exact(ask(template), NASTY, names))
+    assert isinstance(tree, promql_parser.AggregateExpr)
+    assert isinstance(tree.expr, promql_parser.VectorSelector)
+    pair = {matcher.name: matcher.value for matcher in tree.expr.matchers.matchers}
+    assert pair["ns"] == NASTY
+    wanted = NASTY if len(names) == 1 else "|".join(map(promql.escape_regex, names))
+    assert pair["pod"] == wanted
+    assert len(pair) == 2
+
+
+def test_a_list_of_names_may_be_longer_than_what_a_template_may_write() -> None:
+    names = [f"pod-{number:060d}" for number in range(5000)]
+    query = question.render_exact(ask("m{<<.LabelMatchers>>} / n{<<.LabelMatchers>>}"), "a", names)
+    assert query.count(names[-1]) == 2
+
+
+def test_an_empty_query_is_a_fault_of_the_template() -> None:
+    with pytest.raises(errors.TemplateError, match="empty query produced"):
+        question.render_exact(ask("<<if .LabelMatchers>><<end>>"), "a", ["x"])
+    with pytest.raises(errors.TemplateError, match="empty query produced"):
+        question.render_exact(ask("<<.LabelMatchers>>", resource=""), "", [])
+
+
+def test_operators_that_promql_lacks() -> None:
+    with pytest.raises(errors.BadRequest):
+        question.render_exact(ask(selects="q>1"), "a", ["x"])
+
+
+def test_no_names_are_never_asked_for() -> None:
+    with pytest.raises(ValueError, match="no value to match pod with"):
+        question.render_exact(ask(), "a", [])
+
+
+# --- bulk ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("asked", "namespaces", "query"),
+    [
+        (ask(), ["a"], 'sum(m{ns="a",pod!=""}) by (pod,ns)'),
+        (ask(), ["a", "b.c"], 'sum(m{ns=~"a|b\\\\.c",pod!=""}) by (pod,ns)'),
+        (ask(), [], 'sum(m{ns!="",pod!=""}) by (pod,ns)'),
+        (ask(namespace=""), ["a"], 'sum(m{pod!=""}) by (pod)'),
+        (ask(selects="q=v"), ["a"], 'sum(m{q="v",ns="a",pod!=""}) by (pod,ns)'),
+        (ask(extra=("container",)), ["a"], 'sum(m{ns="a",pod!=""}) by (pod,container,ns)'),
+        (ask(extra=("ns",)), ["a"], 'sum(m{ns="a",pod!=""}) by (pod,ns)'),
+    ],
+)
+def test_the_bulk_query(asked: Question, namespaces: list[str], query: str) -> None:
+    assert question.render_bulk(asked, namespaces) == query
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        ask(),
+        ask(namespace=""),
+        ask(extra=("container",)),
+        ask(selects="q in (a,b),!c"),
+        ask("<<.Series>>{<<.LabelMatchers>>}"),
+        ask("ceil(avg_over_time(<<.Series>>{<<.LabelMatchers>>}[3m]))"),
+        ask("sum(rate(<<.Series>>{<<.LabelMatchers>>}[30s])) by (<<.GroupBy>>)"),
+        ask(f"{SUM} / {SUM}"),
+        ask(f"{SUM} / on (<<.GroupBy>>) {SUM}"),
+        ask(f"{SUM} / on () group_left () sum(total)"),
+    ],
+)
+def test_what_is_proved(asked: Question) -> None:
+    assert question.prove_bulk(asked) is None
+
+
+@pytest.mark.parametrize(
+    ("asked", "why"),
+    [
+        (ask(BY_VALUE), ".LabelValuesByName"),
+        (ask("m{<<.LabelMatchers>>} <<.LabelValuesByName>>"), ".LabelValuesByName"),
+        (ask("<<if .Series>>m{<<.LabelMatchers>>}<<end>>"), "works on its arguments"),
+        (ask("m{<<.LabelMatchers>>} > <<len .LabelMatchers>>"), "works on its arguments"),
+        (ask("sum(m{<<.LabelMatchers>>}) by (<<index .GroupBySlice 0>>)"), "works on its"),
+        (ask(selects="ns=victim"), "matches on ns"),
+        (ask(selects="pod=x,ns=y"), "matches on ns, pod"),
+        (ask(namespace="", selects="pod"), "matches on pod"),
+        (ask("sum(m{<<.LabelMatchers>>})"), ""),
+        (ask("sum(m{<<.LabelMatchers>>}) by (pod)"), ""),
+        (ask("sum(m) by (<<.GroupBy>>)"), ""),
+        (ask(f"{SUM} / sum(m{{<<.LabelMatchers>>}}) by (ns, pod)"), "lacks the label ns"),
+        (
+            ask(f"{SUM} / on () group_left () count(count(n) by (<<.GroupBy>>))"),
+            "not about the objects",
+        ),
+        (ask("sum(m{<<.LabelMatchers>>}"), "does not parse"),
+    ],
+)
+def test_what_is_not_proved(asked: Question, why: str) -> None:
+    reason = question.prove_bulk(asked)
+    assert reason is not None
+    assert why in reason
+
+
+def test_a_selector_that_promql_cannot_express_is_proved_nothing_of() -> None:
+    with pytest.raises(errors.BadRequest):
+        question.prove_bulk(ask(selects="q>1"))
+
+
+# --- parts ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [ask(), ask(namespace=""), ask("<<.Series>>{<<.LabelMatchers>>}"), ask(f"{SUM} / {SUM}")],
+)
+def test_a_list_of_names_may_be_split(asked: Question) -> None:
+    assert question.prove_split(asked) is None
+
+
+@pytest.mark.parametrize(
+    ("asked", "why"),
+    [
+        (ask(BY_VALUE), ".LabelValuesByName"),
+        (ask("<<range .GroupBySlice>>m{<<$.LabelMatchers>>}<<end>>"), "works on its arguments"),
+        (ask("topk(3, m{<<.LabelMatchers>>})"), ""),
+        (ask("sum(m{<<.LabelMatchers>>}) by (ns)"), ""),
+        (ask("sum("), "does not parse"),
+    ],
+)
+def test_a_list_of_names_may_not_be_split(asked: Question, why: str) -> None:
+    reason = question.prove_split(asked)
+    assert reason is not None
+    assert why in reason
+
+
+# --- identity ------------------------------------------------------------------------------
+
+
+def test_equal_questions_are_one_key() -> None:
+    assert ask() == ask()
+    assert hash(ask()) == hash(ask())
+    assert (
+        len({ask(), ask(), ask(selects="q"), ask(namespace=""), ask("m{<<.LabelMatchers>>}")}) == 4
+    )

@@ -1,0 +1,135 @@
+import pytest
+
+from metrics_apiserver.core import gotemplate
+from metrics_apiserver.core.rules import querycheck
+from metrics_apiserver.core.rules.parts import QUERY_FIELDS
+from metrics_apiserver.core.rules.querycheck import Finding
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "up",
+        '{uuid!=""}',
+        'up{job="x",}',
+        '{__name__=~"^container_.*",container!="POD",namespace!=""}',
+        'job:rate5m{pod!~"x|y"}',
+        '{"with.dots"}',
+        " up # comment",
+        r'{__name__=~"\\Qa.b\\E.*"}',
+        '{__name__=~"(?i)^HTTP_"}',
+    ],
+)
+def test_selectors(text: str) -> None:
+    assert querycheck.check_selector(text) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "is required"),
+        (" \n", "is required"),
+        ("up{", "is not PromQL"),
+        ("{}", "at least one non-empty matcher"),
+        ('{a=""}', "at least one non-empty matcher"),
+        ('{,a="b"}', "is not PromQL"),
+        ("rate(up[5m])", "not another expression"),
+        ("up[5m]", "not another expression"),
+        ("up offset 5m", "not another expression"),
+        ("up @ 5", "not another expression"),
+        ("(up)", "not another expression"),
+        ("1", "not another expression"),
+        ('{a=~"("}', "illegal regex for (: missing )"),
+        ('{a=~"a(?!b)"}', "illegal regex"),
+        ('{a=~"b{1,1001}"}', "the expression b{1,1001} is refused"),
+        ('up{b!~"x",a!~"b{1001}"}', "the expression b{1001} is refused"),
+        ("up{" + (1 << 16) * "x" + "}", "longer than 65536"),
+        ("x" + "+x" * 1001, "more than 500 operators"),
+        ("x" + " or x" * 1001, "more than 500 operators"),
+        ("(" * 501 + "x" + ")" * 501, "more than 500 operators"),
+    ],
+    ids=lambda argument: argument[:30],
+)
+def test_no_selectors(text: str, message: str) -> None:
+    finding = querycheck.check_selector(text)
+    assert finding is not None
+    assert message in finding.message
+    assert finding.certain
+
+
+def sample(matchers: str = 'pod="a"', value: str = "a") -> dict[str, object]:
+    return {
+        "Series": "up",
+        "LabelMatchers": matchers,
+        "LabelValuesByName": {"pod": value},
+        "GroupBy": "pod",
+        "GroupBySlice": ["pod"],
+    }
+
+
+def check(text: str, *samples: dict[str, object]) -> Finding | None:
+    template = gotemplate.compile(text, QUERY_FIELDS)
+    return querycheck.check_query(template, samples or (sample(), sample('pod=~"a|b"', "a|b")))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<<.Series>>{<<.LabelMatchers>>}",
+        "sum(rate(<<.Series>>{<<.LabelMatchers>>}[5m])) by (<<.GroupBy>>)",
+        'sum(<<.Series>>{pod=~"<<index .LabelValuesByName "pod">>"})',
+        "sum(<<.Series>>{<<.LabelMatchers>>}) by (<<range .GroupBySlice>><<.>>,<<end>>)",
+        r'<<.Series>>{<<.LabelMatchers>>,a=~"\\Qx\\E"}',
+        '<<.Series>>{<<.LabelMatchers>>,a=~"' + "a-b|" * 500 + '"}',
+    ],
+    ids=lambda argument: argument[:40],
+)
+def test_queries(text: str) -> None:
+    assert check(text) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("sum(<<.Series>>{<<.LabelMatchers>>}", "is not PromQL"),
+        ("<<.Series>>{<<.LabelMatchers>>} by (<<.GroupBy>>)", "rendered: up{"),
+        ("<<.Series>>{<<.LabelMatchers>>", "is not PromQL"),
+        ("<<.Series>>[5m", "is not PromQL"),
+        ('<<.Series>>{<<.LabelMatchers>>,a=~"("}', "illegal regex"),
+        ("<</* nothing */>> ", "gives an empty query"),
+        ("<<index .GroupBySlice 7>>", "the template fails"),
+        ("x" + "+x" * 1001, "more than 500 operators"),
+    ],
+    ids=lambda argument: argument[:40],
+)
+def test_queries_that_can_never_work(text: str, message: str) -> None:
+    finding = check(text)
+    assert finding is not None
+    assert message in finding.message
+    assert finding.certain
+    assert len(finding.message) < 500
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("median(<<.Series>>{<<.LabelMatchers>>})", "unknown function with name 'median'"),
+        ("rate(<<.Series>>{<<.LabelMatchers>>})", "expected type matrix in call to function"),
+        ('topk(<<index .LabelValuesByName "k">>, <<.Series>>)', "is not PromQL"),
+        ("<<if .Series>>(<<else>>up<<end>>", "is not PromQL"),
+        ('<<.Series>>{<<if eq .LabelMatchers "pod=\\"a\\"">>x<<end>>}', "for some requests"),
+    ],
+)
+def test_queries_that_may_be_meant(text: str, message: str) -> None:
+    finding = check(text)
+    assert finding is not None
+    assert message in finding.message
+    assert not finding.certain
+
+
+def test_matchers_that_may_be_absent_belong_first() -> None:
+    finding = check('sum(<<.Series>>{<<.LabelMatchers>>,a="b"})', sample(), sample(""))
+    assert finding is not None
+    assert finding.message.startswith("fails for some requests: is not PromQL")
+    assert not finding.certain
+    assert check('sum(<<.Series>>{a="b",<<.LabelMatchers>>})', sample(), sample("")) is None

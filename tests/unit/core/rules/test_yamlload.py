@@ -1,0 +1,156 @@
+import pytest
+
+from metrics_apiserver.base.errors import ConfigError
+from metrics_apiserver.core.rules import yamlload
+from metrics_apiserver.core.rules.yamlload import Mapping, Node, Scalar, Sequence
+
+
+def load(text: str | bytes) -> Node:
+    document = yamlload.load(text.encode() if isinstance(text, str) else text, "f.yaml")
+    assert document.faults == ()
+    return document.root
+
+
+def value(text: str) -> Scalar:
+    """The value of the first key."""
+    root = load(text)
+    assert isinstance(root, Mapping)
+    node = root.entries[0].value
+    assert isinstance(node, Scalar)
+    return node
+
+
+def test_nodes_and_their_lines() -> None:
+    root = load("# rules\na: 1\nb:\n- x\n- {c: 'y'}\n")
+    assert isinstance(root, Mapping)
+    a, b = root.entries
+    assert (a.key, a.line, a.value) == ("a", 2, Scalar("1", 2, plain=True))
+    assert isinstance(b.value, Sequence)
+    assert (b.line, b.value.line) == (3, 4)
+    first, second = b.value.items
+    assert first == Scalar("x", 4, plain=True)
+    assert isinstance(second, Mapping)
+    assert second.entries[0].value == Scalar("y", 5)
+
+
+@pytest.mark.parametrize(
+    ("text", "null"),
+    [
+        ("a:", True),
+        ("a: ~", True),
+        ("a: null", True),
+        ("a: Null", True),
+        ("a: NULL", True),
+        ("a: nuLL", False),
+        ("a: ''", False),
+        ("a: 'null'", False),
+        ("a: !!str", False),
+        ("a: !!str null", False),
+        ("a: ! null", False),
+        ("a: no", False),
+    ],
+)
+def test_null_is_unquoted(text: str, null: bool) -> None:
+    assert value(text).null is null
+
+
+@pytest.mark.parametrize("text", ["", "# nothing\n", "---\n", "--- null\n", "\ufeff"])
+def test_nothing_is_null(text: str) -> None:
+    root = load(text)
+    assert isinstance(root, Scalar)
+    assert root.null
+
+
+@pytest.mark.parametrize(
+    ("text", "offset", "line"),
+    [
+        ("a: |\n  x\n  yy\n  z\n", 0, 2),
+        ("a: |\n  x\n  yy\n  z\n", 3, 3),
+        ("a: |\n  x\n  yy\n  z\n", 5, 4),
+        ("a: |\n  x\n  y\n", 4, 3),
+        ("a: |\n  x\n", -1, 1),
+        ("a: >\n  x\n  y\n", 3, 1),
+        ("a: xyz\n", 2, 1),
+    ],
+)
+def test_line_at(text: str, offset: int, line: int) -> None:
+    assert value(text).line_at(offset) == line
+
+
+def test_templates_need_no_quotes() -> None:
+    query = "ceil(avg_over_time(<<.Series>>{<<.LabelMatchers>>}[3m]))"
+    assert value(f"metricsQuery: {query}\n").value == query
+    assert value("q: <<.Series>>{<<.LabelMatchers>>}").value == "<<.Series>>{<<.LabelMatchers>>}"
+
+
+def test_a_closing_separator_is_no_second_document() -> None:
+    assert isinstance(load("a: 1\n---\n"), Mapping)
+    assert isinstance(load("a: 1\n...\n"), Mapping)
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "message"),
+    [
+        ("a: 1\n---\nb: 1\n", 3, "more than one document"),
+        ("a: 1\n---\nb\n", 3, "more than one document"),
+        ("a: &x 1\nb: *x\n", 2, "aliases are not allowed"),
+        ("a: &x {b: *x}\n", 1, "aliases are not allowed"),
+        ("a:\n  <<: {b: 1}\n", 2, "merge keys"),
+        ("? [a]\n: 1\n", 1, "a key must be a word"),
+        ("? {a: 1}\n: 1\n", 1, "a key must be a word"),
+        ("? " + "a" * 201 + "\n: 1\n", 1, "a key is longer than 200"),
+        ("a: !!python/object:os.system x\n", 1, "tag:yaml.org,2002:python/object:os.system"),
+        ("a: !custom x\n", 1, "the tag !custom is not allowed"),
+        ("a: !!binary aGk=\n", 1, "binary is not allowed"),
+        ("a: 1\nb: [\n", 3, "is not YAML: did not find expected node content"),
+        ("a: b: c\n", 1, "is not YAML: mapping values are not allowed"),
+        ("a: \x01\n", 1, "control character U+0001"),
+        ("a: 1\nb: \x00\n", 2, "control character U+0000"),
+        ('a: "\\ud800"\n', 1, "is not YAML: found invalid Unicode"),
+        (b"a: 1\nb: \xff\n", 2, "is not UTF-8"),
+        (b"a: \xed\xa0\x80\n", 1, "is not UTF-8"),
+        ("%YAML 2.0\n---\na: 1\n", 1, "is not YAML: found incompatible YAML document"),
+        ("[" * 51, 1, "is nested deeper than 50"),
+        ("{a: " * 51, 1, "is nested deeper than 50"),
+        ("- " * 51, 1, "is nested deeper than 50"),
+        ("[" * 100_000, 1, "nest"),
+        ("? " * 100_000, 1, "nested deeper than 50"),
+        ("#" * (1 << 20) + "#", 0, "is longer than 1048576 bytes"),
+    ],
+    ids=lambda argument: repr(argument)[:30],
+)
+def test_refused(text: str | bytes, line: int, message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(text)
+    (fault,) = caught.value.faults
+    assert message in fault.message
+    assert fault.line == line
+
+
+def test_bounds_are_inclusive() -> None:
+    node = load("[" * 50 + "]" * 50)
+    for _ in range(49):
+        assert isinstance(node, Sequence)
+        (node,) = node.items
+    assert node == Sequence((), 1)
+    load("#" * (1 << 20))
+
+
+def test_an_alias_bomb_is_refused_at_once() -> None:
+    bomb = "a: &a [x,x]\n" + "".join(
+        f"{name}: &{name} [*{before},*{before}]\n"
+        for before, name in zip("abcdefgh", "bcdefghi", strict=True)
+    )
+    with pytest.raises(ConfigError, match=r"f\.yaml:2: aliases"):
+        load(bomb)
+
+
+def test_every_repeated_key_is_told_and_the_first_is_kept() -> None:
+    document = yamlload.load(b"a: 1\na: 2\nb:\n  c: 3\n  'c': 3\n  d: 4\n", "f")
+    assert [(fault.line, fault.message) for fault in document.faults] == [
+        (2, "the key a is there already, in line 1"),
+        (5, "the key c is there already, in line 4"),
+    ]
+    assert isinstance(document.root, Mapping)
+    assert document.root.entries[0].value == Scalar("1", 1, plain=True)
+    assert len(yamlload.load(b"a: 1\n" * 1000, "f").faults) == 100

@@ -1,0 +1,237 @@
+from __future__ import annotations
+
+import asyncio
+import re
+
+import pytest
+
+from metrics_apiserver.base import errors
+from metrics_apiserver.core import gotemplate, selector
+from metrics_apiserver.core.bulk.question import Question
+from metrics_apiserver.core.model import Sample
+from metrics_apiserver.options.settings import EvaluationSettings
+from metrics_apiserver.provider.evaluation import bulk, exact
+from metrics_apiserver.provider.evaluation.exact import ExactEvaluator, side_by_side
+from tests.fakes.evaluation import FIELDS, FakeBackend, FakeClock
+from tests.fakes.waiting import until
+
+PLAIN = "m{<<.LabelMatchers>>}"
+UNSPLITTABLE = 'm{ns="<<.LabelValuesByName.ns>>",pod=~"<<.LabelValuesByName.pod>>"}'
+
+
+def ask(template: str = PLAIN, selects: str = "", series: str = "m") -> Question:
+    compiled = gotemplate.compile(template, FIELDS)
+    return Question(compiled, series, "pod", "ns", selector.parse(selects))
+
+
+def named(text: str) -> list[Sample]:
+    """A sample for each object that an exact query names; its value is the query's length."""
+    found = re.search(r'pod=~?"([^"]*)"', text)
+    assert found is not None
+    return [Sample({"pod": name}, float(len(text)), 0.0) for name in found[1].split("|")]
+
+
+class Exact:
+    """An evaluator with its backend, clock and uses."""
+
+    def __init__(self, backend: FakeBackend | None = None, freshness: float = 5.0) -> None:
+        self.backend = backend or FakeBackend(named)
+        self.clock = FakeClock()
+        self.uses: list[str] = []
+        self.evaluator = ExactEvaluator(
+            self.backend,
+            EvaluationSettings(freshness, 10.0),
+            observe=self.uses.append,
+            clock=self.clock,
+        )
+
+
+async def test_equal_texts_are_asked_once_within_the_window() -> None:
+    world = Exact()
+    first = await world.evaluator.query('m{pod="x"}')
+    world.clock.now += 4.99
+    assert await world.evaluator.query('m{pod="x"}') is first
+    world.clock.now += 0.01
+    assert await world.evaluator.query('m{pod="x"}') is not first
+    assert world.backend.asked == ['m{pod="x"}'] * 2
+    assert world.uses == ["exact", "shared", "exact"]
+    assert world.backend.timeouts == [10.0, 10.0]
+
+
+async def test_the_window_begins_with_the_question_not_with_its_answer() -> None:
+    world = Exact()
+
+    def slow(text: str) -> list[Sample]:
+        world.clock.now += 4.0
+        return named(text)
+
+    world.backend.answer = slow
+    await world.evaluator.query('m{pod="x"}')
+    world.clock.now += 1.0
+    await world.evaluator.query('m{pod="x"}')
+    assert len(world.backend.asked) == 2
+
+
+async def test_an_answer_that_took_longer_than_the_window_is_not_kept() -> None:
+    world = Exact()
+
+    def slow(text: str) -> list[Sample]:
+        world.clock.now += 5.0
+        return named(text)
+
+    world.backend.answer = slow
+    await world.evaluator.query('m{pod="x"}')
+    await world.evaluator.query('m{pod="x"}')
+    assert len(world.backend.asked) == 2
+
+
+async def test_no_window_means_no_keeping() -> None:
+    world = Exact(freshness=0.0)
+    await world.evaluator.query('m{pod="x"}')
+    await world.evaluator.query('m{pod="x"}')
+    assert len(world.backend.asked) == 2
+
+
+async def test_large_answers_are_not_kept() -> None:
+    large = [Sample({"pod": "x"}, 1.0, 0.0)] * (exact.MAX_CACHED_SAMPLES + 1)
+    world = Exact(FakeBackend(lambda _text: large))
+    await world.evaluator.query("a")
+    await world.evaluator.query("a")
+    assert len(world.backend.asked) == 2
+
+
+async def test_no_more_answers_are_kept_than_the_bound() -> None:
+    world = Exact(FakeBackend(lambda _text: []))
+    for number in range(exact.MAX_CACHED_ANSWERS + 1):
+        await world.evaluator.query(str(number))
+    asked = len(world.backend.asked)
+    await world.evaluator.query("1")
+    assert len(world.backend.asked) == asked
+    await world.evaluator.query("0")
+    assert len(world.backend.asked) == asked + 1
+
+
+async def test_an_error_is_everybody_s_who_waits_and_nobody_s_after() -> None:
+    world = Exact(FakeBackend(errors.UpstreamError("down", kind="unreachable")))
+    world.backend.gate.clear()
+
+    async def failed() -> bool:
+        with pytest.raises(errors.UpstreamError, match="down"):
+            await world.evaluator.query("q")
+        return True
+
+    async with asyncio.TaskGroup() as group:
+        readers = [group.create_task(failed()) for _ in range(3)]
+        await until(lambda: world.backend.running == 1)
+        world.backend.gate.set()
+    assert all(reader.result() for reader in readers)
+    assert len(world.backend.asked) == 1
+    world.backend.answer = lambda _text: []
+    await world.evaluator.query("q")
+    assert len(world.backend.asked) == 2
+
+
+async def test_samples_by_namespace_and_object() -> None:
+    world = Exact()
+    found = await world.evaluator.by_namespace(ask(), {"a": ["x", "y"], "b": ["x"]})
+    assert sorted(world.backend.asked) == ['m{ns="a",pod=~"x|y"}', 'm{ns="b",pod="x"}']
+    assert {space: sorted(names) for space, names in found.items()} == {"a": ["x", "y"], "b": ["x"]}
+    assert found["a"]["x"][0].value != found["b"]["x"][0].value
+
+
+async def test_a_long_list_of_names_is_asked_in_parts() -> None:
+    names = [f"pod-{number}" for number in range(1234)]
+    world = Exact()
+    found = await world.evaluator.by_namespace(ask(), {"a": names})
+    assert sorted(text.count("|") + 1 for text in world.backend.asked) == [234, 500, 500]
+    assert set(found["a"]) == set(names)
+
+
+async def test_no_more_parts_are_asked_at_once_than_the_bound() -> None:
+    world = Exact()
+    world.backend.gate.clear()
+    names = [str(number) for number in range(exact.NAMES_PER_QUERY * 20)]
+    async with asyncio.TaskGroup() as group:
+        reader = group.create_task(world.evaluator.by_namespace(ask(), {"a": names}))
+        await until(lambda: world.backend.running == exact.QUERIES_AT_ONCE)
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert world.backend.running == exact.QUERIES_AT_ONCE
+        world.backend.gate.set()
+    assert len(reader.result()["a"]) == len(names)
+    assert len(world.backend.asked) == 20
+
+
+async def test_a_list_that_cannot_be_split_is_asked_whole() -> None:
+    names = [f"pod{number}" for number in range(600)]
+    world = Exact()
+    found = await world.evaluator.by_namespace(ask(UNSPLITTABLE), {"a": names})
+    assert len(world.backend.asked) == 1
+    assert len(found["a"]) == 600
+
+
+async def test_a_list_that_is_too_long_and_cannot_be_split_is_refused() -> None:
+    template = "m{<<.LabelMatchers>>} > scalar(sum(m{<<.LabelMatchers>>}))"
+    names = ["p" * 250 + str(number) for number in range(bulk.QUERY_BYTES // 500)]
+    world = Exact()
+    with pytest.raises(errors.Internal, match=r"objects need more than .* cannot be split"):
+        await world.evaluator.by_namespace(ask(template), {"a": names})
+    assert world.backend.asked == []
+
+
+@pytest.mark.parametrize("template", ["<<range .GroupBySlice>><<end>>", "<<.Series>>"])
+async def test_a_template_that_fails_is_the_rule_s_fault(template: str) -> None:
+    world = Exact()
+    for names in (["x"], ["x"] * 501):
+        with pytest.raises(errors.Internal, match="metricsQuery fails on this request") as refused:
+            await world.evaluator.by_namespace(ask(template, series=""), {"a": names})
+        assert refused.value.detail
+    assert world.backend.asked == []
+
+
+async def test_a_selector_that_promql_lacks_is_the_caller_s_fault() -> None:
+    world = Exact()
+    for names in (["x"], ["x"] * 501):
+        with pytest.raises(errors.BadRequest):
+            await world.evaluator.by_namespace(ask(selects="q>1"), {"a": names})
+
+
+async def test_a_scalar_is_no_answer_for_objects() -> None:
+    world = Exact(FakeBackend(lambda _text: [], kind="scalar"))
+    with pytest.raises(errors.UpstreamError, match="gives a scalar"):
+        await world.evaluator.by_namespace(ask(), {"a": ["x"]})
+
+
+async def test_the_first_error_of_many_parts_is_the_reader_s() -> None:
+    world = Exact(FakeBackend(errors.UpstreamTimeout("slow")))
+    with pytest.raises(errors.UpstreamTimeout, match="slow"):
+        await world.evaluator.by_namespace(ask(), {"a": ["x"], "b": ["y"]})
+
+
+# --- side_by_side --------------------------------------------------------------------------
+
+
+async def test_results_keep_their_order() -> None:
+    async def give(value: int, turns: int) -> int:
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        return value
+
+    assert await side_by_side(give(1, 5), give(2, 0), give(3, 2)) == [1, 2, 3]
+
+
+async def test_the_first_error_ends_the_others() -> None:
+    ended: list[str] = []
+
+    async def wait() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append("wait")
+
+    async def fail() -> None:
+        raise errors.BadRequest("no")
+
+    with pytest.raises(errors.BadRequest, match="no"):
+        await side_by_side(wait(), fail())
+    assert ended == ["wait"]
