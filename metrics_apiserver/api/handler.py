@@ -67,7 +67,7 @@ class Columns:
     resource: ResourceProvider
 
 
-class Site:
+class Handler:
     """Answers requests; an instance is the Door's handler.
 
     Args:

@@ -75,7 +75,7 @@ def bind(address: str, port: int) -> socket.socket:
     return socket.create_server((address, port), family=family, backlog=_BACKLOG)
 
 
-class Door(web.Server):
+class Server(web.Server):
     """Serves `handler` on listening sockets.
 
     Args:

@@ -11,7 +11,7 @@ import asyncio
 import uvloop
 
 from metrics_apiserver.app import memory
-from metrics_apiserver.app.process import Server
+from metrics_apiserver.app.process import Process
 from metrics_apiserver.options.settings import ServeSettings
 
 
@@ -22,6 +22,6 @@ def run(settings: ServeSettings) -> int:
         ExceptionGroup: of errors.ConfigError, everything at start that cannot be used.
     """
     memory.keep_one_arena()
-    server = Server(settings)
+    server = Process(settings)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(server.run())

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from metrics_apiserver.app.environment import Check, World
+from metrics_apiserver.app.environment import Check, Environment
 from metrics_apiserver.app.supervisor import Loop
 from metrics_apiserver.base import errors
-from metrics_apiserver.base.collect import Faults
+from metrics_apiserver.base.collect import ErrorCollector
 from metrics_apiserver.base.telemetry import Telemetry
 from metrics_apiserver.certs import chain
 from metrics_apiserver.controllers import self_managed
@@ -110,14 +110,14 @@ def _said(error: errors.Unavailable) -> str:
     return f"{error.message} ({error.detail})" if error.detail else error.message
 
 
-def make_world(
+def build_environment(
     settings: ServeSettings,
-    faults: Faults,
+    faults: ErrorCollector,
     telemetry: Telemetry,
     spawn: Spawn,
     on_mapper: Callable[[RESTMapper], None],
     on_trust: Callable[[], None],
-) -> World | None:
+) -> Environment | None:
     """Wires everything that a cluster gives; nothing is asked yet.
 
     Args:
@@ -147,7 +147,7 @@ def make_world(
         ),
         not settings.authentication.skip_lookup,
     )
-    world = World(
+    environment = Environment(
         mapper=lambda: sources.mapper.current,
         ask_mapper=sources.mapper.ask,
         objects=sources.objects,
@@ -162,23 +162,23 @@ def make_world(
     )
     told = settings.certificates
     if told is None:
-        return world
+        return environment
     kept = faults.of(lambda: SelfManaged(told, authentication, telemetry, on_trust))
-    return _with_certificates(world, kept) if kept is not None else None
+    return _with_certificates(environment, kept) if kept is not None else None
 
 
-def _with_certificates(world: World, kept: SelfManaged) -> World:
+def _with_certificates(environment: Environment, kept: SelfManaged) -> Environment:
     """The surroundings of a server that keeps its pair in a Secret."""
 
     async def close() -> None:
-        await world.close()
+        await environment.close()
         await kept.close()
 
     return replace(
-        world,
+        environment,
         close=close,
-        loops={**world.loops, self_managed.PART: kept.keeper.run},
-        checks={**world.checks, self_managed.PART: kept.check},
-        troubles=lambda: {**world.troubles(), **kept.troubles()},
+        loops={**environment.loops, self_managed.PART: kept.keeper.run},
+        checks={**environment.checks, self_managed.PART: kept.check},
+        troubles=lambda: {**environment.troubles(), **kept.troubles()},
         where=kept.where,
     )

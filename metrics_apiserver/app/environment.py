@@ -24,7 +24,7 @@ def _nothing_watched() -> Mapping[str, int]:
 
 
 @dataclass(slots=True)
-class World:
+class Environment:
     """Surroundings.
 
     Attributes:

@@ -10,13 +10,14 @@ from metrics_apiserver import __version__
 from metrics_apiserver.api import authn, discovery, handler, health, openapi, pages
 from metrics_apiserver.api.authn import Authenticator
 from metrics_apiserver.api.authz import AllowedPaths, Authorizer, Memory
-from metrics_apiserver.api.handler import Site, TwoStepGate
+from metrics_apiserver.api.handler import Handler, TwoStepGate
 from metrics_apiserver.api.inflight import InFlight
-from metrics_apiserver.api.server import Door
+from metrics_apiserver.api.server import Server
 from metrics_apiserver.api.tokens import TokenAuthenticator
-from metrics_apiserver.app.environment import Check, World
+from metrics_apiserver.app.environment import Check, Environment
 from metrics_apiserver.base import errors
 from metrics_apiserver.base.clock import wall_clock
+from metrics_apiserver.base.diagnostics import Diagnostic
 from metrics_apiserver.base.telemetry import Telemetry
 from metrics_apiserver.options.settings import ServeSettings
 
@@ -49,33 +50,35 @@ def make_allowed_paths(settings: ServeSettings) -> AllowedPaths:
     try:
         return AllowedPaths(settings.authorization.always_allow_paths)
     except ValueError as error:
-        fault = errors.Fault(str(error), path="--authorization-always-allow-paths")
+        fault = Diagnostic(str(error), path="--authorization-always-allow-paths")
         raise errors.ConfigError("command line", (fault,)) from error
 
 
 def make_gate(
-    settings: ServeSettings, world: World, paths: AllowedPaths, telemetry: Telemetry
+    settings: ServeSettings, environment: Environment, paths: AllowedPaths, telemetry: Telemetry
 ) -> TwoStepGate:
     """Authentication and authorisation as the flags say."""
     tokens = None
-    if world.tokens is not None:
+    if environment.tokens is not None:
         tokens = TokenAuthenticator(
-            world.tokens, ttl_seconds=settings.authentication.token_ttl_seconds
+            environment.tokens, ttl_seconds=settings.authentication.token_ttl_seconds
         )
     known = {name: telemetry.authentications.labels(name).inc for name in authn.METHODS}
     told = settings.authorization
     return TwoStepGate(
         Authenticator(
-            world.authentication,
+            environment.authentication,
             tokens,
             wall_clock=wall_clock,
             observe=lambda method: known[method](),
         ),
-        Authorizer(world.access, paths, Memory(told.allowed_ttl_seconds, told.denied_ttl_seconds)),
+        Authorizer(
+            environment.access, paths, Memory(told.allowed_ttl_seconds, told.denied_ttl_seconds)
+        ),
     )
 
 
-def make_health(world: World, vitals: Vitals) -> health.Health:
+def make_health(environment: Environment, vitals: Vitals) -> health.Health:
     """Liveness watches the loops; readiness what is known; neither asks a backend."""
 
     def event_loop() -> str | None:
@@ -89,7 +92,7 @@ def make_health(world: World, vitals: Vitals) -> health.Health:
     }
     ready: dict[str, Check] = {
         **alive,
-        **world.checks,
+        **environment.checks,
         "first-relist": lambda: None if vitals.relisted() else "no relist was done yet",
         "shutdown": lambda: "the process is shutting down" if vitals.is_stopping() else None,
     }
@@ -98,33 +101,33 @@ def make_health(world: World, vitals: Vitals) -> health.Health:
 
 @dataclass(frozen=True, slots=True)
 class Front:
-    """The handler of the Door and the documents that follow the Snapshot."""
+    """The handler of the Server and the documents that follow the Snapshot."""
 
-    site: Site
+    site: Handler
     discovery: discovery.Discovery
     in_flight: InFlight
 
 
 def make_front(
     settings: ServeSettings,
-    world: World,
+    environment: Environment,
     gate: TwoStepGate,
     columns: handler.Columns,
     probes: health.Health,
     telemetry: Telemetry,
 ) -> Front:
-    """Everything between the Door and the providers."""
+    """Everything between the Server and the providers."""
     checks = [f"/{name}" for name in health.PATHS]
     documents = discovery.Discovery([*checks, *pages.PATHS, "/openapi/v2", "/openapi/v3"])
     in_flight = InFlight(settings.serving.max_in_flight)
-    site = Site(
+    site = Handler(
         gate,
         columns,
         (
             probes,
             documents,
             openapi.OpenAPI(__version__),
-            pages.Pages(__version__, lambda: render_metrics(world, telemetry)),
+            pages.Pages(__version__, lambda: render_metrics(environment, telemetry)),
         ),
         in_flight=in_flight,
         observe=_observer(telemetry),
@@ -150,22 +153,22 @@ def _observer(telemetry: Telemetry) -> Callable[[str, int, float], None]:
     return observe
 
 
-def export_door(entrance: Door, in_flight: InFlight, telemetry: Telemetry) -> None:
+def export_door(entrance: Server, in_flight: InFlight, telemetry: Telemetry) -> None:
     """Gauges that are read when they are scraped."""
     telemetry.in_flight.set_function(lambda: in_flight.current)
     telemetry.connections.set_function(lambda: len(entrance.connections))
 
 
-def render_metrics(world: World, telemetry: Telemetry) -> bytes:
+def render_metrics(environment: Environment, telemetry: Telemetry) -> bytes:
     """The self-metrics, with what is counted only when somebody reads it."""
     # Anew each time: a kind that nobody reads any more is not watched any more.
     telemetry.watched_objects.clear()
-    for resource, number in world.watched().items():
+    for resource, number in environment.watched().items():
         telemetry.watched_objects.labels(resource).set(number)
     return telemetry.render()
 
 
-def count_refusals(entrance: Door, in_flight: InFlight, telemetry: Telemetry) -> None:
+def count_refusals(entrance: Server, in_flight: InFlight, telemetry: Telemetry) -> None:
     """Brings the counters of refusals up to what the door and the places have counted."""
     counted: Mapping[str, int] = {
         "handshake": entrance.handshakes_failed,

@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from metrics_apiserver.app.environment import World
+from metrics_apiserver.app.environment import Environment
 from metrics_apiserver.app.supervisor import Loop
 from metrics_apiserver.base.telemetry import Telemetry
 from metrics_apiserver.certs.serving import ServingContext
 from metrics_apiserver.controllers import serving_pair
-from metrics_apiserver.controllers.conditions import TroubleLog
+from metrics_apiserver.controllers.conditions import ConditionLog
 from metrics_apiserver.options.settings import ServeSettings
 from metrics_apiserver.provider.relist import Relister
 
@@ -24,13 +24,13 @@ WAITING_SECONDS = 30.0
 RENEWAL_SECONDS = 3600.0
 
 
-class Upkeep:
+class PeriodicWork:
     """The turns.
 
     Args:
         settings: what the flags say.
         telemetry: takes what is counted.
-        world: the surroundings.
+        environment: the surroundings.
         serving: the context to keep current.
         relister: whose rules may wait for a resource.
     """
@@ -39,16 +39,16 @@ class Upkeep:
         self,
         settings: ServeSettings,
         telemetry: Telemetry,
-        world: World,
+        environment: Environment,
         serving: ServingContext,
         relister: Relister,
     ) -> None:
         self._settings = settings
         self._telemetry = telemetry
-        self._world = world
+        self._environment = environment
         self._serving = serving
         self._relister = relister
-        self._troubles = TroubleLog(world.troubles)
+        self._troubles = ConditionLog(environment.troubles)
 
     def loops(self, at_door: Callable[[], None]) -> dict[str, Loop]:
         """The turns as loops, by name.
@@ -76,7 +76,7 @@ class Upkeep:
 
     def renew_pair(self) -> None:
         """Renews a self-made pair when it is due; `look_at_certificates` takes it over."""
-        serving_pair.renew(self._settings, self._world.where)
+        serving_pair.renew(self._settings, self._environment.where)
 
     def look_around(self) -> None:
         """Logs what began or ceased to be wrong."""
@@ -86,7 +86,7 @@ class Upkeep:
         """While a rule waits for a resource, the cluster is asked for it now and then."""
         snapshot = self._relister.snapshot
         if snapshot is not None and any(p.kind == "waiting" for p in snapshot.problems):
-            self._world.ask_mapper()
+            self._environment.ask_mapper()
 
 
 async def _every(seconds: float, turn: Callable[[], None]) -> None:

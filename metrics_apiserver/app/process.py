@@ -14,14 +14,14 @@ from metrics_apiserver import __version__
 from metrics_apiserver.api import server
 from metrics_apiserver.api.connection import Limits
 from metrics_apiserver.api.handler import Columns
-from metrics_apiserver.api.server import Door
+from metrics_apiserver.api.server import Server
 from metrics_apiserver.app import backends, cluster, http, standalone, upstream
-from metrics_apiserver.app.environment import World
+from metrics_apiserver.app.environment import Environment
 from metrics_apiserver.app.http import Vitals
 from metrics_apiserver.app.lag import LagMeter
-from metrics_apiserver.app.periodic import Upkeep
+from metrics_apiserver.app.periodic import PeriodicWork
 from metrics_apiserver.app.supervisor import Loop, Supervisor
-from metrics_apiserver.base.collect import Faults
+from metrics_apiserver.base.collect import ErrorCollector
 from metrics_apiserver.base.telemetry import Telemetry
 from metrics_apiserver.certs.serving import ServingContext
 from metrics_apiserver.controllers import serving_pair
@@ -37,7 +37,7 @@ GC_THRESHOLDS = (20_000, 20, 50)
 RELIST_TURN_SECONDS = 120.0  # more than the budgets of one turn's calls together
 
 
-class Server:
+class Process:
     """Everything of one process.
 
     Args:
@@ -54,7 +54,7 @@ class Server:
         self._supervisor = Supervisor()
         self.telemetry = Telemetry()
         self.telemetry.build.labels(__version__).set(1)
-        faults = Faults()
+        faults = ErrorCollector()
         paths = faults.of(lambda: http.make_allowed_paths(settings))
         prometheus = self._make_prometheus(faults)
         around = None if settings.standalone else self._make_cluster(faults)
@@ -70,27 +70,31 @@ class Server:
         faults.of(self._sources.reloader.load_first)
         if settings.standalone:
             around = faults.of(
-                lambda: standalone.make_world(settings, lambda: relister.rules, self._prometheus)
+                lambda: standalone.build_environment(
+                    settings, lambda: relister.rules, self._prometheus
+                )
             )
         if faults.errors:
             _judge_serving(settings, faults)
-        self._world: World = faults.settle(around)
-        self._serving = faults.settle(faults.of(lambda: _make_serving(settings, self._world)))
+        self._environment: Environment = faults.settle(around)
+        self._serving = faults.settle(faults.of(lambda: _make_serving(settings, self._environment)))
         self._lag = LagMeter(self.telemetry.loop_lag_seconds.set)
-        self._upkeep = Upkeep(settings, self.telemetry, self._world, self._serving, relister)
-        gate = http.make_gate(settings, self._world, faults.settle(paths), self.telemetry)
-        probes = http.make_health(self._world, self._vitals())
+        self._upkeep = PeriodicWork(
+            settings, self.telemetry, self._environment, self._serving, relister
+        )
+        gate = http.make_gate(settings, self._environment, faults.settle(paths), self.telemetry)
+        probes = http.make_health(self._environment, self._vitals())
         self._front = http.make_front(
-            settings, self._world, gate, self._make_columns(), probes, self.telemetry
+            settings, self._environment, gate, self._make_columns(), probes, self.telemetry
         )
 
-    def _make_prometheus(self, faults: Faults) -> PrometheusClient | None:
+    def _make_prometheus(self, faults: ErrorCollector) -> PrometheusClient | None:
         settings = self._settings
         credentials = faults.of(lambda: upstream.from_kubeconfig(settings))
         return faults.of(lambda: backends.make_prometheus(settings, self.telemetry, credentials))
 
-    def _make_cluster(self, faults: Faults) -> World | None:
-        return cluster.make_world(
+    def _make_cluster(self, faults: ErrorCollector) -> Environment | None:
+        return cluster.build_environment(
             self._settings,
             faults,
             self.telemetry,
@@ -106,7 +110,7 @@ class Server:
             self.telemetry,
             self._prometheus,
             lambda: self._sources.relister.snapshot,
-            self._world.objects,
+            self._environment.objects,
             self._supervisor.spawn,
         )
 
@@ -119,7 +123,7 @@ class Server:
         )
 
     def _mapper(self) -> RESTMapper | None:
-        return self._world.mapper()
+        return self._environment.mapper()
 
     def _on_trust(self) -> None:
         self._serving.reload_once()
@@ -158,7 +162,7 @@ class Server:
             )
             await self._close()
             return 1
-        entrance = Door(
+        entrance = Server(
             self._front.site,
             lambda: self._serving.context,
             Limits(connections=settings.serving.max_connections),
@@ -172,7 +176,7 @@ class Server:
         gc.set_threshold(*GC_THRESHOLDS)
         return await self._serve(entrance, listener)
 
-    async def _serve(self, entrance: Door, listener: socket.socket) -> int:
+    async def _serve(self, entrance: Server, listener: socket.socket) -> int:
         host, port = listener.getsockname()[:2]
         log.info("serving", extra={"address": f"{host}:{port}", "version": __version__})
         ended = asyncio.Event()
@@ -193,20 +197,20 @@ class Server:
         log.info("stopped", extra={"clean": good})
         return 0 if good else 1
 
-    def _loops(self, entrance: Door) -> dict[str, Loop]:
+    def _loops(self, entrance: Server) -> dict[str, Loop]:
         def look() -> None:
             entrance.close_outdated()
             http.count_refusals(entrance, self._front.in_flight, self.telemetry)
 
         return {
-            **self._world.loops,
+            **self._environment.loops,
             **self._upkeep.loops(look),
             "rule reload": self._sources.reloader.run,
             "relist": self._sources.relister.run,
             "event loop lag": self._lag.run,
         }
 
-    async def _drain(self, entrance: Door, *, quick: bool) -> None:
+    async def _drain(self, entrance: Server, *, quick: bool) -> None:
         """Readiness fails first, then answers close their connections, then nothing is taken."""
         entrance.begin_drain()
         if not quick:
@@ -215,7 +219,7 @@ class Server:
 
     async def _close(self) -> None:
         await self._prometheus.close()
-        await self._world.close()
+        await self._environment.close()
 
     def _handle_signals(self) -> None:
         loop = asyncio.get_running_loop()
@@ -235,13 +239,13 @@ class Server:
         self._serving.reload_once()
 
 
-def _judge_serving(settings: ServeSettings, faults: Faults) -> None:
+def _judge_serving(settings: ServeSettings, faults: ErrorCollector) -> None:
     """Judges a given pair; one of its own is not made for a process that will not serve."""
     if settings.serving.cert_file:
         faults.of(lambda: serving_pair.make_serving(settings, None, lambda: b""))
 
 
-def _make_serving(settings: ServeSettings, around: World) -> ServingContext:
+def _make_serving(settings: ServeSettings, around: Environment) -> ServingContext:
     """Serves with the pair of the surroundings or of flags, and knows whose clients they know."""
 
     def client_ca() -> bytes:

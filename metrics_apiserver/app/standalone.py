@@ -10,9 +10,10 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from metrics_apiserver.app.environment import World
+from metrics_apiserver.app.environment import Environment
 from metrics_apiserver.base import errors
 from metrics_apiserver.base.clock import wall_clock
+from metrics_apiserver.base.diagnostics import Diagnostic
 from metrics_apiserver.controllers import standalone_identity
 from metrics_apiserver.controllers.standalone_identity import Identity
 from metrics_apiserver.core import builtin
@@ -53,9 +54,9 @@ class _Rules:
         return list(dict.fromkeys(found))
 
 
-def make_world(
+def build_environment(
     settings: ServeSettings, rules: Callable[[], RuleFile], prometheus: LabelValues
-) -> World:
+) -> Environment:
     """Makes an identity, writes the kubeconfig if asked, and wires the rest.
 
     Raises:
@@ -67,7 +68,7 @@ def make_world(
         atexit.register(shutil.rmtree, directory, ignore_errors=True)
         own = _make_identity(settings, directory)
     except OSError as error:
-        fault = errors.Fault(f"cannot be written: {error}", path="--write-kubeconfig")
+        fault = Diagnostic(f"cannot be written: {error}", path="--write-kubeconfig")
         raise errors.ConfigError("command line", (fault,)) from error
     known = _Rules(rules)
     trust = AuthenticationConfig(client_ca=own.authority, generation=1)
@@ -75,7 +76,7 @@ def make_world(
     async def close() -> None:
         await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
 
-    return World(
+    return Environment(
         mapper=known.mapper,
         ask_mapper=lambda: None,
         objects=StandaloneLister(

@@ -13,7 +13,7 @@ from metrics_apiserver.base import errors
 T = TypeVar("T")
 
 
-class Faults:
+class ErrorCollector:
     """Gathers errors.ConfigError.
 
     Attributes:

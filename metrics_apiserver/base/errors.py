@@ -18,7 +18,7 @@
     |  `- KubeError                   kube-apiserver failed; detail is for the log only
     `- UpstreamTimeout           504
 
-    ConfigError                  a rule file or flag that cannot be used; carries Faults
+    ConfigError                  a rule file or flag that cannot be used; carries Diagnostics
     TemplateError                a `<< >>` template that does not parse or render
     QuantityError                text that is no resource.Quantity, or a number that cannot be one
 
@@ -29,7 +29,7 @@ a backend's own text; that goes into `detail`, which is logged.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from metrics_apiserver.base.diagnostics import Diagnostic
 
 
 class MetricsError(Exception):
@@ -215,30 +215,10 @@ class UpstreamTimeout(MetricsError):
     reason = "Timeout"
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """One thing wrong with a file or flag.
-
-    Attributes:
-        message: what is wrong and what to do.
-        path: where inside the document, such as `rules[2].resources.overrides.pod`.
-        line: 1-based line in the file; 0 when unknown.
-    """
-
-    message: str
-    path: str = ""
-    line: int = 0
-
-    def render(self, source: str) -> str:
-        """One line for a person: `file:line: path: message`."""
-        place = f"{source}:{self.line}" if self.line else source
-        return ": ".join(part for part in (place, self.path, self.message) if part)
-
-
 class ConfigError(Exception):
     """A document that cannot be used, with every fault found in it."""
 
-    def __init__(self, source: str, faults: tuple[Fault, ...]) -> None:
+    def __init__(self, source: str, faults: tuple[Diagnostic, ...]) -> None:
         super().__init__("\n".join(fault.render(source) for fault in faults))
         self.source = source
         self.faults = faults

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from metrics_apiserver.base import errors, goduration, strconv
+from metrics_apiserver.base.diagnostics import Diagnostic
 
 _FLOAT = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
@@ -98,7 +99,7 @@ class _Parser:
     def __init__(self, table: Iterable[Flag], shorthands: Mapping[str, str]) -> None:
         self.flags = {flag.name: flag for flag in table}
         self.shorthands = shorthands
-        self.faults: list[errors.Fault] = []
+        self.faults: list[Diagnostic] = []
         self.parsed = Parsed(
             {
                 flag.name: list(flag.default) if flag.kind in _LISTS else flag.default
@@ -161,7 +162,7 @@ class _Parser:
         self.parsed.given.append(name)
 
     def _fault(self, name: str, message: str) -> None:
-        self.faults.append(errors.Fault(message, path=f"--{name}"))
+        self.faults.append(Diagnostic(message, path=f"--{name}"))
 
 
 def parse(table: Iterable[Flag], arguments: Sequence[str], shorthands: Mapping[str, str]) -> Parsed:

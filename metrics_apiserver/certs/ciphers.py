@@ -11,7 +11,8 @@ import difflib
 import ssl
 from collections.abc import Sequence
 
-from metrics_apiserver.base.errors import ConfigError, Fault
+from metrics_apiserver.base.diagnostics import Diagnostic
+from metrics_apiserver.base.errors import ConfigError
 
 _AEAD = {
     "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256": "ECDHE-ECDSA-AES128-GCM-SHA256",
@@ -65,7 +66,7 @@ def openssl_list(names: Sequence[str]) -> str:
     place = "--tls-cipher-suites"
     known = _OPENSSL.keys() | _WITHOUT_EFFECT
     faults = tuple(
-        Fault(f"no cipher suite {name!r}{_nearest(name, sorted(known))}", place)
+        Diagnostic(f"no cipher suite {name!r}{_nearest(name, sorted(known))}", place)
         for name in names
         if name not in known
     )
@@ -73,7 +74,7 @@ def openssl_list(names: Sequence[str]) -> str:
         raise ConfigError("flags", faults)
     chosen = [_OPENSSL[name] for name in names if name in _OPENSSL]
     if names and not chosen and not any(name.startswith(("TLS_AES", "TLS_CH")) for name in names):
-        raise ConfigError("flags", (Fault("none of the named suites is available", place),))
+        raise ConfigError("flags", (Diagnostic("none of the named suites is available", place),))
     return ":".join(dict.fromkeys(chosen or _AEAD.values()))
 
 
@@ -85,7 +86,9 @@ def minimum_version(name: str) -> ssl.TLSVersion:
     """
     version = _VERSIONS.get(name)
     if version is None:
-        fault = Fault(f"must be VersionTLS12 or VersionTLS13, not {name!r}", "--tls-min-version")
+        fault = Diagnostic(
+            f"must be VersionTLS12 or VersionTLS13, not {name!r}", "--tls-min-version"
+        )
         raise ConfigError("flags", (fault,))
     return version
 

@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from metrics_apiserver.base.errors import ConfigError, Fault
+from metrics_apiserver.base.diagnostics import Diagnostic
+from metrics_apiserver.base.errors import ConfigError
 from metrics_apiserver.base.flags import Parsed
 from metrics_apiserver.certs import chain, files, inspection, publish, trust
 from metrics_apiserver.certs.inspection import Finding
@@ -88,7 +89,7 @@ def _files(words: Sequence[str]) -> list[Path]:
         path = Path(word)
         found += sorted(path.glob("*.crt")) if path.is_dir() else [path]
     if words and not found:
-        fault = Fault("hold no file called *.crt", path=" ".join(words))
+        fault = Diagnostic("hold no file called *.crt", path=" ".join(words))
         raise ConfigError("command line", (fault,))
     return found
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from metrics_apiserver.base.errors import ConfigError, Fault
+from metrics_apiserver.base.diagnostics import Diagnostic
+from metrics_apiserver.base.errors import ConfigError
 from metrics_apiserver.base.flags import Parsed
 from metrics_apiserver.certs import files, inspection, pair, publish, trust
 from metrics_apiserver.certs.files import PairFiles
@@ -119,7 +120,7 @@ def _find_authority(where: PairFiles, now: dt.datetime) -> Pair | None:
 
 
 def _fault(text: str, flag: str = "--directory") -> ConfigError:
-    return ConfigError("command line", (Fault(text, path=flag),))
+    return ConfigError("command line", (Diagnostic(text, path=flag),))
 
 
 def _write(directory: Path, issued: Issued, streams: Streams, *, dry: bool) -> None:

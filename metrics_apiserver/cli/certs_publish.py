@@ -12,7 +12,8 @@ import datetime as dt
 from pathlib import Path
 from typing import Any
 
-from metrics_apiserver.base.errors import ConfigError, Fault
+from metrics_apiserver.base.diagnostics import Diagnostic
+from metrics_apiserver.base.errors import ConfigError
 from metrics_apiserver.base.flags import Parsed
 from metrics_apiserver.base.telemetry import Telemetry
 from metrics_apiserver.certs import files, pair, publish, rotation, trust
@@ -100,7 +101,7 @@ def _source(values: dict[str, Any], told: CertificateSettings, now: dt.datetime)
 
 
 def _fault(text: str) -> ConfigError:
-    return ConfigError("command line", (Fault(text, path="--directory"),))
+    return ConfigError("command line", (Diagnostic(text, path="--directory"),))
 
 
 def _show(look: Look, source: Source, values: dict[str, Any], streams: Streams) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 log = logging.getLogger(__name__)
 
 
-class TroubleLog:
+class ConditionLog:
     """Compares what is wrong now with what was.
 
     Args:

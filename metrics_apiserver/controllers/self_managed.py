@@ -14,6 +14,7 @@ from tempfile import TemporaryDirectory
 
 from metrics_apiserver.base import errors
 from metrics_apiserver.base.clock import wall_clock
+from metrics_apiserver.base.diagnostics import Diagnostic
 from metrics_apiserver.base.telemetry import Telemetry
 from metrics_apiserver.certs import files, self_signed
 from metrics_apiserver.certs.issue import KeyAlgorithm, Pair
@@ -73,7 +74,7 @@ class SelfManaged:
             self._directory = TemporaryDirectory(prefix="metrics-apiserver-")
             self.where = self_signed.ensure(Path(self._directory.name), told.hosts, wall_clock())
         except OSError as error:
-            fault = errors.Fault(
+            fault = Diagnostic(
                 f"no place for the pair: {error.strerror or error}", path="--cert-secret"
             )
             raise errors.ConfigError("command line", (fault,)) from error

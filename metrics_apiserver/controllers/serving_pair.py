@@ -8,6 +8,7 @@ from pathlib import Path
 
 from metrics_apiserver.base import errors
 from metrics_apiserver.base.clock import wall_clock
+from metrics_apiserver.base.diagnostics import Diagnostic
 from metrics_apiserver.certs import files, self_signed, serving
 from metrics_apiserver.certs.pair import PairRefused
 from metrics_apiserver.certs.serving import ServingContext
@@ -39,7 +40,7 @@ def make_serving(
         return ServingContext(where, policy, client_ca, wall_clock)
     except (OSError, ValueError, PairRefused) as error:
         flag = "--tls-cert-file" if told.cert_file else "--cert-dir"
-        fault = errors.Fault(f"the serving pair cannot be used: {error}", path=flag)
+        fault = Diagnostic(f"the serving pair cannot be used: {error}", path=flag)
         raise errors.ConfigError("command line", (fault,)) from error
 
 

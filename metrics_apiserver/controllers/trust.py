@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from metrics_apiserver.base import errors
+from metrics_apiserver.base.diagnostics import Diagnostic
 from metrics_apiserver.certs import chain, files
 from metrics_apiserver.kube.requestheader import AuthenticationConfig
 from metrics_apiserver.options.settings import AuthenticationSettings
@@ -70,7 +71,7 @@ class FlagTrust:
             "--requestheader-client-ca-file": self._proxy,
         }
         faults = [
-            errors.Fault(f"cannot be used: {bundle.fault}", path=flag)
+            Diagnostic(f"cannot be used: {bundle.fault}", path=flag)
             for flag, bundle in bundles.items()
             if bundle.fault
         ]

@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 import yaml
 
 from metrics_apiserver.base import errors
+from metrics_apiserver.base.diagnostics import Diagnostic
 from metrics_apiserver.kube.connection import (
     CredentialPlugin,
     FileOrData,
@@ -48,7 +49,7 @@ def load(
 
 
 def _fail(source: str, place: str, message: str) -> errors.ConfigError:
-    return errors.ConfigError(source, (errors.Fault(message, path=place),))
+    return errors.ConfigError(source, (Diagnostic(message, path=place),))
 
 
 def _load_in_cluster(environ: Mapping[str, str], directory: Path) -> KubeConfig:
@@ -99,7 +100,7 @@ def _load_file(path: Path) -> KubeConfig:
         # The text of a YAML error quotes the file, which holds secrets: only its place is told.
         mark = getattr(error, "problem_mark", None)
         line = mark.line + 1 if mark is not None else 0
-        raise errors.ConfigError(source, (errors.Fault("is not YAML", line=line),)) from None
+        raise errors.ConfigError(source, (Diagnostic("is not YAML", line=line),)) from None
     return _Reader(source, path.parent.absolute(), document).read()
 
 

@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from metrics_apiserver.base import errors
+from metrics_apiserver.base.diagnostics import Diagnostic
 from metrics_apiserver.kube.connection import FileOrData, KubeConfig
 
 logger = logging.getLogger(__name__)
@@ -109,7 +110,7 @@ class ClientContext:
             try:
                 self._context = self._build()
             except (OSError, ValueError) as error:
-                raise errors.ConfigError(config.source, (errors.Fault(str(error)),)) from error
+                raise errors.ConfigError(config.source, (Diagnostic(str(error)),)) from error
 
     def current(self, plugin_pair: Pair | None = None) -> ssl.SSLContext | None:
         """The context to connect with, looking at the files at most once a second."""

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from metrics_apiserver.base.errors import Fault
+from metrics_apiserver.base.diagnostics import Diagnostic
 from metrics_apiserver.certs import source
 from metrics_apiserver.certs.issue import KeyAlgorithm
 from metrics_apiserver.options.settings import CertificateSettings
@@ -56,14 +56,14 @@ class CertificateFlags:
     def _flag(self, name: str) -> str:
         return f"--{self._names[name]}"
 
-    def _faults(self, checks: Iterable[_Check]) -> list[Fault]:
-        return [Fault(text, path=self._flag(name)) for good, name, text in checks if not good]
+    def _faults(self, checks: Iterable[_Check]) -> list[Diagnostic]:
+        return [Diagnostic(text, path=self._flag(name)) for good, name, text in checks if not good]
 
-    def faults(self) -> list[Fault]:
+    def faults(self) -> list[Diagnostic]:
         """What cannot be used."""
         return [*self.issuing_faults(), *self.publishing_faults(), *self._pace_faults()]
 
-    def issuing_faults(self) -> list[Fault]:
+    def issuing_faults(self) -> list[Diagnostic]:
         """What cannot be used of what a pair is like."""
         algorithms = [one.value for one in KeyAlgorithm]
         lifetime = self._value("lifetime")
@@ -89,7 +89,7 @@ class CertificateFlags:
             )
         )
 
-    def publishing_faults(self) -> list[Fault]:
+    def publishing_faults(self) -> list[Diagnostic]:
         """What cannot be used of what is written."""
         secret = (_fits(_SECRET, self._value("secret")), "secret", "must be NAMESPACE/NAME")
         return self._faults(
@@ -102,7 +102,7 @@ class CertificateFlags:
             )
         )
 
-    def _pace_faults(self) -> list[Fault]:
+    def _pace_faults(self) -> list[Diagnostic]:
         lifetime, overlap = self._value("lifetime"), self._value("overlap")
         interval = self._value("interval")
         shortest = _SHORTEST_INTERVAL_SECONDS

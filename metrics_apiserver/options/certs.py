@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from metrics_apiserver.base import flags
-from metrics_apiserver.base.errors import ConfigError, Fault
+from metrics_apiserver.base.diagnostics import Diagnostic
+from metrics_apiserver.base.errors import ConfigError
 from metrics_apiserver.base.flags import Flag, Parsed
 from metrics_apiserver.options.certificates import CertificateFlags
 
@@ -111,7 +112,7 @@ def parse(command: str, words: list[str]) -> Parsed:
     return flags.parse(TABLES[command], words, SHORTHANDS)
 
 
-def refuse(faults: list[Fault]) -> None:
+def refuse(faults: list[Diagnostic]) -> None:
     """Raises all of them at once, if there are any.
 
     Raises:
@@ -135,9 +136,9 @@ def judge_issue(parsed: Parsed) -> CertificateFlags:
         named = {**values, "secret": values["secret"] or "a/b", "overlap": 0.0, "interval": 0.0}
         faults += CertificateFlags(named).publishing_faults()
     if values["output"] not in ("files", "yaml"):
-        faults.append(Fault("must be files or yaml", path="--output"))
+        faults.append(Diagnostic("must be files or yaml", path="--output"))
     elif values["output"] == "yaml" and not (values["secret"] or values["apiservices"]):
-        faults.append(Fault("yaml needs --secret or --apiservices to print", path="--output"))
+        faults.append(Diagnostic("yaml needs --secret or --apiservices to print", path="--output"))
     refuse(faults)
     return read
 
@@ -152,13 +153,13 @@ def judge_publish(parsed: Parsed) -> CertificateFlags:
     read = CertificateFlags(values)
     faults = [*read.faults(), *_positional(parsed)]
     if values["rotate"] not in ROTATIONS:
-        faults.append(Fault("must be pair or authority", path="--rotate"))
+        faults.append(Diagnostic("must be pair or authority", path="--rotate"))
     elif values["rotate"] and values["directory"]:
-        faults.append(Fault("cannot be used together with --directory", path="--rotate"))
+        faults.append(Diagnostic("cannot be used together with --directory", path="--rotate"))
     if values["output"] not in ("", "yaml"):
-        faults.append(Fault("must be yaml", path="--output"))
+        faults.append(Diagnostic("must be yaml", path="--output"))
     elif values["output"] and not values["dry-run"]:
-        faults.append(Fault("has a meaning only with --dry-run", path="--output"))
+        faults.append(Diagnostic("has a meaning only with --dry-run", path="--output"))
     refuse(faults)
     return read
 
@@ -184,13 +185,17 @@ def judge_inspect(parsed: Parsed) -> str:
     faults = [*service, *read.publishing_faults()]
     host, colon, port = values["connect"].rpartition(":")
     if values["connect"] and not (host and colon and port.isdecimal() and int(port) < 65536):
-        faults.append(Fault("must be HOST:PORT", path="--connect"))
+        faults.append(Diagnostic("must be HOST:PORT", path="--connect"))
     named = values["connect"] or values["secret"] or values["apiservices"]
     if not named and not parsed.positional:
-        faults.append(Fault("name files, --connect, --secret or --apiservices", path="arguments"))
+        faults.append(
+            Diagnostic("name files, --connect, --secret or --apiservices", path="arguments")
+        )
     refuse(faults)
     return read.hosts()[0] if values["service"] else ""
 
 
-def _positional(parsed: Parsed) -> list[Fault]:
-    return [Fault(f"unexpected argument {word!r}", path="arguments") for word in parsed.positional]
+def _positional(parsed: Parsed) -> list[Diagnostic]:
+    return [
+        Diagnostic(f"unexpected argument {word!r}", path="arguments") for word in parsed.positional
+    ]

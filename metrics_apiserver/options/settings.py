@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 from urllib.parse import urlsplit
 
-from metrics_apiserver.base.errors import ConfigError, Fault
+from metrics_apiserver.base.diagnostics import Diagnostic
+from metrics_apiserver.base.errors import ConfigError
 
 Verb = Literal["auto", "GET", "POST"]
 
@@ -76,21 +77,21 @@ class PrometheusSettings:
         pairs = (header.partition("=") for header in self.headers)
         return tuple((name, value) for name, _, value in pairs)
 
-    def _pair_faults(self) -> list[Fault]:
+    def _pair_faults(self) -> list[Diagnostic]:
         faults = []
         if bool(self.username_file) != bool(self.password_file):
-            faults.append(Fault("a username file needs a password file, and the reverse"))
+            faults.append(Diagnostic("a username file needs a password file, and the reverse"))
         if self.token_file and self.username_file:
-            faults.append(Fault("give a token file or basic authentication, not both"))
+            faults.append(Diagnostic("give a token file or basic authentication, not both"))
         if bool(self.client_cert_file) != bool(self.client_key_file):
-            faults.append(Fault("a client certificate needs its key file, and the reverse"))
+            faults.append(Diagnostic("a client certificate needs its key file, and the reverse"))
         if self.insecure_skip_verify and self.ca_file:
-            faults.append(Fault("a CA file says nothing when certificates are not verified"))
+            faults.append(Diagnostic("a CA file says nothing when certificates are not verified"))
         if self.verb not in get_args(Verb):
-            faults.append(Fault("must be auto, GET or POST", "--prometheus-verb"))
+            faults.append(Diagnostic("must be auto, GET or POST", "--prometheus-verb"))
         return faults
 
-    def _number_faults(self) -> list[Fault]:
+    def _number_faults(self) -> list[Diagnostic]:
         positive = {
             "timeout_seconds": self.timeout_seconds,
             "max_body_bytes": self.max_body_bytes,
@@ -98,43 +99,45 @@ class PrometheusSettings:
             "max_concurrent": self.max_concurrent,
         }
         return [
-            Fault("must be greater than 0", name) for name, value in positive.items() if value <= 0
+            Diagnostic("must be greater than 0", name)
+            for name, value in positive.items()
+            if value <= 0
         ]
 
 
-def _url_faults(url: str) -> list[Fault]:
+def _url_faults(url: str) -> list[Diagnostic]:
     """The URL is never repeated in a fault: it may carry a password."""
     place = "--prometheus-url"
     try:
         parts = urlsplit(url)
         port_is_valid = parts.port is None or parts.port > 0
     except ValueError:
-        return [Fault("is not a URL", place)]
+        return [Diagnostic("is not a URL", place)]
     faults = []
     if parts.scheme not in {"http", "https"} or not parts.hostname:
-        faults.append(Fault("must be http://host or https://host", place))
+        faults.append(Diagnostic("must be http://host or https://host", place))
     if not port_is_valid or not url.isascii() or re.search(r"[\x00-\x20\x7f\\]", url):
-        faults.append(Fault("has a character or port that a URL cannot have", place))
+        faults.append(Diagnostic("has a character or port that a URL cannot have", place))
     if "@" in parts.netloc:
         faults.append(
-            Fault("must not hold a user or password; use username and password files", place)
+            Diagnostic("must not hold a user or password; use username and password files", place)
         )
     if parts.query or parts.fragment or url.endswith(("?", "#")):
-        faults.append(Fault("must not have a query or fragment", place))
+        faults.append(Diagnostic("must not have a query or fragment", place))
     return faults
 
 
-def _header_faults(headers: tuple[str, ...]) -> list[Fault]:
+def _header_faults(headers: tuple[str, ...]) -> list[Diagnostic]:
     place = "--prometheus-header"
     faults = []
     for header in headers:
         name, _, value = header.partition("=")
         if not _HEADER_NAME.fullmatch(name):
-            faults.append(Fault("must be name=value with a valid header name", place))
+            faults.append(Diagnostic("must be name=value with a valid header name", place))
         elif name.lower() in _FRAMING_HEADERS:
-            faults.append(Fault(f"{name} is set by the client itself", place))
+            faults.append(Diagnostic(f"{name} is set by the client itself", place))
         elif re.search(r"[\x00-\x08\x0a-\x1f\x7f]", value):
-            faults.append(Fault(f"the value of {name} has a control character", place))
+            faults.append(Diagnostic(f"the value of {name} has a control character", place))
     return faults
 
 

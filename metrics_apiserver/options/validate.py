@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from metrics_apiserver.base import errors
-from metrics_apiserver.base.errors import ConfigError, Fault
+from metrics_apiserver.base.diagnostics import Diagnostic
+from metrics_apiserver.base.errors import ConfigError
 from metrics_apiserver.base.flags import Parsed
 from metrics_apiserver.certs import ciphers
 from metrics_apiserver.options.certificates import SERVE_NAMES, CertificateFlags
@@ -46,7 +47,7 @@ def build(parsed: Parsed) -> ServeSettings:
     certificates = CertificateFlags(values, SERVE_NAMES) if values["cert-secret"] else None
     faults = [*_judge(values), *(certificates.faults() if certificates is not None else ())]
     faults += [
-        Fault(f"unexpected argument {word!r}", path="arguments") for word in parsed.positional
+        Diagnostic(f"unexpected argument {word!r}", path="arguments") for word in parsed.positional
     ]
     prometheus = _collect(faults, lambda: _prometheus(values))
     _collect(faults, lambda: ciphers.minimum_version(values["tls-min-version"]))
@@ -97,7 +98,7 @@ def _standalone_defaults(parsed: Parsed) -> dict[str, Any]:
     return {name: value for name, value in defaults.items() if name not in parsed.given}
 
 
-def _collect(faults: list[Fault], make: Callable[[], Made]) -> Made | None:
+def _collect(faults: list[Diagnostic], make: Callable[[], Made]) -> Made | None:
     """What `make` gives, or None with its faults added to the others."""
     try:
         return make()
@@ -109,7 +110,7 @@ def _collect(faults: list[Fault], make: Callable[[], Made]) -> Made | None:
         return None
 
 
-def _judge(values: dict[str, Any]) -> list[Fault]:
+def _judge(values: dict[str, Any]) -> list[Diagnostic]:
     checks = (
         (bool(values["config"]), "config", "no rule file: give --config=FILE"),
         (
@@ -171,19 +172,19 @@ def _judge(values: dict[str, Any]) -> list[Fault]:
             "must name at least one header",
         ),
     )
-    faults = [Fault(message, path=f"--{name}") for good, name, message in checks if not good]
+    faults = [Diagnostic(message, path=f"--{name}") for good, name, message in checks if not good]
     not_negative = (
         "query-freshness shutdown-drain authentication-token-webhook-cache-ttl "
         "authorization-webhook-cache-authorized-ttl authorization-webhook-cache-unauthorized-ttl "
         "metrics-max-age"
     )
     faults += [
-        Fault("must not be negative", path=f"--{name}")
+        Diagnostic("must not be negative", path=f"--{name}")
         for name in not_negative.split()
         if values[name] < 0
     ]
     faults += [
-        Fault("must be greater than 0", path=f"--{name}")
+        Diagnostic("must be greater than 0", path=f"--{name}")
         for name in ("max-requests-inflight", "max-connections", "discovery-interval")
         if values[name] <= 0
     ]

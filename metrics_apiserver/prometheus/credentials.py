@@ -20,7 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from metrics_apiserver.base.errors import ConfigError, Fault
+from metrics_apiserver.base.diagnostics import Diagnostic
+from metrics_apiserver.base.errors import ConfigError
 from metrics_apiserver.options.settings import PrometheusSettings
 
 _log = logging.getLogger(__name__)
@@ -175,7 +176,9 @@ def _check(watched: dict[str, Watched[str] | Watched[ssl.SSLContext]]) -> None:
             value.current()
         except (OSError, ValueError) as error:
             files = " ".join(value.paths)
-            faults.append(Fault(f"cannot be used to reach Prometheus: {error}", f"{name} {files}"))
+            faults.append(
+                Diagnostic(f"cannot be used to reach Prometheus: {error}", f"{name} {files}")
+            )
     if faults:
         raise ConfigError("flags", tuple(faults))
 

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from metrics_apiserver.base import errors
+from metrics_apiserver.base.diagnostics import Diagnostic
 from metrics_apiserver.core.rules import config, yamlload
 from metrics_apiserver.core.rules.config import RuleFile
 
@@ -36,7 +37,7 @@ def load(path: Path) -> tuple[bytes, RuleFile]:
     except OSError as error:
         reason = error.strerror or str(error)
         raise errors.ConfigError(
-            str(path), (errors.Fault(f"cannot read the rule file: {reason}"),)
+            str(path), (Diagnostic(f"cannot read the rule file: {reason}"),)
         ) from error
     return text, config.parse(text, str(path))
 

@@ -43,7 +43,7 @@ class ResourceProvider:
             errors.NotFound: no such node.
             errors.MetricsError: the question could not be answered.
         """
-        rules, mapped = self._world(NODES)
+        rules, mapped = self._find_mapping(NODES)
         found = await self._measured(mapped, "", selector, name, f'node "{name}" not found')
         if not found:
             return []
@@ -74,7 +74,7 @@ class ResourceProvider:
             errors.NotFound: no such pod.
             errors.MetricsError: the question could not be answered.
         """
-        rules, mapped = self._world(PODS)
+        rules, mapped = self._find_mapping(PODS)
         found = await self._measured(mapped, namespace, selector, name, f'pods "{name}" not found')
         if not found:
             return []
@@ -112,7 +112,7 @@ class ResourceProvider:
         snapshot = self._snapshot()
         return snapshot is not None and snapshot.resource_rules is not None
 
-    def _world(self, wanted: GroupResource) -> tuple[CompiledResourceRules, MappedResource]:
+    def _find_mapping(self, wanted: GroupResource) -> tuple[CompiledResourceRules, MappedResource]:
         snapshot = self._snapshot()
         if snapshot is None:
             raise errors.Unavailable("the cluster's resources are not known yet: try again")

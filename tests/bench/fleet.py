@@ -25,9 +25,9 @@ from tests.bench import measure
 from tests.bench.measure import Load
 from tests.e2e.harness import binaries, pki, workload
 from tests.e2e.harness.apiclient import Object
+from tests.e2e.harness.environment import CUSTOM, Environment, namespace
 from tests.e2e.harness.prometheus import Prometheus
 from tests.e2e.harness.server import subject_command
-from tests.e2e.harness.world import CUSTOM, World, namespace
 from tests.fakes.cluster_exporter import Exporter
 
 RULES = (binaries.ROOT / "config/alibaba-gpu.yaml").read_text().replace("[3m]", "[1m]")
@@ -97,14 +97,14 @@ def pod(space: str, app: str, name: str) -> Object:
     }
 
 
-def populate(world: World, fleet: Fleet) -> None:
+def populate(environment: Environment, fleet: Fleet) -> None:
     """Creates the namespaces and pods of the fleet."""
-    world.apply([workload.node()])
-    world.apply([namespace(f"team-{i}") for i in range(fleet.namespaces)])
+    environment.apply([workload.node()])
+    environment.apply([namespace(f"team-{i}") for i in range(fleet.namespaces)])
 
     def create(member: tuple[str, str, str]) -> None:
         path = f"/api/v1/namespaces/{member[0]}/pods"
-        answer = world.cluster.request("POST", path, pod(*member))
+        answer = environment.cluster.request("POST", path, pod(*member))
         if answer.status != 201:
             raise AssertionError(f"pod {member}: {answer.status} {answer.body}")
 
@@ -138,15 +138,17 @@ def subjects() -> list[Subject]:
 
 
 def choose(subject: Subject) -> None:
-    """Makes a subject the one that the world's server starts next."""
+    """Makes a subject the one that the environment's server starts next."""
     os.environ["SUBJECT"] = shlex.join(subject.command)
 
 
 class Bench:
-    """One world, measured under several loads and subjects."""
+    """One environment, measured under several loads and subjects."""
 
-    def __init__(self, world: World, prometheus: Prometheus, paths: Path, program: Path) -> None:
-        self.world = world
+    def __init__(
+        self, environment: Environment, prometheus: Prometheus, paths: Path, program: Path
+    ) -> None:
+        self.environment = environment
         self.prometheus = prometheus
         self.paths = paths
         self.program = program
@@ -154,32 +156,32 @@ class Bench:
     def start(self, subject: Subject) -> float:
         """Starts a subject; seconds from its start to ready."""
         choose(subject)
-        server = self.world.server
+        server = self.environment.server
         flags = ("--metrics-relist-interval=60s", *subject.flags)
         server.configure(RULES, self.prometheus.url, flags)
         began = time.monotonic()
         server.start()
         seconds = time.monotonic() - began
-        self.world.wait_available(CUSTOM)
+        self.environment.wait_available(CUSTOM)
         return seconds
 
     def run(self, load: Load) -> dict[str, float]:
         """One load: what the generator reports, and what each process spent for a request."""
         pids = {
-            "server": self.world.server.process.pid,
+            "server": self.environment.server.process.pid,
             "prometheus": self.prometheus.process.pid,
-            "kube-apiserver": self.world.processes["kube-apiserver"].pid,
+            "kube-apiserver": self.environment.processes["kube-apiserver"].pid,
         }
         asked = measure.requests_answered(self.prometheus.url)
         spent = {name: measure.cpu_seconds(pid) for name, pid in pids.items()}
-        front_proxy: pki.Pair = self.world.control_plane.front_proxy
+        front_proxy: pki.Pair = self.environment.control_plane.front_proxy
         report = measure.run_load(
             self.program,
             load,
             {
-                "base": f"https://localhost:{self.world.server.port}",
+                "base": f"https://localhost:{self.environment.server.port}",
                 "paths": str(self.paths),
-                "ca": str(self.world.server.authority),
+                "ca": str(self.environment.server.authority),
                 "cert": str(front_proxy.certificate),
                 "key": str(front_proxy.key),
                 "user": HPA_USER,
@@ -243,24 +245,26 @@ def ratios(results: dict[str, dict[str, dict[str, float]]]) -> list[str]:
     return lines
 
 
-def run(world: World, fleet: Fleet, loads: Sequence[Load], say: Callable[[str], None]) -> None:
-    """Populates the world, measures every subject and prints the table."""
+def run(
+    environment: Environment, fleet: Fleet, loads: Sequence[Load], say: Callable[[str], None]
+) -> None:
+    """Populates the environment, measures every subject and prints the table."""
     program = measure.build_load_generator()
-    world.start()
+    environment.start()
     began = time.monotonic()
-    populate(world, fleet)
+    populate(environment, fleet)
     say(
         f"# {fleet.size} pods in {fleet.namespaces} namespaces, made in "
         f"{time.monotonic() - began:.0f} s; {measure.machine()}"
     )
-    paths = world.directory / "paths.txt"
+    paths = environment.directory / "paths.txt"
     paths.write_text("\n".join(fleet.paths()) + "\n")
     text = fleet.series()
     with Exporter(lambda: text) as exporter:
-        prometheus = Prometheus(world.directory, world.processes, "prometheus")
+        prometheus = Prometheus(environment.directory, environment.processes, "prometheus")
         prometheus.start([exporter.target], interval="5s")
         time.sleep(15)  # three scrapes, and the control plane at rest
-        bench = Bench(world, prometheus, paths, program)
+        bench = Bench(environment, prometheus, paths, program)
         rows: list[list[str]] = []
         results: dict[str, dict[str, dict[str, float]]] = {}
         for subject in subjects():
@@ -268,13 +272,14 @@ def run(world: World, fleet: Fleet, loads: Sequence[Load], say: Callable[[str], 
             time.sleep(5)
             say(
                 f"# {subject.name}: idle RSS "
-                f"{measure.resident_mb(world.server.process.pid):.1f} MB, ready after {ready:.2f} s"
+                f"{measure.resident_mb(environment.server.process.pid):.1f} MB, "
+                f"ready after {ready:.2f} s"
             )
             for load in loads:
                 report = bench.run(load)
                 results.setdefault(subject.name, {})[load.title] = report
                 rows.append(row(subject.name, load, report, ready))
-            world.server.process.end()
+            environment.server.process.end()
     say(measure.table(HEAD, rows))
     for line in ratios(results):
         say(line)
@@ -283,11 +288,11 @@ def run(world: World, fleet: Fleet, loads: Sequence[Load], say: Callable[[str], 
 def main() -> None:
     seconds = number("SECONDS_EACH", 10)
     loads = (Load(5, seconds), Load(50, seconds), Load(50, seconds, rate=333.0))
-    world = World(binaries.ROOT / ".cache/bench/fleet")
+    environment = Environment(binaries.ROOT / ".cache/bench/fleet")
     try:
-        run(world, Fleet.from_environment(), loads, partial(print, flush=True))
+        run(environment, Fleet.from_environment(), loads, partial(print, flush=True))
     finally:
-        world.close()
+        environment.close()
 
 
 if __name__ == "__main__":

@@ -22,8 +22,8 @@ from tests.bench import fleet, measure
 from tests.bench.fleet import number, pod
 from tests.e2e.harness import binaries, workload
 from tests.e2e.harness.apiclient import MERGE, Object
+from tests.e2e.harness.environment import CUSTOM, Environment, namespace
 from tests.e2e.harness.prometheus import Prometheus
-from tests.e2e.harness.world import CUSTOM, World, namespace
 from tests.fakes.cluster_exporter import Exporter
 
 NAMESPACES = 40
@@ -49,9 +49,9 @@ def _in(space: str, one: Object) -> Object:
     return {**one, "metadata": {**one["metadata"], "namespace": space}}
 
 
-def _populate(world: World, count: int) -> None:
-    world.apply([workload.node()])
-    world.apply([namespace(f"team-{n}") for n in range(NAMESPACES)])
+def _populate(environment: Environment, count: int) -> None:
+    environment.apply([workload.node()])
+    environment.apply([namespace(f"team-{n}") for n in range(NAMESPACES)])
 
     def create(member: tuple[str, str]) -> None:
         space, app = member
@@ -66,7 +66,7 @@ def _populate(world: World, count: int) -> None:
             ("PATCH", f"{core}/{app}-0/status", {"status": status}, MERGE),
             ("POST", f"{apps}/deployments", deployment, "application/json"),
         ):
-            answer = world.cluster.request(method, path, body, content_type=kind)
+            answer = environment.cluster.request(method, path, body, content_type=kind)
             if answer.status not in (200, 201):
                 raise AssertionError(f"{path}: {answer.status} {answer.body}")
 
@@ -74,7 +74,7 @@ def _populate(world: World, count: int) -> None:
         list(pool.map(create, _members(count)))
 
 
-def _add_autoscalers(world: World, count: int) -> None:
+def _add_autoscalers(environment: Environment, count: int) -> None:
     """Creates the HPAs one after the other over one period, so that their turns are spread."""
     began = time.monotonic()
 
@@ -84,7 +84,7 @@ def _add_autoscalers(world: World, count: int) -> None:
         hpa = _in(space, workload.autoscaler(app, workload.pods_metric()))
         del hpa["spec"]["behavior"]
         path = f"/apis/autoscaling/v2/namespaces/{space}/horizontalpodautoscalers"
-        answer = world.cluster.request("POST", path, hpa)
+        answer = environment.cluster.request("POST", path, hpa)
         if answer.status != 201:
             raise AssertionError(f"{path}: {answer.status} {answer.body}")
 
@@ -105,13 +105,15 @@ def _writes(audit: Path, since: float) -> dict[str, float]:
     return first
 
 
-def _step(world: World, prometheus: Prometheus, set_load: Callable[[float], None]) -> list[str]:
+def _step(
+    environment: Environment, prometheus: Prometheus, set_load: Callable[[float], None]
+) -> list[str]:
     time.sleep(SETTLE_SECONDS)
     pids = [
-        world.server.process.pid,
+        environment.server.process.pid,
         prometheus.process.pid,
-        world.processes["kube-apiserver"].pid,
-        world.processes["kube-controller-manager"].pid,
+        environment.processes["kube-apiserver"].pid,
+        environment.processes["kube-controller-manager"].pid,
     ]
     spent = [measure.cpu_seconds(pid) for pid in pids]
     machine = measure.machine_cpu_seconds()
@@ -123,7 +125,7 @@ def _step(world: World, prometheus: Prometheus, set_load: Callable[[float], None
         for pid, before in zip(pids, spent, strict=True)
     ]
     cores.append((measure.machine_cpu_seconds() - machine) / STEP_SECONDS)
-    seconds = sorted(_writes(world.control_plane.audit_log, began).values())
+    seconds = sorted(_writes(environment.control_plane.audit_log, began).values())
     if not seconds:
         return ["0", "-", "-", *(f"{core:.2f}" for core in cores)]
     return [
@@ -135,15 +137,17 @@ def _step(world: World, prometheus: Prometheus, set_load: Callable[[float], None
 
 
 def run(count: int, say: Callable[[str], None]) -> None:
-    """Measures every subject, each in a world of its own, and prints the table."""
+    """Measures every subject, each in a environment of its own, and prints the table."""
     rows = []
     for subject in fleet.subjects():
         fleet.choose(subject)
-        world = World(binaries.ROOT / ".cache/bench/hpas", CONTROLLER)
+        environment = Environment(binaries.ROOT / ".cache/bench/hpas", CONTROLLER)
         try:
-            rows.append([f"{subject.name}, {count} HPAs", *_measure(world, subject.flags, count)])
+            rows.append(
+                [f"{subject.name}, {count} HPAs", *_measure(environment, subject.flags, count)]
+            )
         finally:
-            world.close()
+            environment.close()
     say(f"# {measure.machine()}")
     head = (
         "subject",
@@ -159,9 +163,9 @@ def run(count: int, say: Callable[[str], None]) -> None:
     say(measure.table(head, rows))
 
 
-def _measure(world: World, flags: tuple[str, ...], count: int) -> list[str]:
-    world.start()
-    _populate(world, count)
+def _measure(environment: Environment, flags: tuple[str, ...], count: int) -> list[str]:
+    environment.start()
+    _populate(environment, count)
     load = [IDLE]
 
     def render() -> str:
@@ -175,10 +179,12 @@ def _measure(world: World, flags: tuple[str, ...], count: int) -> list[str]:
         load[0] = value
 
     with Exporter(render) as exporter:
-        prometheus = world.prometheus("prometheus", [exporter.target])
-        world.serve(fleet.RULES, prometheus, CUSTOM, ("--metrics-relist-interval=60s", *flags))
-        _add_autoscalers(world, count)
-        return _step(world, prometheus, set_load)
+        prometheus = environment.prometheus("prometheus", [exporter.target])
+        environment.serve(
+            fleet.RULES, prometheus, CUSTOM, ("--metrics-relist-interval=60s", *flags)
+        )
+        _add_autoscalers(environment, count)
+        return _step(environment, prometheus, set_load)
 
 
 def main() -> None:

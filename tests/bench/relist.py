@@ -15,9 +15,9 @@ from functools import partial
 from tests.bench import fleet, measure
 from tests.bench.fleet import number, subjects
 from tests.e2e.harness import binaries, polling
+from tests.e2e.harness.environment import CUSTOM, Environment
 from tests.e2e.harness.prometheus import Prometheus
 from tests.e2e.harness.server import Server
-from tests.e2e.harness.world import CUSTOM, World
 from tests.fakes.cluster_exporter import Exporter
 
 INTERVAL_SECONDS = 10
@@ -45,20 +45,20 @@ def series(names: int, pods: int) -> str:
 
 
 def _start(
-    world: World, server: Server, rules: str, prometheus: Prometheus, flags: list[str]
+    environment: Environment, server: Server, rules: str, prometheus: Prometheus, flags: list[str]
 ) -> None:
     server.configure(rules, prometheus.url, flags)
     server.start()
-    world.wait_available(CUSTOM)
+    environment.wait_available(CUSTOM)
 
 
-def run(world: World, names: int, pods: int, say: Callable[[str], None]) -> None:
+def run(environment: Environment, names: int, pods: int, say: Callable[[str], None]) -> None:
     """Measures every subject and prints the table."""
-    world.start()
+    environment.start()
     text = series(names, pods)
     rows = []
     with Exporter(lambda: text) as exporter:
-        prometheus = Prometheus(world.directory, world.processes, "prometheus")
+        prometheus = Prometheus(environment.directory, environment.processes, "prometheus")
         prometheus.start([exporter.target], interval="60s")
         count = 'count({__name__=~"^broad_.*"})'
         polling.until("series scraped", lambda: prometheus.query(count), timeout=180.0)
@@ -67,20 +67,20 @@ def run(world: World, names: int, pods: int, say: Callable[[str], None]) -> None
             fleet.choose(subject)
             relist = f"--metrics-relist-interval={INTERVAL_SECONDS}s"
             flags = [relist, "--metrics-max-age=10m", *subject.flags]
-            _start(world, world.server, EMPTY, prometheus, flags)
+            _start(environment, environment.server, EMPTY, prometheus, flags)
             time.sleep(5)
-            bare = measure.resident_mb(world.server.process.pid)
+            bare = measure.resident_mb(environment.server.process.pid)
             rest = _spent(prometheus, INTERVAL_SECONDS * TURNS)
-            world.server.process.end()
-            _start(world, world.server, RULES, prometheus, flags)
+            environment.server.process.end()
+            _start(environment, environment.server, RULES, prometheus, flags)
             time.sleep(INTERVAL_SECONDS)
             asked = measure.requests_answered(prometheus.url)
             spent = _spent(prometheus, INTERVAL_SECONDS * TURNS) - rest
             after = measure.requests_answered(prometheus.url)
             requests = sum(after.values()) - sum(asked.values())
-            full = measure.resident_mb(world.server.process.pid)
-            listed = world.cluster.read("/apis/custom.metrics.k8s.io/v1beta1")["resources"]
-            world.server.process.end()
+            full = measure.resident_mb(environment.server.process.pid)
+            listed = environment.cluster.read("/apis/custom.metrics.k8s.io/v1beta1")["resources"]
+            environment.server.process.end()
             rows.append(
                 [
                     subject.name,
@@ -109,16 +109,16 @@ def _spent(prometheus: Prometheus, seconds: float) -> float:
 
 
 def main() -> None:
-    world = World(binaries.ROOT / ".cache/bench/relist")
+    environment = Environment(binaries.ROOT / ".cache/bench/relist")
     try:
         run(
-            world,
+            environment,
             number("SERIES_NAMES", 200),
             number("PODS_EACH", 1000),
             partial(print, flush=True),
         )
     finally:
-        world.close()
+        environment.close()
 
 
 if __name__ == "__main__":

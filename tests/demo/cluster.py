@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from tests.demo import show
 from tests.demo.standalone import interrupt
 from tests.e2e.harness import binaries, polling, workload
-from tests.e2e.harness.world import World, namespace
+from tests.e2e.harness.environment import Environment, namespace
 from tests.fakes.cluster_kubelet import Kubelet
 from tests.fakes.nvml.launch import Feed, Node
 
@@ -48,14 +48,14 @@ STEPS = (
 
 
 class Demo:
-    """The world, its workload and the table."""
+    """The environment, its workload and the table."""
 
     def __init__(self) -> None:
-        self.world = World(binaries.ROOT / ".cache/demo-cluster")
-        self.kubelet = Kubelet(self.world.cluster, workload.NAMESPACE, workload.NODE)
+        self.environment = Environment(binaries.ROOT / ".cache/demo-cluster")
+        self.kubelet = Kubelet(self.environment.cluster, workload.NAMESPACE, workload.NODE)
         self.load = STEPS[0].load
         self.node = Node(
-            self.world.directory / workload.NODE,
+            self.environment.directory / workload.NODE,
             workload.NODE,
             gpus=workload.MAX_REPLICAS,
             namespace=workload.NAMESPACE,
@@ -72,24 +72,28 @@ class Demo:
     def start(self) -> None:
         """Starts everything and applies the Deployment and its HPA."""
         show.heading("Starting")
-        self.world.start()
-        show.note(f"  kube-apiserver and kube-controller-manager on {self.world.control_plane.url}")
-        self.world.apply(
+        self.environment.start()
+        show.note(
+            f"  kube-apiserver and kube-controller-manager on {self.environment.control_plane.url}"
+        )
+        self.environment.apply(
             [namespace(workload.NAMESPACE), workload.node(), workload.deployment("gpu")]
         )
         self.kubelet.start()
         self.node.start()
         self.feed.start()
         show.note(f"  nvml-exporter on a fake driver, http://{self.node.target}/metrics")
-        prometheus = self.world.prometheus("prometheus", [self.node.target])
+        prometheus = self.environment.prometheus("prometheus", [self.node.target])
         show.note(f"  Prometheus on {prometheus.url}")
         polling.until("the pod's GPU is seen", lambda: prometheus.query(SEEN))
-        self.world.serve(RULES, prometheus, flags=["--query-freshness=1s"])
-        show.note(f"  metrics-apiserver on https://localhost:{self.world.server.port}, Available")
-        self.world.apply([workload.autoscaler("gpu", workload.pods_metric())])
+        self.environment.serve(RULES, prometheus, flags=["--query-freshness=1s"])
+        show.note(
+            f"  metrics-apiserver on https://localhost:{self.environment.server.port}, Available"
+        )
+        self.environment.apply([workload.autoscaler("gpu", workload.pods_metric())])
         show.heading("What the HPA asks")
         show.command(f"kubectl get --raw '{METRIC}'")
-        show.answer(self.world.cluster.read(METRIC))
+        show.answer(self.environment.cluster.read(METRIC))
 
     def follow(self, steps: Iterator[Step], *, once: bool) -> bool:
         """Shows load, metric and replicas; False when the HPA did not reach a step's replicas."""
@@ -105,7 +109,7 @@ class Demo:
         reached = False
         for _ in range(step.turns):
             began = time.monotonic()
-            replicas = self.world.replicas("gpu")
+            replicas = self.environment.replicas("gpu")
             reached = replicas in step.replicas
             self._row(step.load, replicas)
             if once and reached:
@@ -115,7 +119,7 @@ class Demo:
 
     def _row(self, load: float, replicas: int) -> None:
         ready = len(self.kubelet.ready("gpu"))
-        answer = self.world.cluster.get(METRIC)
+        answer = self.environment.cluster.get(METRIC)
         values = [_number(value) for value in answer.values().values()]
         mean = f"{sum(values) / len(values):7.1f}" if values else "      -"
         bar = "#" * replicas
@@ -125,7 +129,7 @@ class Demo:
     def close(self) -> None:
         if self.kubelet.is_alive():
             self.kubelet.close()
-        self.world.close()
+        self.environment.close()
         self.feed.close()
         self.node.stop()
 
@@ -150,12 +154,12 @@ def main() -> int:
             show.plain("\nthe HPA did not follow the load")
             code = 1
         show.heading("kubectl describe hpa gpu")
-        show.plain(demo.world.kubectl("-n", workload.NAMESPACE, "describe", "hpa", "gpu"))
+        show.plain(demo.environment.kubectl("-n", workload.NAMESPACE, "describe", "hpa", "gpu"))
     except KeyboardInterrupt:
         show.note("\nstopped")
     except AssertionError as error:
         print(f"\nthe demo failed: {error}", file=sys.stderr)
-        print(f"logs are in {demo.world.directory}", file=sys.stderr)
+        print(f"logs are in {demo.environment.directory}", file=sys.stderr)
         code = 1
     finally:
         demo.close()

@@ -1,4 +1,4 @@
-"""The world that all end-to-end tests share, and what is shown of it when a test failed.
+"""The environment that all end-to-end tests share, and what is shown of it when a test failed.
 
 One control plane and one server process for the session; a module starts the server with its own
 rules. The conformance cases run late: their counters have risen long enough by then.
@@ -15,9 +15,9 @@ from types import FrameType
 import pytest
 
 from tests.e2e.harness import binaries, workload
+from tests.e2e.harness.environment import Environment, load_objects, namespace
 from tests.e2e.harness.prometheus import Prometheus
 from tests.e2e.harness.workload import Loads
-from tests.e2e.harness.world import World, load_objects, namespace
 from tests.fakes.cluster_exporter import Exporter, Fixture
 from tests.fakes.cluster_kubelet import Kubelet
 from tests.fakes.nvml.launch import Feed, Node
@@ -40,8 +40,8 @@ def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
-    shown = item.funcargs.get("world") if isinstance(item, pytest.Function) else None
-    if report.failed and isinstance(shown, World):
+    shown = item.funcargs.get("environment") if isinstance(item, pytest.Function) else None
+    if report.failed and isinstance(shown, Environment):
         report.sections.append((f"logs, whole in {shown.directory}", shown.processes.tails()))
     return report
 
@@ -51,31 +51,31 @@ def _end(signum: int, frame: FrameType | None) -> None:
 
 
 @pytest.fixture(scope="session")
-def world() -> Iterator[World]:
+def environment() -> Iterator[Environment]:
     """The running control plane with everything that is shipped, and the objects of the cases."""
     before = signal.signal(signal.SIGTERM, _end)  # SIGTERM must end the children too
-    world = World(binaries.ROOT / ".cache/e2e")
+    environment = Environment(binaries.ROOT / ".cache/e2e")
     try:
-        world.start()
-        world.apply(load_objects(CONFORMANCE / "objects.json"))
-        yield world
+        environment.start()
+        environment.apply(load_objects(CONFORMANCE / "objects.json"))
+        yield environment
     finally:
-        world.close()
+        environment.close()
         signal.signal(signal.SIGTERM, before)
 
 
 @pytest.fixture(scope="session", autouse=True)
-def fixture_series(world: World) -> Iterator[tuple[Fixture, Prometheus]]:
+def fixture_series(environment: Environment) -> Iterator[tuple[Fixture, Prometheus]]:
     """The series of the conformance cases, scraped from the beginning of the session on."""
     fixture = Fixture(CONFORMANCE / "series.prom")
     with Exporter(fixture.render) as exporter:
-        yield fixture, world.prometheus("prometheus-cases", [exporter.target])
+        yield fixture, environment.prometheus("prometheus-cases", [exporter.target])
 
 
 @pytest.fixture(scope="session")
-def kubelet(world: World) -> Iterator[Kubelet]:
-    world.apply([namespace(workload.NAMESPACE), *workload.objects()])
-    kubelet = Kubelet(world.cluster, workload.NAMESPACE, workload.NODE)
+def kubelet(environment: Environment) -> Iterator[Kubelet]:
+    environment.apply([namespace(workload.NAMESPACE), *workload.objects()])
+    kubelet = Kubelet(environment.cluster, workload.NAMESPACE, workload.NODE)
     kubelet.start()
     try:
         yield kubelet
@@ -89,13 +89,13 @@ def loads(kubelet: Kubelet) -> Loads:
 
 
 @pytest.fixture(scope="session")
-def gpus(world: World, loads: Loads) -> Iterator[Node]:
+def gpus(environment: Environment, loads: Loads) -> Iterator[Node]:
     """The node's GPUs: a fake driver that follows the load, and the real exporter on it.
 
     The HPA turns fifteen times as fast as in a cluster, and so must averages.
     """
     node = Node(
-        world.directory / workload.NODE,
+        environment.directory / workload.NODE,
         workload.NODE,
         gpus=workload.MAX_REPLICAS,
         namespace=workload.NAMESPACE,
@@ -109,19 +109,19 @@ def gpus(world: World, loads: Loads) -> Iterator[Node]:
 
 
 @pytest.fixture(scope="session")
-def prometheus(world: World, loads: Loads, gpus: Node) -> Iterator[Prometheus]:
+def prometheus(environment: Environment, loads: Loads, gpus: Node) -> Iterator[Prometheus]:
     """Scrapes the workloads and the exporter of their GPUs."""
     with Exporter(loads.render) as exporter:
-        yield world.prometheus("prometheus", [exporter.target, gpus.target])
+        yield environment.prometheus("prometheus", [exporter.target, gpus.target])
 
 
 @pytest.fixture(scope="module")
-def served(world: World, prometheus: Prometheus) -> Iterator[World]:
-    """The world with the server running over the rules of the end-to-end tests.
+def served(environment: Environment, prometheus: Prometheus) -> Iterator[Environment]:
+    """The environment with the server running over the rules of the end-to-end tests.
 
     The HPA turns fifteen times as fast as in a cluster, and so must values age.
     """
     flags = [] if "SUBJECT" in os.environ else ["--query-freshness=300ms"]
-    world.serve(RULES, prometheus, flags=flags)
-    yield world
-    world.server.kill()
+    environment.serve(RULES, prometheus, flags=flags)
+    yield environment
+    environment.server.kill()

@@ -17,11 +17,11 @@ import pytest
 from tests.e2e.harness import binaries, manifests, polling, replicas, rotation
 from tests.e2e.harness.apiclient import ApiClient, Object
 from tests.e2e.harness.background import Background
+from tests.e2e.harness.environment import ALL_GROUPS, NAMESPACE, SERVICE, Environment
 from tests.e2e.harness.prometheus import Prometheus
 from tests.e2e.harness.replicas import Forwarder, Replica
 from tests.e2e.harness.rotation import Kept
 from tests.e2e.harness.traffic import API_SERVICES
-from tests.e2e.harness.world import ALL_GROUPS, NAMESPACE, SERVICE, World
 
 OVERLAY = binaries.ROOT / "tests/e2e/overlay/certificates"
 RULES = binaries.ROOT / "tests/e2e/rules.yaml"
@@ -45,18 +45,18 @@ def flags(objects: list[Object]) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def kept(world: World, prometheus: Prometheus) -> Iterator[Kept]:
-    """Two replicas behind the port of the world's server, with nothing prepared."""
+def kept(environment: Environment, prometheus: Prometheus) -> Iterator[Kept]:
+    """Two replicas behind the port of the environment's server, with nothing prepared."""
     objects = manifests.render(OVERLAY)
-    world.apply(keeping(objects))
+    environment.apply(keeping(objects))
     told = [
-        *replicas.flags_of(world.directory / "server.kubeconfig", RULES, prometheus.url),
+        *replicas.flags_of(environment.directory / "server.kubeconfig", RULES, prometheus.url),
         *flags(objects),
         *rotation.PACE,
         "--shutdown-drain=0s",
     ]
-    both = [Replica(f"replica-{number}", world.processes, told) for number in (1, 2)]
-    forwarder = Forwarder(world.server.port, [one.port for one in both])
+    both = [Replica(f"replica-{number}", environment.processes, told) for number in (1, 2)]
+    forwarder = Forwarder(environment.server.port, [one.port for one in both])
     background = Background(forwarder.serve)
     background.start()
     try:
@@ -64,15 +64,15 @@ def kept(world: World, prometheus: Prometheus) -> Iterator[Kept]:
             replica.start()
         for replica in both:
             replica.wait_ready()
-        world.wait_available()
-        yield Kept(world.cluster, SECRET, ALL_GROUPS, both, forwarder)
+        environment.wait_available()
+        yield Kept(environment.cluster, SECRET, ALL_GROUPS, both, forwarder)
     finally:
         for replica in both:
             replica.process.end()
         background.stop()
         for one in keeping(objects):
-            world.cluster.delete(one)
-        world.apply(one for one in world.shipped if one["kind"] == "APIService")
+            environment.cluster.delete(one)
+        environment.apply(one for one in environment.shipped if one["kind"] == "APIService")
 
 
 def test_the_aggregator_verifies_what_the_replicas_made(kept: Kept) -> None:
@@ -86,24 +86,26 @@ def test_the_aggregator_verifies_what_the_replicas_made(kept: Kept) -> None:
             pass
 
 
-def test_rotations_under_load_cost_nothing(world: World, kept: Kept) -> None:
-    rotation.under_load(kept, world.control_plane)
+def test_rotations_under_load_cost_nothing(environment: Environment, kept: Kept) -> None:
+    rotation.under_load(kept, environment.control_plane)
 
 
-def test_the_command_looks_at_a_cluster_and_prints_what_it_takes(world: World, kept: Kept) -> None:
+def test_the_command_looks_at_a_cluster_and_prints_what_it_takes(
+    environment: Environment, kept: Kept
+) -> None:
     services = f"--apiservices={','.join(ALL_GROUPS)}"
-    cluster = f"--kubeconfig={world.control_plane.admin_kubeconfig}"
+    cluster = f"--kubeconfig={environment.control_plane.admin_kubeconfig}"
     place = f"--connect=127.0.0.1:{kept.replicas[0].port}"
     seen = certs("inspect", place, cluster, services, f"--secret={NAMESPACE}/{KEPT}")
     assert seen.returncode == 0, seen.stdout
     assert seen.stdout.count("is verified for custom-metrics-apiserver.monitoring.svc") == 8
     service = f"--service={SERVICE}.{NAMESPACE}"
     issued = certs("issue", service, services, f"--secret={NAMESPACE}/issued", "-o", "yaml")
-    manifests = world.directory / "issued.yaml"
+    manifests = environment.directory / "issued.yaml"
     manifests.touch(mode=0o600)
     manifests.write_text(issued.stdout)
     forced = ("--server-side", "--force-conflicts", "--dry-run=server")
-    applied = world.kubectl("apply", *forced, "-f", str(manifests))
+    applied = environment.kubectl("apply", *forced, "-f", str(manifests))
     assert applied.count("serverside-applied") == 5
 
 
@@ -118,10 +120,10 @@ def certs(*words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_rights_end_at_the_named_objects(world: World, kept: Kept) -> None:
+def test_the_rights_end_at_the_named_objects(environment: Environment, kept: Kept) -> None:
     account = f"system:serviceaccount:{NAMESPACE}:{SERVICE}"
     headers = [("Impersonate-User", account), ("Impersonate-Group", "system:serviceaccounts")]
-    server = ApiClient(kept.cluster.url, world.admin_context, headers)
+    server = ApiClient(kept.cluster.url, environment.admin_context, headers)
     ours = f"{API_SERVICES}/{ALL_GROUPS[0]}"
     assert server.get(SECRET).status == 200
     assert server.get(ours).status == 200

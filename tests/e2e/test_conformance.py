@@ -10,8 +10,8 @@ import pytest
 from tests.conformance import comparison
 from tests.conformance.comparison import Case
 from tests.e2e.harness import polling
+from tests.e2e.harness.environment import ALL_GROUPS, CUSTOM, Environment
 from tests.e2e.harness.prometheus import Prometheus
-from tests.e2e.harness.world import ALL_GROUPS, CUSTOM, World
 from tests.fakes.cluster_exporter import Fixture
 
 GROUPS = {"seed": CUSTOM, "broad": ALL_GROUPS}
@@ -19,7 +19,9 @@ GROUPS = {"seed": CUSTOM, "broad": ALL_GROUPS}
 
 @pytest.fixture(scope="module")
 def rules(
-    request: pytest.FixtureRequest, world: World, fixture_series: tuple[Fixture, Prometheus]
+    request: pytest.FixtureRequest,
+    environment: Environment,
+    fixture_series: tuple[Fixture, Prometheus],
 ) -> Iterator[str]:
     """Serves one of the two rule files until its last case."""
     config: str = request.param
@@ -27,15 +29,15 @@ def rules(
     warm_up = comparison.WARM_UP_SECONDS
     polling.until("whole rates", lambda: fixture.age >= warm_up, timeout=warm_up + 5)
     text = comparison.rules_file(config).read_text(encoding="utf-8")
-    world.serve(text, prometheus, GROUPS[config])
+    environment.serve(text, prometheus, GROUPS[config])
     first = next(case for case in comparison.load_cases() if case.config == config)
-    polling.until("first values", partial(agrees, world, first))
+    polling.until("first values", partial(agrees, environment, first))
     yield config
-    world.server.kill()
+    environment.server.kill()
 
 
-def agrees(world: World, case: Case) -> bool:
-    answer = world.cluster.request(case.method, case.path)
+def agrees(environment: Environment, case: Case) -> bool:
+    answer = environment.cluster.request(case.method, case.path)
     return not comparison.differences(case, answer.status, answer.body)
 
 
@@ -51,6 +53,6 @@ def cases() -> list[object]:
 
 
 @pytest.mark.parametrize(("rules", "case"), cases(), indirect=["rules"], scope="module")
-def test_case(rules: str, case: Case, world: World) -> None:
-    answer = world.cluster.request(case.method, case.path)
+def test_case(rules: str, case: Case, environment: Environment) -> None:
+    answer = environment.cluster.request(case.method, case.path)
     assert comparison.differences(case, answer.status, answer.body) == []

@@ -16,9 +16,9 @@ import pytest
 from tests.e2e.harness import audit, polling, workload
 from tests.e2e.harness.audit import AuditLog, ScaleWrite
 from tests.e2e.harness.controlplane import HPA_SYNC_SECONDS
+from tests.e2e.harness.environment import Environment, namespace
 from tests.e2e.harness.prometheus import Prometheus
 from tests.e2e.harness.workload import Loads
-from tests.e2e.harness.world import World, namespace
 
 SYNCS = 3 * HPA_SYNC_SECONDS
 """Long enough for every HPA to have turned at least twice."""
@@ -46,7 +46,7 @@ class Victim:
     """One part that is killed.
 
     Attributes:
-        process: its name in the world.
+        process: its name in the environment.
         ready: waits until the restarted process answers.
         away_seconds: how long it stays away beyond the time that its start takes.
     """
@@ -57,23 +57,25 @@ class Victim:
 
 
 @pytest.fixture(params=["server", "prometheus", "kube-apiserver"])
-def victim(request: pytest.FixtureRequest, world: World, prometheus: Prometheus) -> Victim:
+def victim(
+    request: pytest.FixtureRequest, environment: Environment, prometheus: Prometheus
+) -> Victim:
     """Each part in turn, with everything running before it is killed."""
     victims = [
-        Victim("server", world.server.wait_ready),
+        Victim("server", environment.server.wait_ready),
         Victim("prometheus", prometheus.wait_ready),
         # Its start takes longer than two syncs, and the longer it is away, the longer do the
         # watches of kube-controller-manager back off.
-        Victim("kube-apiserver", world.control_plane.wait_ready, away_seconds=0.0),
+        Victim("kube-apiserver", environment.control_plane.wait_ready, away_seconds=0.0),
     ]
     for one in reversed(victims):
-        world.processes[one.process].ensure()
+        environment.processes[one.process].ensure()
         one.ready()
     return next(one for one in victims if one.process == request.param)
 
 
 @pytest.fixture(scope="module")
-def autoscaled(served: World, loads: Loads) -> Iterator[World]:
+def autoscaled(served: Environment, loads: Loads) -> Iterator[Environment]:
     """HPAs of three kinds, settled at the low load.
 
     That of the GPUs reads what they do at this moment. A mean over a window adds, after a scale up,
@@ -87,33 +89,37 @@ def autoscaled(served: World, loads: Loads) -> Iterator[World]:
         served.cluster.delete(hpa)
 
 
-def settle(world: World, load: dict[str, float]) -> None:
+def settle(environment: Environment, load: dict[str, float]) -> None:
     """Waits until every HPA reads its metric and has made the replicas that the load gives."""
     counts = at_rest(load)
 
     def settled() -> bool:
         return all(
-            world.replicas(name) in allowed and world.scaling_active(name)
+            environment.replicas(name) in allowed and environment.scaling_active(name)
             for name, allowed in counts.items()
         )
 
     def seen() -> object:
-        return {name: (world.replicas(name), world.hpa_status(name)) for name in counts}
+        return {name: (environment.replicas(name), environment.hpa_status(name)) for name in counts}
 
     polling.until(f"replicas {counts}", settled, timeout=90.0, interval=0.3, seen=seen)
 
 
-def kill_and_restart(world: World, victim: Victim, meanwhile: Callable[[], None]) -> None:
-    process = world.processes[victim.process]
+def kill_and_restart(
+    environment: Environment, victim: Victim, meanwhile: Callable[[], None]
+) -> None:
+    process = environment.processes[victim.process]
     process.end(signal.SIGKILL)
     meanwhile()
     polling.hold(victim.away_seconds)
     process.start()
     victim.ready()
-    world.wait_available()
+    environment.wait_available()
 
 
-def test_constant_load_gives_no_write(autoscaled: World, victim: Victim, loads: Loads) -> None:
+def test_constant_load_gives_no_write(
+    autoscaled: Environment, victim: Victim, loads: Loads
+) -> None:
     loads.set(**LOW)
     settle(autoscaled, LOW)
     polling.hold(SYNCS)
@@ -126,7 +132,7 @@ def test_constant_load_gives_no_write(autoscaled: World, victim: Victim, loads: 
 
 @pytest.mark.parametrize(("before", "after"), [(LOW, HIGH), (HIGH, LOW)], ids=["up", "down"])
 def test_a_step_gives_only_the_writes_it_explains(
-    autoscaled: World,
+    autoscaled: Environment,
     victim: Victim,
     loads: Loads,
     before: dict[str, float],
@@ -171,7 +177,7 @@ def lowest_by_stale_shares(share: float, pods: int) -> int:
 
 @pytest.mark.parametrize("restarted", [False, True], ids=["serving", "started without it"])
 def test_a_namespace_goes_while_prometheus_is_down(
-    served: World, prometheus: Prometheus, restarted: bool
+    served: Environment, prometheus: Prometheus, restarted: bool
 ) -> None:
     doomed = namespace("doomed")
     served.apply([doomed])

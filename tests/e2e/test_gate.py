@@ -11,7 +11,7 @@ import trustme
 
 from tests.e2e.harness import pki, polling, workload
 from tests.e2e.harness.apiclient import Headers
-from tests.e2e.harness.world import World
+from tests.e2e.harness.environment import Environment
 
 PATH = (
     f"/apis/custom.metrics.k8s.io/v1beta1/namespaces/{workload.NAMESPACE}/pods/*/duty_cycle_current"
@@ -21,80 +21,82 @@ CUT_OFF = 0
 
 
 @pytest.fixture(scope="module", autouse=True)
-def value(served: World) -> None:
+def value(served: Environment) -> None:
     polling.until("a value", lambda: served.cluster.get(PATH).items)
 
 
-def ask(world: World, pair: pki.Pair | None, headers: Headers = ()) -> int:
+def ask(environment: Environment, pair: pki.Pair | None, headers: Headers = ()) -> int:
     """The status of a direct call, CUT_OFF when the connection gave none."""
     try:
-        return world.server.client(pair, headers).get(PATH).status
+        return environment.server.client(pair, headers).get(PATH).status
     except OSError:
         return CUT_OFF
 
 
-def test_a_user_without_rights_is_refused(world: World) -> None:
-    answer = world.user("mallory").get(PATH)
+def test_a_user_without_rights_is_refused(environment: Environment) -> None:
+    answer = environment.user("mallory").get(PATH)
     assert answer.status == 403
     assert answer.body["reason"] == "Forbidden"
 
 
-def test_forged_headers_do_not_pass_the_aggregator(world: World) -> None:
-    assert world.user("mallory").get(PATH, headers=MASTERS).status == 403
+def test_forged_headers_do_not_pass_the_aggregator(environment: Environment) -> None:
+    assert environment.user("mallory").get(PATH, headers=MASTERS).status == 403
 
 
-def test_the_front_proxy_is_believed(world: World) -> None:
-    assert ask(world, world.control_plane.front_proxy, MASTERS) == 200
+def test_the_front_proxy_is_believed(environment: Environment) -> None:
+    assert ask(environment, environment.control_plane.front_proxy, MASTERS) == 200
 
 
-def test_a_proxied_user_without_rights_is_refused_by_the_server_too(world: World) -> None:
-    pair = world.control_plane.front_proxy
-    assert ask(world, pair, [("X-Remote-User", "mallory")]) == 403
+def test_a_proxied_user_without_rights_is_refused_by_the_server_too(
+    environment: Environment,
+) -> None:
+    pair = environment.control_plane.front_proxy
+    assert ask(environment, pair, [("X-Remote-User", "mallory")]) == 403
 
 
-def test_the_front_proxy_must_name_a_user(world: World) -> None:
-    assert ask(world, world.control_plane.front_proxy) in {401, 403}
+def test_the_front_proxy_must_name_a_user(environment: Environment) -> None:
+    assert ask(environment, environment.control_plane.front_proxy) in {401, 403}
 
 
-def test_headers_without_a_certificate_are_nobody(world: World) -> None:
-    assert ask(world, None, MASTERS) in {401, 403}
+def test_headers_without_a_certificate_are_nobody(environment: Environment) -> None:
+    assert ask(environment, None, MASTERS) in {401, 403}
 
 
-def test_a_client_certificate_is_no_front_proxy_whatever_its_name(world: World) -> None:
-    authority = world.control_plane.client_authority
-    pair = pki.issue(authority, world.directory, "spoof", user="front-proxy-client")
-    assert ask(world, pair, MASTERS) == 403
+def test_a_client_certificate_is_no_front_proxy_whatever_its_name(environment: Environment) -> None:
+    authority = environment.control_plane.client_authority
+    pair = pki.issue(authority, environment.directory, "spoof", user="front-proxy-client")
+    assert ask(environment, pair, MASTERS) == 403
 
 
 @pytest.mark.parametrize("name", ["evil", "front", "front-proxy-client-2", "FRONT-PROXY-CLIENT"])
-def test_the_front_proxy_must_have_an_allowed_name(world: World, name: str) -> None:
-    authority = world.control_plane.front_proxy_authority
-    pair = pki.issue(authority, world.directory, f"named-{name}", user=name)
-    assert ask(world, pair, MASTERS) == 401
+def test_the_front_proxy_must_have_an_allowed_name(environment: Environment, name: str) -> None:
+    authority = environment.control_plane.front_proxy_authority
+    pair = pki.issue(authority, environment.directory, f"named-{name}", user=name)
+    assert ask(environment, pair, MASTERS) == 401
 
 
-def test_a_front_proxy_of_another_authority_is_refused(world: World) -> None:
+def test_a_front_proxy_of_another_authority_is_refused(environment: Environment) -> None:
     authority = trustme.CA(organization_unit_name="front-proxy-ca")
-    pair = pki.issue(authority, world.directory, "foreign", user="front-proxy-client")
-    assert ask(world, pair, MASTERS) in {CUT_OFF, 401}
+    pair = pki.issue(authority, environment.directory, "foreign", user="front-proxy-client")
+    assert ask(environment, pair, MASTERS) in {CUT_OFF, 401}
 
 
-def test_nobody_is_impersonated_on_a_direct_call(world: World) -> None:
-    pair = world.control_plane.client_certificate("intruder")
+def test_nobody_is_impersonated_on_a_direct_call(environment: Environment) -> None:
+    pair = environment.control_plane.client_certificate("intruder")
     headers = [("Impersonate-User", "admin"), ("Impersonate-Group", "system:masters")]
-    assert ask(world, pair, headers) in {400, 401, 403}
+    assert ask(environment, pair, headers) in {400, 401, 403}
 
 
-def test_the_strong_are_not_served_with_impersonation_ignored(world: World) -> None:
+def test_the_strong_are_not_served_with_impersonation_ignored(environment: Environment) -> None:
     headers = [("Impersonate-User", "nobody")]
-    assert ask(world, world.control_plane.admin, headers) in {400, 401, 403}
+    assert ask(environment, environment.control_plane.admin, headers) in {400, 401, 403}
 
 
-def test_tokens_are_reviewed(world: World) -> None:
+def test_tokens_are_reviewed(environment: Environment) -> None:
     account = f"/api/v1/namespaces/{workload.NAMESPACE}/serviceaccounts/default"
-    polling.until("service account", lambda: world.cluster.get(account).status == 200)
+    polling.until("service account", lambda: environment.cluster.get(account).status == 200)
     request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
-    answer = world.cluster.request("POST", f"{account}/token", request)
+    answer = environment.cluster.request("POST", f"{account}/token", request)
     token = answer.body["status"]["token"]
-    assert ask(world, None, [("Authorization", f"Bearer {token}")]) == 403
-    assert ask(world, None, [("Authorization", "Bearer nonsense")]) == 401
+    assert ask(environment, None, [("Authorization", f"Bearer {token}")]) == 403
+    assert ask(environment, None, [("Authorization", "Bearer nonsense")]) == 401

@@ -12,20 +12,20 @@ from collections.abc import Iterator
 import pytest
 
 from tests.e2e.harness import workload
+from tests.e2e.harness.environment import Environment
 from tests.e2e.harness.scaling import exactly, expect
 from tests.e2e.harness.workload import Loads
-from tests.e2e.harness.world import World
 
 
 @pytest.fixture(scope="module")
-def autoscaled(served: World) -> Iterator[World]:
+def autoscaled(served: Environment) -> Iterator[Environment]:
     served.apply(workload.autoscalers())
     yield served
     for hpa in workload.autoscalers():
         served.cluster.delete(hpa)
 
 
-def test_every_kind_of_metric_scales_up_and_down(autoscaled: World, loads: Loads) -> None:
+def test_every_kind_of_metric_scales_up_and_down(autoscaled: Environment, loads: Loads) -> None:
     loads.set(gpu=30.0, svc=50.0, ext=20.0, cpu=0.4)
     expect(
         autoscaled.cluster,
@@ -44,14 +44,14 @@ def test_every_kind_of_metric_scales_up_and_down(autoscaled: World, loads: Loads
 
 
 @pytest.mark.parametrize("name", list(workload.METRICS))
-def test_hpa_says_that_it_can_scale(autoscaled: World, name: str) -> None:
+def test_hpa_says_that_it_can_scale(autoscaled: Environment, name: str) -> None:
     status = autoscaled.hpa_status(name)
     conditions = {one["type"]: one["status"] for one in status["conditions"]}
     assert conditions["AbleToScale"] == "True"
     assert conditions["ScalingActive"] == "True"
 
 
-def test_kubectl_describe_shows_value_and_target(autoscaled: World) -> None:
+def test_kubectl_describe_shows_value_and_target(autoscaled: Environment) -> None:
     described = autoscaled.kubectl("-n", workload.NAMESPACE, "describe", "hpa", "gpu")
     line = next(row for row in described.splitlines() if "duty_cycle_current" in row)
     assert line.split(":")[1].split("/")[1].strip() == "40"

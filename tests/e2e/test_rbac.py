@@ -13,8 +13,8 @@ import pytest
 
 from tests.e2e.harness import kinds, polling, workload
 from tests.e2e.harness.apiclient import ApiClient, Object
+from tests.e2e.harness.environment import CUSTOM, Environment, namespace
 from tests.e2e.harness.kinds import KINDS
-from tests.e2e.harness.world import CUSTOM, World, namespace
 from tests.fakes.cluster_exporter import Exporter
 
 RULES = """
@@ -33,15 +33,15 @@ HPA = "system:serviceaccount:kube-system:horizontal-pod-autoscaler"
 
 
 @pytest.fixture(scope="module")
-def guarded(world: World) -> Iterator[World]:
+def guarded(environment: Environment) -> Iterator[Environment]:
     """The server over a metric that every kind has, with short caches; alice may read metrics."""
-    world.apply([namespace(kinds.NAMESPACE), *kinds.objects(), binding("alice")])
+    environment.apply([namespace(kinds.NAMESPACE), *kinds.objects(), binding("alice")])
     with Exporter(kinds.exposition) as exporter:
-        prometheus = world.prometheus("prometheus-kinds", [exporter.target])
-        world.serve(RULES, prometheus, CUSTOM, SHORT_CACHES)
-        polling.until("first values", lambda: world.cluster.get(PODS).items)
-        yield world
-        world.server.kill()
+        prometheus = environment.prometheus("prometheus-kinds", [exporter.target])
+        environment.serve(RULES, prometheus, CUSTOM, SHORT_CACHES)
+        polling.until("first values", lambda: environment.cluster.get(PODS).items)
+        yield environment
+        environment.server.kill()
         prometheus.process.end()
 
 
@@ -56,27 +56,29 @@ def binding(user: str, role: str = "custom-metrics-server-resources") -> Object:
     }
 
 
-def shipped(world: World, kind: str, name: str) -> Object:
+def shipped(environment: Environment, kind: str, name: str) -> Object:
     """One object as it is shipped."""
     return next(
-        one for one in world.shipped if one["kind"] == kind and one["metadata"]["name"] == name
+        one
+        for one in environment.shipped
+        if one["kind"] == kind and one["metadata"]["name"] == name
     )
 
 
 @contextmanager
-def without(world: World, target: Object) -> Iterator[None]:
+def without(environment: Environment, target: Object) -> Iterator[None]:
     """Takes one shipped object away for a while."""
-    world.cluster.delete(target)
+    environment.cluster.delete(target)
     try:
         yield
     finally:
-        world.cluster.apply(target)
+        environment.cluster.apply(target)
 
 
-def impersonating(world: World, user: str) -> ApiClient:
+def impersonating(environment: Environment, user: str) -> ApiClient:
     """kube-apiserver as it serves an ordinary user."""
     headers = [("Impersonate-User", user), ("Impersonate-Group", "system:authenticated")]
-    return ApiClient(world.cluster.url, world.admin_context, headers)
+    return ApiClient(environment.cluster.url, environment.admin_context, headers)
 
 
 def wait_for(client: ApiClient, path: str, *statuses: int) -> None:
@@ -89,13 +91,13 @@ def wait_for(client: ApiClient, path: str, *statuses: int) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=str)
-def test_every_kind_is_read_with_the_shipped_roles(guarded: World, kind: kinds.Kind) -> None:
+def test_every_kind_is_read_with_the_shipped_roles(guarded: Environment, kind: kinds.Kind) -> None:
     answer = impersonating(guarded, "alice").get(kind.path)
     assert answer.status == 200, answer
     assert kinds.NAME in answer.values() or kinds.NAMESPACE in answer.values()
 
 
-def test_without_the_delegator_only_masters_are_answered(guarded: World) -> None:
+def test_without_the_delegator_only_masters_are_answered(guarded: Environment) -> None:
     alice = impersonating(guarded, "alice")
     target = shipped(guarded, "ClusterRoleBinding", "custom-metrics:system:auth-delegator")
     with without(guarded, target):
@@ -104,7 +106,7 @@ def test_without_the_delegator_only_masters_are_answered(guarded: World) -> None
     wait_for(alice, PODS, 200)
 
 
-def test_without_the_authentication_reader_no_proxied_caller_is_known(guarded: World) -> None:
+def test_without_the_authentication_reader_no_proxied_caller_is_known(guarded: Environment) -> None:
     target = shipped(guarded, "RoleBinding", "custom-metrics-auth-reader")
     guarded.server.kill()
     with without(guarded, target):
@@ -118,7 +120,7 @@ def test_without_the_authentication_reader_no_proxied_caller_is_known(guarded: W
     wait_for(impersonating(guarded, "alice"), PODS, 200)
 
 
-def test_the_hpa_reads_by_the_shipped_binding(guarded: World) -> None:
+def test_the_hpa_reads_by_the_shipped_binding(guarded: Environment) -> None:
     controller = impersonating(guarded, HPA)
     wait_for(controller, PODS, 200)
     with without(guarded, shipped(guarded, "ClusterRoleBinding", "hpa-controller-custom-metrics")):
@@ -126,7 +128,7 @@ def test_the_hpa_reads_by_the_shipped_binding(guarded: World) -> None:
     wait_for(controller, PODS, 200)
 
 
-def test_each_rule_of_the_reader_role_is_needed(guarded: World) -> None:
+def test_each_rule_of_the_reader_role_is_needed(guarded: Environment) -> None:
     """Gives back kind after kind to a server that started without any, and reads each in turn."""
     role = shipped(guarded, "ClusterRole", "custom-metrics-resource-reader")
     guarded.server.kill()
@@ -157,26 +159,26 @@ def rule(role: Object, kind: kinds.Kind) -> Object:
     return {**whole, "apiGroups": [kind.group], "resources": [kind.resource]}
 
 
-def test_a_viewer_may_top_by_the_aggregated_role(world: World) -> None:
+def test_a_viewer_may_top_by_the_aggregated_role(environment: Environment) -> None:
     """kube-apiserver itself refuses first, so the server need not run for this one."""
-    world.apply([binding("viewer", "view")])
-    viewer = impersonating(world, "viewer")
+    environment.apply([binding("viewer", "view")])
+    viewer = impersonating(environment, "viewer")
     path = f"/apis/metrics.k8s.io/v1beta1/namespaces/{workload.NAMESPACE}/pods"
-    role = shipped(world, "ClusterRole", "system:aggregated-metrics-reader")
+    role = shipped(environment, "ClusterRole", "system:aggregated-metrics-reader")
 
     def allowed() -> bool:
         return viewer.get(path).status != 403
 
     polling.until("the viewer is let through", allowed)
-    with without(world, role):
+    with without(environment, role):
         polling.until("the viewer is refused", lambda: not allowed())
     polling.until("the viewer is let through again", allowed)
 
 
-def test_the_deployment_is_admitted_where_pods_are_restricted(world: World) -> None:
+def test_the_deployment_is_admitted_where_pods_are_restricted(environment: Environment) -> None:
     """The namespace enforces the Pod Security Standard `restricted`."""
 
     def made() -> list[object]:
-        return world.cluster.get("/api/v1/namespaces/monitoring/pods").items
+        return environment.cluster.get("/api/v1/namespaces/monitoring/pods").items
 
     polling.until("pods of the shipped Deployment", made)

@@ -1,6 +1,6 @@
 """Scrape targets for a real Prometheus: an HTTP server on loopback, and series to serve with it.
 
-`Exporter` serves whatever its `render` gives at that moment. `Fixture` renders the world of the
+`Exporter` serves whatever its `render` gives at that moment. `Fixture` renders the series of the
 conformance cases: constant series, and counters that rise with the time since they were loaded.
 """
 

@@ -1,4 +1,4 @@
-"""The three providers over one small world: objects of a cluster and samples of them."""
+"""The three providers over one small environment: objects of a cluster and samples of them."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class Columns:
 
     Attributes:
         snapshot: may be replaced at any time.
-        backend: answers for the world unless a test says otherwise.
+        backend: answers for the environment unless a test says otherwise.
     """
 
     def __init__(self) -> None:

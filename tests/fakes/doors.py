@@ -1,4 +1,4 @@
-"""A Door on loopback with a certificate of its own, and raw clients for it."""
+"""A Server on loopback with a certificate of its own, and raw clients for it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 from metrics_apiserver.api import server
 from metrics_apiserver.api.connection import Limits
 from metrics_apiserver.api.encoding import Encoded
-from metrics_apiserver.api.server import Call, Door
+from metrics_apiserver.api.server import Call, Server
 from tests.fakes import pki
 
 CA = pki.authority("door-ca")
@@ -95,7 +95,7 @@ class Client:
 class Opened:
     """A running door."""
 
-    server: Door
+    server: Server
     port: int
     calls: list[Call] = field(default_factory=list)
 
@@ -140,7 +140,7 @@ async def opened(
         running.calls.append(call)
         return await handler(call)
 
-    running = Opened(Door(recorded, tls or (lambda: context), limits), port)
+    running = Opened(Server(recorded, tls or (lambda: context), limits), port)
     async with asyncio.TaskGroup() as group:
         group.create_task(running.server.serve(listener))
         try:

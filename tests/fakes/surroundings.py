@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from metrics_apiserver.app.environment import World
+from metrics_apiserver.app.environment import Environment
 from metrics_apiserver.core.model import MappedResource
 from metrics_apiserver.core.restmapper import RESTMapper
 from metrics_apiserver.core.selector import Selector
@@ -30,7 +30,7 @@ class NoObjects:
 
 
 class Surroundings:
-    """A World whose answers a test sets.
+    """A Environment whose answers a test sets.
 
     Attributes:
         trusted: whom to believe.
@@ -48,7 +48,7 @@ class Surroundings:
         self.not_ready: str | None = None
         self.asked = 0
         self.closed = 0
-        self.world = World(
+        self.environment = Environment(
             mapper=lambda: RESTMapper(()),
             ask_mapper=self._ask,
             objects=NoObjects(),

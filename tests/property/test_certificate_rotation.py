@@ -12,7 +12,7 @@ An exhaustive search over the real steps of `rotation`, with real certificates. 
 Assumed, because it is what the overlap is for: within a quarter of it every kube-apiserver has
 learnt of a change and every replica has looked once. A replica becomes ready when every
 kube-apiserver trusts what it serves. `python -m tests.property.test_certificate_rotation` searches
-the worlds that take longer, too.
+the environments that take longer, too.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class Replica:
 
 
 @dataclass(frozen=True)
-class World:
+class Environment:
     """Everything at one moment.
 
     Attributes:
@@ -150,56 +150,56 @@ def view_of(services: tuple[bytes, ...], material: Material) -> View:
     return View(published, material, NOW)
 
 
-def successors(world: World) -> Iterator[World]:
-    for index, replica in enumerate(world.replicas):
-        yield from moves_of(world, index, replica)
-    for write in world.writes:
-        rest = replace(world, writes=world.writes - {write})
+def successors(environment: Environment) -> Iterator[Environment]:
+    for index, replica in enumerate(environment.replicas):
+        yield from moves_of(environment, index, replica)
+    for write in environment.writes:
+        rest = replace(environment, writes=environment.writes - {write})
         yield rest
         yield arrive(rest, write)
-    for index, bundle in enumerate(world.services):
-        if world.late[index] != bundle:
-            yield replace(world, late=put(world.late, index, bundle))
-    if world.late == world.services and all(one.turned for one in world.replicas):
-        yield replace(world, replicas=tuple(older(one) for one in world.replicas))
-    for disturbance in set(world.disturbances):
-        yield disturbed(world, disturbance)
+    for index, bundle in enumerate(environment.services):
+        if environment.late[index] != bundle:
+            yield replace(environment, late=put(environment.late, index, bundle))
+    if environment.late == environment.services and all(one.turned for one in environment.replicas):
+        yield replace(environment, replicas=tuple(older(one) for one in environment.replicas))
+    for disturbance in set(environment.disturbances):
+        yield disturbed(environment, disturbance)
 
 
-def moves_of(world: World, index: int, replica: Replica) -> Iterator[World]:
+def moves_of(environment: Environment, index: int, replica: Replica) -> Iterator[Environment]:
     if replica.looked:
-        yield finish_turn(world, index)
-    elif len(world.writes) < MAX_WRITES_UNDER_WAY:
-        looked = tuple((bundle, True) for bundle in world.services)
-        yield with_replica(world, index, replace(replica, looked=looked))
-    if not replica.ready and replica.served and is_served(world, replica):
-        yield with_replica(world, index, replace(replica, ready=True))
-    if world.crashes and replica != Replica():
-        crashed = with_replica(world, index, Replica())
-        yield replace(crashed, crashes=world.crashes - 1)
+        yield finish_turn(environment, index)
+    elif len(environment.writes) < MAX_WRITES_UNDER_WAY:
+        looked = tuple((bundle, True) for bundle in environment.services)
+        yield with_replica(environment, index, replace(replica, looked=looked))
+    if not replica.ready and replica.served and is_served(environment, replica):
+        yield with_replica(environment, index, replace(replica, ready=True))
+    if environment.crashes and replica != Replica():
+        crashed = with_replica(environment, index, Replica())
+        yield replace(crashed, crashes=environment.crashes - 1)
 
 
-def disturbed(world: World, disturbance: str) -> World:
-    left = list(world.disturbances)
+def disturbed(environment: Environment, disturbance: str) -> Environment:
+    left = list(environment.disturbances)
     left.remove(disturbance)
     emptied = disturbance == "wipe"
-    material = Material() if emptied else replace(world.material, authority_key=b"")
-    return arrive(replace(world, disturbances=tuple(left)), Write(None, material))
+    material = Material() if emptied else replace(environment.material, authority_key=b"")
+    return arrive(replace(environment, disturbances=tuple(left)), Write(None, material))
 
 
-def finish_turn(world: World, index: int) -> World:
+def finish_turn(environment: Environment, index: int) -> Environment:
     """The look at the Secret, and what the replica makes of both looks."""
-    replica = world.replicas[index]
-    view = view_of(tuple(bundle for bundle, _ in replica.looked), world.material)
+    replica = environment.replicas[index]
+    view = view_of(tuple(bundle for bundle, _ in replica.looked), environment.material)
     ages = dict(replica.trusted)
     trusted = frozenset((one, ages.get(one, 0)) for one in trusted_by_all(view))
     serving = view.material.serving.certificate if view.material.serving else b""
     age = replica.serving_age if serving == replica.serving else 0
     waited = Waited(
-        frozenset(one for one, seen in trusted if seen >= world.overlap),
-        bool(serving) and age >= world.overlap,
+        frozenset(one for one, seen in trusted if seen >= environment.overlap),
+        bool(serving) and age >= environment.overlap,
     )
-    soon = frozenset(one for one, seen in trusted if seen >= world.overlap / 4)
+    soon = frozenset(one for one, seen in trusted if seen >= environment.overlap / 4)
     served = serving if serving and may_take(view, replica.served, soon) else replica.served
     after = replace(
         replica,
@@ -211,7 +211,7 @@ def finish_turn(world: World, index: int) -> World:
         turned=True,
     )
     writes = writes_of(view, waited, index, replica)
-    return replace(with_replica(world, index, after), writes=world.writes | writes)
+    return replace(with_replica(environment, index, after), writes=environment.writes | writes)
 
 
 def writes_of(view: View, waited: Waited, index: int, replica: Replica) -> frozenset[Write]:
@@ -228,16 +228,16 @@ def writes_of(view: View, waited: Waited, index: int, replica: Replica) -> froze
     return frozenset({Write(None, perform(step, view, index))})
 
 
-def arrive(world: World, write: Write) -> World:
+def arrive(environment: Environment, write: Write) -> Environment:
     """A write that is not refused; every older look at the object is outdated from then on."""
-    writes = frozenset(one for one in world.writes if one.service != write.service)
+    writes = frozenset(one for one in environment.writes if one.service != write.service)
     if write.service is None:
         assert isinstance(write.content, Material)
-        return replace(world, material=write.content, writes=writes)
+        return replace(environment, material=write.content, writes=writes)
     assert isinstance(write.content, bytes)
-    services = put(world.services, write.service, write.content)
-    replicas = tuple(outdated(one, write.service) for one in world.replicas)
-    return replace(world, services=services, replicas=replicas, writes=writes)
+    services = put(environment.services, write.service, write.content)
+    replicas = tuple(outdated(one, write.service) for one in environment.replicas)
+    return replace(environment, services=services, replicas=replicas, writes=writes)
 
 
 def outdated(replica: Replica, service: int) -> Replica:
@@ -249,8 +249,10 @@ def outdated(replica: Replica, service: int) -> Replica:
     return replace(replica, looked=tuple(looked))
 
 
-def is_served(world: World, replica: Replica) -> bool:
-    return all(trusts(bundle, replica.served) for bundle in (*world.services, *world.late))
+def is_served(environment: Environment, replica: Replica) -> bool:
+    return all(
+        trusts(bundle, replica.served) for bundle in (*environment.services, *environment.late)
+    )
 
 
 def older(replica: Replica) -> Replica:
@@ -263,40 +265,43 @@ def put(values: tuple[bytes, ...], index: int, value: bytes) -> tuple[bytes, ...
     return (*values[:index], value, *values[index + 1 :])
 
 
-def with_replica(world: World, index: int, replica: Replica) -> World:
-    replicas = list(world.replicas)
+def with_replica(environment: Environment, index: int, replica: Replica) -> Environment:
+    replicas = list(environment.replicas)
     replicas[index] = replica
-    return replace(world, replicas=tuple(replicas))
+    return replace(environment, replicas=tuple(replicas))
 
 
-def is_at_rest(world: World) -> bool:
+def is_at_rest(environment: Environment) -> bool:
     return (
-        is_settled(view_of(world.services, world.material))
-        and world.late == world.services
-        and not world.writes
-        and all(one.ready for one in world.replicas)
+        is_settled(view_of(environment.services, environment.material))
+        and environment.late == environment.services
+        and not environment.writes
+        and all(one.ready for one in environment.replicas)
     )
 
 
-def explore(start: World) -> dict[World, list[World]]:
-    """Every world that can be reached, with those it was reached from."""
-    reached: dict[World, list[World]] = {start: []}
+def explore(start: Environment) -> dict[Environment, list[Environment]]:
+    """Every environment that can be reached, with those it was reached from."""
+    reached: dict[Environment, list[Environment]] = {start: []}
     left = deque([start])
     while left:
-        world = left.popleft()
-        if any(replica.ready and not is_served(world, replica) for replica in world.replicas):
-            raise Unserved(world)
-        for after in successors(world):
+        environment = left.popleft()
+        if any(
+            replica.ready and not is_served(environment, replica)
+            for replica in environment.replicas
+        ):
+            raise Unserved(environment)
+        for after in successors(environment):
             if after not in reached:
                 reached[after] = []
                 left.append(after)
-            reached[after].append(world)
+            reached[after].append(environment)
     return reached
 
 
-def stuck(reached: dict[World, list[World]]) -> set[World]:
-    """Worlds from which no rest can be reached."""
-    alive = {world for world in reached if is_at_rest(world)}
+def stuck(reached: dict[Environment, list[Environment]]) -> set[Environment]:
+    """Environments from which no rest can be reached."""
+    alive = {environment for environment in reached if is_at_rest(environment)}
     left = list(alive)
     while left:
         for before in reached[left.pop()]:
@@ -306,7 +311,7 @@ def stuck(reached: dict[World, list[World]]) -> set[World]:
     return set(reached) - alive
 
 
-def settled(replicas: int, services: int, *disturbances: str, crashes: int = 0) -> World:
+def settled(replicas: int, services: int, *disturbances: str, crashes: int = 0) -> Environment:
     """Everything issued, published and served."""
     nothing = (b"",) * services
     material = rotation.perform(Step.ISSUE, view_of(nothing, Material()), SOURCE)
@@ -315,15 +320,15 @@ def settled(replicas: int, services: int, *disturbances: str, crashes: int = 0) 
     known = frozenset((one, OVERLAP) for one in trust.fingerprints(material.authorities))
     certificate = material.serving.certificate
     one = Replica((), certificate, True, known, certificate, OVERLAP)
-    return World(
+    return Environment(
         material, bundle, bundle, (one,) * replicas, disturbances=disturbances, crashes=crashes
     )
 
 
-def empty(replicas: int, services: int, *, crashes: int = 0) -> World:
+def empty(replicas: int, services: int, *, crashes: int = 0) -> Environment:
     """A new installation."""
     nothing = (b"",) * services
-    return World(Material(), nothing, nothing, (Replica(),) * replicas, crashes=crashes)
+    return Environment(Material(), nothing, nothing, (Replica(),) * replicas, crashes=crashes)
 
 
 WORLDS = {
@@ -358,12 +363,14 @@ def test_without_the_wait_the_search_finds_what_goes_wrong(name: str) -> None:
 
 
 def main() -> None:
-    for name, world in {**WORLDS, **LONGER}.items():
+    for name, environment in {**WORLDS, **LONGER}.items():
         began = time.monotonic()
-        reached = explore(world)
+        reached = explore(environment)
         left = len(stuck(reached))
         seconds = time.monotonic() - began
-        sys.stdout.write(f"{name}: {len(reached)} worlds, {left} without rest, {seconds:.1f} s\n")
+        sys.stdout.write(
+            f"{name}: {len(reached)} environments, {left} without rest, {seconds:.1f} s\n"
+        )
 
 
 if __name__ == "__main__":

@@ -13,7 +13,8 @@ from collections.abc import Iterator
 from typing import Final, Literal, cast, get_args
 
 from metrics_apiserver.base import durations
-from metrics_apiserver.base.errors import ConfigError, Fault
+from metrics_apiserver.base.diagnostics import Diagnostic
+from metrics_apiserver.base.errors import ConfigError
 from metrics_apiserver.core import gotemplate
 from metrics_apiserver.core.converter import ResourceMapping
 from metrics_apiserver.core.rules import fields, parts, yamlload
@@ -66,18 +67,18 @@ def parse(text: bytes, source: str) -> RuleFile:
     external_rules = tuple(_rules(top, "externalRules", "external"))
     resource_rules = _resource_rules(top)
     if not any(map(top.has, _FILE)):
-        report.warn(Fault("has no rules: no metric will be served"))
+        report.warn(Diagnostic("has no rules: no metric will be served"))
     if report.faults:
         raise ConfigError(source, _by_line(report.faults, report.fault_count))
     warnings = _by_line(report.warnings, report.warning_count)
     return RuleFile(rules, external_rules, resource_rules, warnings)
 
 
-def _by_line(told: list[Fault], count: int) -> tuple[Fault, ...]:
+def _by_line(told: list[Diagnostic], count: int) -> tuple[Diagnostic, ...]:
     """Sorted, each once, with a word on those that were too many to tell."""
     faults = sorted(dict.fromkeys(told), key=lambda fault: (fault.line, fault.path))
     if count > len(told):
-        faults.append(Fault(f"and {count - len(told)} more"))
+        faults.append(Diagnostic(f"and {count - len(told)} more"))
     return tuple(faults)
 
 

@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from metrics_apiserver.base.errors import Fault
+from metrics_apiserver.base.diagnostics import Diagnostic
 from metrics_apiserver.core.rules.yamlload import Entry, Mapping, Node, Scalar, Sequence
 
 MAX_TOLD: Final = 100
@@ -34,27 +34,27 @@ class Report:
         fault_count, warning_count: how many there were.
     """
 
-    faults: list[Fault] = field(default_factory=list)
-    warnings: list[Fault] = field(default_factory=list)
+    faults: list[Diagnostic] = field(default_factory=list)
+    warnings: list[Diagnostic] = field(default_factory=list)
     fault_count: int = 0
     warning_count: int = 0
 
-    def fault(self, fault: Fault) -> None:
+    def fault(self, fault: Diagnostic) -> None:
         self.fault_count += 1
         if len(self.faults) < MAX_TOLD:
             self.faults.append(_shortened(fault))
 
-    def warn(self, warning: Fault) -> None:
+    def warn(self, warning: Diagnostic) -> None:
         self.warning_count += 1
         if len(self.warnings) < MAX_TOLD:
             self.warnings.append(_shortened(warning))
 
 
-def _shortened(fault: Fault) -> Fault:
+def _shortened(fault: Diagnostic) -> Diagnostic:
     """Messages quote the document, and a pattern or query in it can be as long as the file."""
     if len(fault.message) <= MAX_MESSAGE:
         return fault
-    return Fault(f"{fault.message[:MAX_MESSAGE]}...", fault.path, fault.line)
+    return Diagnostic(f"{fault.message[:MAX_MESSAGE]}...", fault.path, fault.line)
 
 
 def section(node: Node, path: str, known: Collection[str], report: Report) -> Section:
@@ -64,7 +64,7 @@ def section(node: Node, path: str, known: Collection[str], report: Report) -> Se
         if entry.key not in known:
             # Finding the nearest is slow, and not worth it for keys that will not be told.
             nearest = _nearest(entry.key, known) if len(report.faults) < MAX_TOLD else ""
-            report.fault(Fault(f"unknown key {entry.key}{nearest}", path, entry.line))
+            report.fault(Diagnostic(f"unknown key {entry.key}{nearest}", path, entry.line))
     return Section(path, node.line, {entry.key: entry for entry in opened}, report)
 
 
@@ -73,7 +73,7 @@ def entries(node: Node, path: str, report: Report) -> tuple[Entry, ...]:
     if isinstance(node, Mapping):
         return node.entries
     if not _is_null(node):
-        report.fault(Fault("must be a mapping of keys to values", path, node.line))
+        report.fault(Diagnostic("must be a mapping of keys to values", path, node.line))
     return ()
 
 
@@ -155,7 +155,7 @@ class Section:
             self.fault(key, "must be a list", node.line)
 
     def fault(self, key: str, message: str, line: int) -> None:
-        self.report.fault(Fault(message, self.at(key), line))
+        self.report.fault(Diagnostic(message, self.at(key), line))
 
     def warn(self, key: str, message: str, line: int) -> None:
-        self.report.warn(Fault(message, self.at(key), line))
+        self.report.warn(Diagnostic(message, self.at(key), line))

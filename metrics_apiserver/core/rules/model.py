@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from metrics_apiserver.base.errors import Fault
+from metrics_apiserver.base.diagnostics import Diagnostic
 from metrics_apiserver.core import gotemplate
 from metrics_apiserver.core.converter import ResourceMapping
 from metrics_apiserver.core.naming import MetricNamer
@@ -80,4 +80,4 @@ class RuleFile:
     rules: tuple[Rule, ...]
     external_rules: tuple[Rule, ...]
     resource_rules: ResourceRules | None
-    warnings: tuple[Fault, ...]
+    warnings: tuple[Diagnostic, ...]

@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from metrics_apiserver.base.errors import Fault, TemplateError
+from metrics_apiserver.base.diagnostics import Diagnostic
+from metrics_apiserver.base.errors import TemplateError
 from metrics_apiserver.core import converter, gotemplate, naming
 from metrics_apiserver.core.converter import Override, ResourceMapping
 from metrics_apiserver.core.model import GroupResource
@@ -73,7 +74,7 @@ def _filter(given: Section) -> NameFilter | None:
     present = [key for key in _FILTER if given.text(key).value]
     if len(present) != 1:
         message = "must have either `is` or `isNot`, and not both"
-        given.report.fault(Fault(message, given.path, given.line))
+        given.report.fault(Diagnostic(message, given.path, given.line))
         return None
     pattern = _pattern(given, present[0])
     return NameFilter(pattern, positive=present[0] == "is") if pattern else None
@@ -114,7 +115,7 @@ def _override(entry: Entry, path: str, report: Report) -> Override | None:
     group, resource = given.text("group").value, given.text("resource").value
     if not entry.key or not resource:
         message = "needs a label and a resource, such as `pod: {resource: pods}`"
-        report.fault(Fault(message, path, entry.line))
+        report.fault(Diagnostic(message, path, entry.line))
         return None
     return Override(entry.key, GroupResource(group, resource), entry.line)
 

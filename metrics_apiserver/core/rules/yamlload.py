@@ -17,7 +17,8 @@ from typing import Any, Final
 
 import yaml
 
-from metrics_apiserver.base.errors import ConfigError, Fault
+from metrics_apiserver.base.diagnostics import Diagnostic
+from metrics_apiserver.base.errors import ConfigError
 
 MAX_BYTES: Final = 1 << 20
 MAX_DEPTH: Final = 50
@@ -94,13 +95,13 @@ class Document:
     """
 
     root: Node
-    faults: tuple[Fault, ...]
+    faults: tuple[Diagnostic, ...]
 
 
 class _Refused(Exception):
     def __init__(self, message: str, line: int) -> None:
         super().__init__(message)
-        self.fault = Fault(message, line=line)
+        self.fault = Diagnostic(message, line=line)
 
 
 def load(text: bytes, source: str) -> Document:
@@ -117,7 +118,7 @@ def load(text: bytes, source: str) -> Document:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         message = ", ".join(part for part in (error.problem, error.context) if part)
-        fault = Fault(f"is not YAML: {message}", line=mark.line + 1 if mark else 0)
+        fault = Diagnostic(f"is not YAML: {message}", line=mark.line + 1 if mark else 0)
         raise ConfigError(source, (fault,)) from error
 
 
@@ -140,7 +141,7 @@ class _Composer:
 
     def __init__(self, text: str) -> None:
         self._loader = _LOADER(text)
-        self.repeated: list[Fault] = []
+        self.repeated: list[Diagnostic] = []
 
     def document(self) -> Node:
         try:
@@ -204,5 +205,5 @@ class _Composer:
             first = entries.setdefault(key.value, Entry(key.value, key.line, value))
             if first.value is not value and len(self.repeated) < MAX_REPEATED:
                 message = f"the key {key.value} is there already, in line {first.line}"
-                self.repeated.append(Fault(message, line=key.line))
+                self.repeated.append(Diagnostic(message, line=key.line))
         return tuple(entries.values())

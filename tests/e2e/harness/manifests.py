@@ -1,4 +1,4 @@
-"""What is shipped under `manifests/`, rendered by kustomize, and how a test world bends it.
+"""What is shipped under `manifests/`, rendered by kustomize, and how a test environment bends it.
 
 Only two things are changed: a server on loopback has no pod IP, so its Service becomes an
 ExternalName with the server's port, and the APIServices get the caBundle that they need anyway.

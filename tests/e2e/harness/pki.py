@@ -1,4 +1,4 @@
-"""Certificates and kubeconfigs of a test world, by trustme.
+"""Certificates and kubeconfigs of a test environment, by trustme.
 
 One CA for clients of kube-apiserver, one for the front proxy, one for the server under test: that
 three authorities are really told apart is what the tests of forged callers look at.
@@ -79,10 +79,15 @@ def write_kubeconfig(
     config = {
         "apiVersion": "v1",
         "kind": "Config",
-        "current-context": "world",
-        "contexts": [{"name": "world", "context": {"cluster": "world", "user": "user"}}],
+        "current-context": "environment",
+        "contexts": [
+            {"name": "environment", "context": {"cluster": "environment", "user": "user"}}
+        ],
         "clusters": [
-            {"name": "world", "cluster": {"server": url, "certificate-authority": str(authority)}}
+            {
+                "name": "environment",
+                "cluster": {"server": url, "certificate-authority": str(authority)},
+            }
         ],
         "users": [{"name": "user", "user": user}],
     }

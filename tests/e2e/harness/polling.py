@@ -55,5 +55,5 @@ def until(
 
 
 def hold(seconds: float) -> None:
-    """Lets the world run on, to see that something does not happen."""
+    """Lets the environment run on, to see that something does not happen."""
     time.sleep(seconds)

@@ -1,4 +1,4 @@
-"""Child processes of a test world: each in a session of its own, all ended with the world.
+"""Child processes of a test environment: each in a session of its own, all ended with it.
 
 A process keeps its command line, so that a test can kill it with any signal and start it again on
 the same port. Output goes to one log file a process, whose tail is shown when something failed.
@@ -108,7 +108,7 @@ def _kill_session(leader: int) -> None:
 
 
 class Supervisor:
-    """Every process of one world, in order of creation."""
+    """Every process of one environment, in order of creation."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory

@@ -40,7 +40,7 @@ class Prometheus:
             "global": {"scrape_interval": interval, "scrape_timeout": interval},
             "scrape_configs": [
                 {
-                    "job_name": "world",
+                    "job_name": "environment",
                     "honor_labels": True,
                     "honor_timestamps": False,
                     "static_configs": [{"targets": list(targets)}],

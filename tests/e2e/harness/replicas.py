@@ -74,7 +74,7 @@ class Replica:
 
     Args:
         name: of the process and its log.
-        processes: of the world.
+        processes: of the environment.
         flags: all but the port.
     """
 

@@ -30,7 +30,7 @@ PATHS = (
 )
 RATE = 200.0
 OVERLAP_SECONDS = 0.8
-# For a world in which a change is heard of at once.
+# For a environment in which a change is heard of at once.
 PACE = (f"--cert-overlap={OVERLAP_SECONDS}s", f"--cert-interval={OVERLAP_SECONDS / 4}s")
 
 

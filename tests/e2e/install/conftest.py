@@ -1,7 +1,7 @@
 """The control plane that everything is installed into, with a workload whose load is a number.
 
-It is another than the world's. These tests run last of all, so that no other one shares the machine
-with it.
+It is not the one of the other tests. These run last of all, so that no other one shares the
+machine with it.
 """
 
 from __future__ import annotations

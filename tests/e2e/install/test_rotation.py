@@ -8,11 +8,11 @@ import pytest
 
 from tests.e2e.harness import rotation, ways
 from tests.e2e.harness.background import Background
+from tests.e2e.harness.environment import ALL_GROUPS
 from tests.e2e.harness.installation import Installation
 from tests.e2e.harness.prometheus import Prometheus
 from tests.e2e.harness.replicas import Forwarder, Replica
 from tests.e2e.harness.rotation import Kept
-from tests.e2e.harness.world import ALL_GROUPS
 
 
 @pytest.fixture(scope="module")

@@ -11,11 +11,11 @@ from collections.abc import Iterator
 import pytest
 
 from tests.e2e.harness import manifests, ways, workload
+from tests.e2e.harness.environment import ALL_GROUPS, CUSTOM, NAMESPACE, SERVICE
 from tests.e2e.harness.installation import Installation
 from tests.e2e.harness.prometheus import Prometheus
 from tests.e2e.harness.scaling import exactly, expect
 from tests.e2e.harness.workload import Loads
-from tests.e2e.harness.world import ALL_GROUPS, CUSTOM, NAMESPACE, SERVICE
 
 
 @pytest.fixture(scope="module", autouse=True)

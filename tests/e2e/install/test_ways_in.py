@@ -14,11 +14,11 @@ import yaml
 from tests import helm
 from tests.e2e.harness import manifests, polling, ways, workload
 from tests.e2e.harness.apiclient import Object
+from tests.e2e.harness.environment import CUSTOM
 from tests.e2e.harness.installation import API_SERVICES, Installation
 from tests.e2e.harness.prometheus import Prometheus
 from tests.e2e.harness.ways import NAME, NAMESPACE, RELEASE
 from tests.e2e.harness.workload import Loads
-from tests.e2e.harness.world import CUSTOM
 
 PREDECESSOR = Path(__file__).parents[1] / "predecessor"
 OLD = ways.RELEASE_OF_THE_PREDECESSOR

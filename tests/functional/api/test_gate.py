@@ -33,7 +33,7 @@ CONFIG = AuthenticationConfig(
 )
 
 
-class World:
+class Environment:
     """A door whose handler says who the caller is."""
 
     def __init__(self, directory: Path) -> None:
@@ -59,8 +59,8 @@ class World:
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> World:
-    return World(tmp_path)
+def environment(tmp_path: Path) -> Environment:
+    return Environment(tmp_path)
 
 
 async def who(client: Client, *headers: str) -> list[str] | int:
@@ -72,11 +72,11 @@ async def who(client: Client, *headers: str) -> list[str] | int:
     return found
 
 
-def test_who_is_who(world: World, run: Run) -> None:
+def test_who_is_who(environment: Environment, run: Run) -> None:
     evil = pki.client(PROXY_CA, "evil")
 
     async def scenario() -> None:
-        async with world.opened() as subject:
+        async with environment.opened() as subject:
             async with subject.client() as nobody:
                 anonymous = ["system:anonymous", "system:unauthenticated"]
                 assert await who(nobody, *ADMIN) == anonymous
@@ -102,15 +102,15 @@ def test_who_is_who(world: World, run: Run) -> None:
 
 
 def test_a_withdrawn_authority_counts_on_live_connections_and_new_ones(
-    world: World, run: Run
+    environment: Environment, run: Run
 ) -> None:
     async def scenario() -> None:
-        async with world.opened() as subject, subject.client(PROXY) as live:
+        async with environment.opened() as subject, subject.client(PROXY) as live:
             assert isinstance(await who(live, *ADMIN), list)
             other = pki.authority("front-proxy-ca")
-            world.config = replace(CONFIG, requestheader_ca=other.pem, generation=2)
+            environment.config = replace(CONFIG, requestheader_ca=other.pem, generation=2)
             assert await who(live, *ADMIN) == 401
-            assert world.serving.reload_once()
+            assert environment.serving.reload_once()
             with pytest.raises((OSError, EOFError)):
                 async with subject.client(PROXY) as refused:
                     await who(refused, *ADMIN)
@@ -121,29 +121,29 @@ def test_a_withdrawn_authority_counts_on_live_connections_and_new_ones(
     run(scenario())
 
 
-def test_expiry_counts_on_a_live_connection(world: World, run: Run) -> None:
+def test_expiry_counts_on_a_live_connection(environment: Environment, run: Run) -> None:
     async def scenario() -> None:
-        async with world.opened() as subject, subject.client(PROXY) as live:
+        async with environment.opened() as subject, subject.client(PROXY) as live:
             assert isinstance(await who(live, *ADMIN), list)
-            world.now += 31 * 86400
+            environment.now += 31 * 86400
             assert await who(live, *ADMIN) == 401
 
     run(scenario())
 
 
-def test_rotation_of_the_serving_pair_fails_no_request(world: World, run: Run) -> None:
+def test_rotation_of_the_serving_pair_fails_no_request(environment: Environment, run: Run) -> None:
     """Row T2: connections that live keep their pair, new ones get the new one."""
 
     async def scenario() -> None:
-        async with world.opened() as subject, subject.client(PROXY) as live:
+        async with environment.opened() as subject, subject.client(PROXY) as live:
             for _ in range(10):
                 new = pki.server(doors.CA, "localhost", "127.0.0.1")
-                world.where.certificate.write_bytes(new.pem)
-                assert not world.serving.reload_once()
+                environment.where.certificate.write_bytes(new.pem)
+                assert not environment.serving.reload_once()
                 async with subject.client(PROXY) as client:
                     assert isinstance(await who(client, *ADMIN), list)
-                world.where.key.write_bytes(new.key_pem)
-                assert world.serving.reload_once()
+                environment.where.key.write_bytes(new.key_pem)
+                assert environment.serving.reload_once()
                 async with subject.client(PROXY) as client:
                     tls = client.writer.get_extra_info("ssl_object")
                     assert tls.getpeercert(True) == new.der

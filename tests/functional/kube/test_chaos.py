@@ -111,29 +111,29 @@ class _World:
 @pytest.mark.parametrize("choice", range(FAULTS))
 async def test_each_fault_is_over_in_two_seconds(choice: int) -> None:
     async with FakeKubeAPI() as api, KubeClient(api.config()) as client, spawning() as spawn:
-        world = _World(api, ObjectCache(client, spawn), choice)
-        world.populate()
-        async with running(world.cache.run()):
+        environment = _World(api, ObjectCache(client, spawn), choice)
+        environment.populate()
+        async with running(environment.cache.run()):
             await until(lambda: api.watches(KIND))
-            async with running(world.observe()):
-                world.change()
-                await world.disturb(choice)
-                world.change()
-                await world.settled(2.0)
+            async with running(environment.observe()):
+                environment.change()
+                await environment.disturb(choice)
+                environment.change()
+                await environment.settled(2.0)
 
 
 @pytest.mark.parametrize("seed", range(3))
 async def test_nothing_is_missing_under_many(seed: int) -> None:
     async with FakeKubeAPI() as api, KubeClient(api.config()) as client, spawning() as spawn:
-        world = _World(api, ObjectCache(client, spawn), seed)
-        world.populate()
-        async with running(world.cache.run()):
-            await until(world.cache.synced)
-            async with running(world.observe()):
+        environment = _World(api, ObjectCache(client, spawn), seed)
+        environment.populate()
+        async with running(environment.cache.run()):
+            await until(environment.cache.synced)
+            async with running(environment.observe()):
                 for _ in range(6):
-                    world.change()
-                    await world.disturb(world.random.randrange(FAULTS))
-                    world.change()
-                    if world.random.random() < 0.5:
-                        await world.settled(10.0)
-                await world.settled(10.0)
+                    environment.change()
+                    await environment.disturb(environment.random.randrange(FAULTS))
+                    environment.change()
+                    if environment.random.random() < 0.5:
+                        await environment.settled(10.0)
+                await environment.settled(10.0)

@@ -15,8 +15,9 @@ ROOT = Path(__file__).resolve().parents[3]
 # A server with one more loop; run apart, because it takes over signals and the collector.
 WITH_LOOP = """
 import asyncio, sys, uvloop
-from metrics_apiserver import flags, flagtable, flagvalues, logs
-from metrics_apiserver.app.server import Server
+from metrics_apiserver.base import flags, logs
+from metrics_apiserver.options import serve, validate
+from metrics_apiserver.app.process import Process
 
 async def returns(): await asyncio.sleep(0.2)
 async def raises(): await asyncio.sleep(0.2); raise ZeroDivisionError("why")
@@ -26,9 +27,9 @@ async def spawns():
     await asyncio.Event().wait()
 
 logs.configure(0, "text")
-parsed = flags.parse(flagtable.TABLE, sys.argv[2:], flagtable.SHORTHANDS)
-server = Server(flagvalues.build(parsed))
-server._world.loops = {**server._world.loops, "one more": globals()[sys.argv[1]]}
+parsed = flags.parse(serve.TABLE, sys.argv[2:], serve.SHORTHANDS)
+server = Process(validate.build(parsed))
+server._environment.loops = {**server._environment.loops, "one more": globals()[sys.argv[1]]}
 with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
     sys.exit(runner.run(server.run()))
 """

@@ -1,4 +1,4 @@
-"""The three columns over the conformance world: real Prometheus, real client, relist to answer.
+"""The three columns over the conformance series: real Prometheus, real client, relist to answer.
 
 What stands before them (TLS, authorisation, discovery) and the objects of the cluster are not part
 of this; every case that reads a metric is asked in bulk and exactly.
@@ -52,7 +52,7 @@ _PLURALS = {
     "Ingress": "ingresses",
     "Job": "jobs",
 }
-# No case but a part of the world: what its `differs` would say stands in the expectation.
+# No case but a part of the environment: what its `differs` would say stands in the expectation.
 EXTRA = [
     ("pods/*/odd_inf", "default", {}),
     ("pods/*/odd_neginf", "default", {}),
@@ -70,7 +70,7 @@ EXTRA = [
 
 
 def objects() -> FakeLister:
-    """Those of the world."""
+    """Those of the environment."""
     table: dict[str, list[tuple[str, str, Labels]]] = {}
     for item in json.loads((comparison.FOLDER / "objects.json").read_text()):
         plural = _PLURALS.get(item["kind"])
@@ -83,11 +83,11 @@ def objects() -> FakeLister:
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
-    """A Prometheus that has seen the world for minutes and will go on seeing it."""
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
+    """A Prometheus that has seen the environment for minutes and will go on seeing it."""
     if not recorded.is_installed():
         pytest.skip("prometheus and promtool are not on PATH")
-    with backfill.running(tmp_path_factory.mktemp("world"), SERIES.read_text()) as backend:
+    with backfill.running(tmp_path_factory.mktemp("environment"), SERIES.read_text()) as backend:
         yield backend
 
 
@@ -179,9 +179,9 @@ def reads(config: str) -> list[Case]:
 
 @pytest.mark.parametrize("freshness", [60.0, 0.0], ids=["bulk", "exact"])
 @pytest.mark.parametrize("config", ["seed", "broad"])
-async def test_the_conformance_cases(world: Backend, config: str, freshness: float) -> None:
+async def test_the_conformance_cases(environment: Backend, config: str, freshness: float) -> None:
     wrong: list[str] = []
-    async with serving(world.url, config, freshness) as site:
+    async with serving(environment.url, config, freshness) as site:
         for case in reads(config):
             code, body = await site.get(case.path, case.method)
             wrong += [f"{case}: {what}" for what in comparison.differences(case, code, body)]
@@ -193,9 +193,9 @@ async def test_the_conformance_cases(world: Backend, config: str, freshness: flo
 @pytest.mark.parametrize("freshness", [60.0, 0.0], ids=["bulk", "exact"])
 @pytest.mark.parametrize(("path", "namespace", "values"), EXTRA, ids=[row[0] for row in EXTRA])
 async def test_the_rest_of_the_world(
-    world: Backend, freshness: float, path: str, namespace: str, values: dict[str, str]
+    environment: Backend, freshness: float, path: str, namespace: str, values: dict[str, str]
 ) -> None:
-    async with serving(world.url, "broad", freshness) as site:
+    async with serving(environment.url, "broad", freshness) as site:
         code, body = await site.get(
             f"/apis/custom.metrics.k8s.io/v1beta1/namespaces/{namespace}/{path}"
         )
@@ -205,8 +205,8 @@ async def test_the_rest_of_the_world(
     assert found == values
 
 
-async def test_an_infinite_value_of_a_named_object_says_so(world: Backend) -> None:
-    async with serving(world.url, "broad", 60.0) as site:
+async def test_an_infinite_value_of_a_named_object_says_so(environment: Backend) -> None:
+    async with serving(environment.url, "broad", 60.0) as site:
         path = "/apis/custom.metrics.k8s.io/v1beta1/namespaces/default/pods/bert-0/odd_inf"
         code, body = await site.get(path)
     assert code == 404
@@ -214,17 +214,19 @@ async def test_an_infinite_value_of_a_named_object_says_so(world: Backend) -> No
     assert body["message"].endswith("odd_inf for pods bert-0: its value is infinite")
 
 
-async def test_a_name_in_a_path_cannot_leave_its_matcher(world: Backend) -> None:
-    async with serving(world.url, "broad", 0.0) as site:
+async def test_a_name_in_a_path_cannot_leave_its_matcher(environment: Backend) -> None:
+    async with serving(environment.url, "broad", 0.0) as site:
         name = "x%22%7D+or+%7B__name__%3D~%22.%2B%22%7D+%23"
         path = f"/apis/custom.metrics.k8s.io/v1beta1/namespaces/prod/pods/{name}/queue_sum"
         code, _ = await site.get(path)
     assert code == 404
 
 
-async def test_a_fleet_of_readers_costs_as_many_queries_as_there_are_rules(world: Backend) -> None:
+async def test_a_fleet_of_readers_costs_as_many_queries_as_there_are_rules(
+    environment: Backend,
+) -> None:
     base = "/apis/custom.metrics.k8s.io/v1beta1/namespaces/prod/pods"
-    async with serving(world.url, "broad", 60.0) as site:
+    async with serving(environment.url, "broad", 60.0) as site:
         async with asyncio.TaskGroup() as group:
             answers = [
                 group.create_task(site.get(f"{base}/web-{number % 2}/{metric}"))
@@ -236,9 +238,9 @@ async def test_a_fleet_of_readers_costs_as_many_queries_as_there_are_rules(world
         assert site.uses["exact"] == 0
 
 
-async def test_which_rules_of_the_world_are_asked_in_bulk(world: Backend) -> None:
+async def test_which_rules_of_the_world_are_asked_in_bulk(environment: Backend) -> None:
     """All but the one that looks at the values it is given."""
-    async with serving(world.url, "broad", 60.0) as site:
+    async with serving(environment.url, "broad", 60.0) as site:
         snapshot = site.relister.snapshot
         assert snapshot is not None
         why: dict[str, str | None] = {}
@@ -255,16 +257,16 @@ async def test_which_rules_of_the_world_are_asked_in_bulk(world: Backend) -> Non
     assert {path for path, reason in why.items() if reason} == {"rules[4]"}
 
 
-async def test_a_bulk_answer_that_is_too_large_is_asked_in_slices(world: Backend) -> None:
+async def test_a_bulk_answer_that_is_too_large_is_asked_in_slices(environment: Backend) -> None:
     """Of one namespace at a time it is small enough; the numbers are the same."""
     paths = [
         f"/apis/custom.metrics.k8s.io/v1beta1/namespaces/{space}/pods/*/duty_cycle_current"
         for space in ("default", "prod")
     ]
-    async with serving(world.url, "seed", 60.0) as site:
+    async with serving(environment.url, "seed", 60.0) as site:
         [(_, first), (_, second)] = [await site.get(path) for path in paths]
     # Each of the three samples of one namespace, and the one of the other, has some 200 bytes.
-    async with serving(world.url, "seed", 60.0, max_body_bytes=760) as site:
+    async with serving(environment.url, "seed", 60.0, max_body_bytes=760) as site:
         answers = [await site.get(path) for path in paths]
         assert site.outcomes["query", "too_large"] == 1
         assert site.uses["fallback"] == 0

@@ -42,7 +42,7 @@ class Tokens:
         return UserInfo("bob", groups=("dev",)) if token == "good" else None
 
 
-class World:
+class Environment:
     """An authenticator whose configuration and clock can be changed."""
 
     def __init__(self) -> None:
@@ -64,36 +64,38 @@ class World:
 
 
 @pytest.fixture
-def world() -> World:
-    return World()
+def environment() -> Environment:
+    return Environment()
 
 
 def named(user: UserInfo) -> tuple[str, tuple[str, ...]]:
     return user.name, user.groups
 
 
-async def test_nothing_presented_is_anonymous(world: World) -> None:
-    assert await world.ask() == ANONYMOUS
-    assert await world.ask(("Authorization", "Basic dXNlcjpwYXNz")) == ANONYMOUS
-    assert await world.ask(("Authorization", "Bearer  good")) == ANONYMOUS
+async def test_nothing_presented_is_anonymous(environment: Environment) -> None:
+    assert await environment.ask() == ANONYMOUS
+    assert await environment.ask(("Authorization", "Basic dXNlcjpwYXNz")) == ANONYMOUS
+    assert await environment.ask(("Authorization", "Bearer  good")) == ANONYMOUS
 
 
-async def test_headers_without_a_certificate_are_plain_input(world: World) -> None:
-    assert await world.ask(*MASTERS) == ANONYMOUS
-    user = await world.ask(*MASTERS, BEARER)
+async def test_headers_without_a_certificate_are_plain_input(environment: Environment) -> None:
+    assert await environment.ask(*MASTERS) == ANONYMOUS
+    user = await environment.ask(*MASTERS, BEARER)
     assert named(user) == ("bob", ("dev", "system:authenticated"))
 
 
-async def test_the_front_proxy_speaks_for_others(world: World) -> None:
-    user = await world.ask(*MASTERS, peer=PROXY)
+async def test_the_front_proxy_speaks_for_others(environment: Environment) -> None:
+    user = await environment.ask(*MASTERS, peer=PROXY)
     assert named(user) == ("admin", ("system:masters", "system:authenticated"))
-    user = await world.ask(("x-remote-user", "eve"), BEARER, peer=PROXY)
+    user = await environment.ask(("x-remote-user", "eve"), BEARER, peer=PROXY)
     assert named(user) == ("eve", ("system:authenticated",))
 
 
-async def test_a_client_certificate_is_its_own_user_whatever_it_is_called(world: World) -> None:
+async def test_a_client_certificate_is_its_own_user_whatever_it_is_called(
+    environment: Environment,
+) -> None:
     spoof = pki.client(CLIENT_CA, "front-proxy-client", ["dev"])
-    user = await world.ask(*MASTERS, peer=spoof)
+    user = await environment.ask(*MASTERS, peer=spoof)
     assert named(user) == ("front-proxy-client", ("dev", "system:authenticated"))
     fingerprint = hashlib.sha256(spoof.der).hexdigest()
     key = "authentication.kubernetes.io/credential-id"
@@ -103,17 +105,19 @@ async def test_a_client_certificate_is_its_own_user_whatever_it_is_called(world:
 @pytest.mark.parametrize(
     "common_name", ["evil", "front", "", "front-proxy-client2", "Front-Proxy-Client"]
 )
-async def test_another_name_of_the_right_authority(world: World, common_name: str) -> None:
+async def test_another_name_of_the_right_authority(
+    environment: Environment, common_name: str
+) -> None:
     other = pki.client(PROXY_CA, common_name)
     with pytest.raises(errors.Unauthorized):
-        await world.ask(*MASTERS, peer=other)
-    user = await world.ask(*MASTERS, BEARER, peer=other)
+        await environment.ask(*MASTERS, peer=other)
+    user = await environment.ask(*MASTERS, BEARER, peer=other)
     assert user.name == "bob"
 
 
-async def test_an_empty_list_allows_any_name(world: World) -> None:
-    world.config = replace(CONFIG, allowed_names=())
-    assert (await world.ask(*MASTERS, peer=pki.client(PROXY_CA, "evil"))).name == "admin"
+async def test_an_empty_list_allows_any_name(environment: Environment) -> None:
+    environment.config = replace(CONFIG, allowed_names=())
+    assert (await environment.ask(*MASTERS, peer=pki.client(PROXY_CA, "evil"))).name == "admin"
 
 
 @pytest.mark.parametrize(
@@ -127,39 +131,41 @@ async def test_an_empty_list_allows_any_name(world: World) -> None:
     ],
     ids=["forged issuer", "self-signed", "expired", "early", "for servers"],
 )
-async def test_certificates_that_do_not_hold(world: World, peer: pki.Certified) -> None:
+async def test_certificates_that_do_not_hold(environment: Environment, peer: pki.Certified) -> None:
     with pytest.raises(errors.Unauthorized) as caught:
-        await world.ask(*MASTERS, peer=peer)
+        await environment.ask(*MASTERS, peer=peer)
     assert caught.value.message == "Unauthorized"
-    assert (await world.ask(*MASTERS, BEARER, peer=peer)).name == "bob"
+    assert (await environment.ask(*MASTERS, BEARER, peer=peer)).name == "bob"
 
 
-async def test_front_proxy_without_a_user(world: World) -> None:
+async def test_front_proxy_without_a_user(environment: Environment) -> None:
     with pytest.raises(errors.Unauthorized):
-        await world.ask(peer=PROXY)
+        await environment.ask(peer=PROXY)
     with pytest.raises(errors.Unauthorized):
-        await world.ask(("X-Remote-User", ""), ("X-Remote-Group", "system:masters"), peer=PROXY)
+        await environment.ask(
+            ("X-Remote-User", ""), ("X-Remote-Group", "system:masters"), peer=PROXY
+        )
     with pytest.raises(errors.Unauthorized):
-        await world.ask(("X_Remote_User", "admin"), peer=PROXY)
+        await environment.ask(("X_Remote_User", "admin"), peer=PROXY)
 
 
-async def test_without_authorities_certificates_say_nothing(world: World) -> None:
-    world.config = AuthenticationConfig()
-    assert await world.ask(*MASTERS, peer=PROXY) == ANONYMOUS
-    world.config = replace(CONFIG, requestheader_ca=b"")
+async def test_without_authorities_certificates_say_nothing(environment: Environment) -> None:
+    environment.config = AuthenticationConfig()
+    assert await environment.ask(*MASTERS, peer=PROXY) == ANONYMOUS
+    environment.config = replace(CONFIG, requestheader_ca=b"")
     with pytest.raises(errors.Unauthorized):
-        await world.ask(*MASTERS, peer=PROXY)
-    world.config = replace(CONFIG, client_ca=b"")
-    assert await world.ask(peer=PROXY) == ANONYMOUS
+        await environment.ask(*MASTERS, peer=PROXY)
+    environment.config = replace(CONFIG, client_ca=b"")
+    assert await environment.ask(peer=PROXY) == ANONYMOUS
 
 
-async def test_a_client_certificate_without_a_name_is_nobody(world: World) -> None:
-    world.config = replace(CONFIG, requestheader_ca=b"")
-    assert await world.ask(peer=pki.client(CLIENT_CA, "")) == ANONYMOUS
+async def test_a_client_certificate_without_a_name_is_nobody(environment: Environment) -> None:
+    environment.config = replace(CONFIG, requestheader_ca=b"")
+    assert await environment.ask(peer=pki.client(CLIENT_CA, "")) == ANONYMOUS
 
 
-async def test_certificate_uids(world: World) -> None:
-    world.config = replace(CONFIG, requestheader_ca=b"")
+async def test_certificate_uids(environment: Environment) -> None:
+    environment.config = replace(CONFIG, requestheader_ca=b"")
     oid = x509.ObjectIdentifier("1.3.6.1.4.1.57683.2")
 
     def certificate(*uids: str) -> pki.Certified:
@@ -167,33 +173,33 @@ async def test_certificate_uids(world: World) -> None:
         subject = x509.Name([*pki.name("bob"), *attributes])
         return pki.certify(subject, CLIENT_CA, [pki.usage(pki.CLIENT)])
 
-    assert (await world.ask(peer=certificate("17"))).uid == "17"
+    assert (await environment.ask(peer=certificate("17"))).uid == "17"
     with pytest.raises(errors.Unauthorized):
-        await world.ask(peer=certificate("17", "18"))
+        await environment.ask(peer=certificate("17", "18"))
 
 
 @pytest.mark.parametrize("peer", [PROXY, pki.client(CLIENT_CA, "bob")])
 async def test_expiry_and_withdrawal_count_at_once_on_a_live_connection(
-    world: World, peer: pki.Certified
+    environment: Environment, peer: pki.Certified
 ) -> None:
-    await world.ask(*MASTERS, peer=peer)
+    await environment.ask(*MASTERS, peer=peer)
     day = 86400
-    world.now += 31 * day
+    environment.now += 31 * day
     with pytest.raises(errors.Unauthorized):
-        await world.ask(*MASTERS, peer=peer)
-    world.now -= 31 * day
-    world.monotonic += 11
-    await world.ask(*MASTERS, peer=peer)
-    world.now -= 2 * day
+        await environment.ask(*MASTERS, peer=peer)
+    environment.now -= 31 * day
+    environment.monotonic += 11
+    await environment.ask(*MASTERS, peer=peer)
+    environment.now -= 2 * day
     with pytest.raises(errors.Unauthorized):
-        await world.ask(*MASTERS, peer=peer)
-    world.now += 2 * day
-    world.monotonic += 11
-    await world.ask(*MASTERS, peer=peer)
+        await environment.ask(*MASTERS, peer=peer)
+    environment.now += 2 * day
+    environment.monotonic += 11
+    await environment.ask(*MASTERS, peer=peer)
     other = pki.authority("another").pem
-    world.config = replace(CONFIG, client_ca=other, requestheader_ca=other, generation=2)
+    environment.config = replace(CONFIG, client_ca=other, requestheader_ca=other, generation=2)
     with pytest.raises(errors.Unauthorized):
-        await world.ask(*MASTERS, peer=peer)
+        await environment.ask(*MASTERS, peer=peer)
 
 
 @pytest.mark.parametrize(
@@ -268,38 +274,40 @@ def test_configured_header_names_are_tried_in_order() -> None:
         ("X-Remote-Extra-Scopes", "a\udce9"),
     ],
 )
-async def test_bytes_that_are_not_utf_8_are_nobody(world: World, bad: tuple[str, str]) -> None:
+async def test_bytes_that_are_not_utf_8_are_nobody(
+    environment: Environment, bad: tuple[str, str]
+) -> None:
     with pytest.raises(errors.Unauthorized):
-        await world.ask(bad, ("X-Remote-User", "a"), peer=PROXY)
+        await environment.ask(bad, ("X-Remote-User", "a"), peer=PROXY)
 
 
-async def test_thousands_of_groups(world: World) -> None:
+async def test_thousands_of_groups(environment: Environment) -> None:
     groups = [("X-Remote-Group", f"group-{i}") for i in range(4000)]
-    user = await world.ask(("X-Remote-User", "a"), *groups, peer=PROXY)
+    user = await environment.ask(("X-Remote-User", "a"), *groups, peer=PROXY)
     assert len(user.groups) == 4001
 
 
 @pytest.mark.parametrize("header", ["Impersonate-User", "impersonate-group", "IMPERSONATE-EXTRA-X"])
-async def test_impersonation_is_refused_not_ignored(world: World, header: str) -> None:
+async def test_impersonation_is_refused_not_ignored(environment: Environment, header: str) -> None:
     with pytest.raises(errors.Forbidden):
-        await world.ask((header, "admin"), peer=pki.client(CLIENT_CA, "bob"))
+        await environment.ask((header, "admin"), peer=pki.client(CLIENT_CA, "bob"))
     with pytest.raises(errors.Forbidden):
-        await world.ask((header, "admin"), BEARER)
+        await environment.ask((header, "admin"), BEARER)
     with pytest.raises(errors.Forbidden):
-        await world.ask((header, "admin"))
+        await environment.ask((header, "admin"))
 
 
 @pytest.mark.parametrize("token", ["bad", "failing"])
-async def test_a_bad_token_is_401_never_anonymous(world: World, token: str) -> None:
+async def test_a_bad_token_is_401_never_anonymous(environment: Environment, token: str) -> None:
     with pytest.raises(errors.Unauthorized) as caught:
-        await world.ask(("Authorization", f"Bearer {token}"))
+        await environment.ask(("Authorization", f"Bearer {token}"))
     assert token not in caught.value.message
 
 
-async def test_the_first_of_two_authorization_lines_counts(world: World) -> None:
+async def test_the_first_of_two_authorization_lines_counts(environment: Environment) -> None:
     with pytest.raises(errors.Unauthorized):
-        await world.ask(("Authorization", "Bearer bad"), BEARER)
-    assert (await world.ask(BEARER, ("Authorization", "Bearer bad"))).name == "bob"
+        await environment.ask(("Authorization", "Bearer bad"), BEARER)
+    assert (await environment.ask(BEARER, ("Authorization", "Bearer bad"))).name == "bob"
 
 
 async def test_without_a_cluster_every_token_is_refused() -> None:
@@ -324,19 +332,21 @@ async def test_anonymous_callers_can_be_turned_away() -> None:
     ],
 )
 async def test_the_authenticated_group(
-    world: World, name: str, groups: list[str], expected: tuple[str, ...]
+    environment: Environment, name: str, groups: list[str], expected: tuple[str, ...]
 ) -> None:
     lines = [("X-Remote-Group", group) for group in groups]
-    user = await world.ask(("X-Remote-User", name), *lines, peer=PROXY)
+    user = await environment.ask(("X-Remote-User", name), *lines, peer=PROXY)
     assert user.groups == expected
 
 
-async def test_each_request_is_counted_by_how_its_caller_was_known(world: World) -> None:
+async def test_each_request_is_counted_by_how_its_caller_was_known(
+    environment: Environment,
+) -> None:
     bob = pki.client(CLIENT_CA, "bob")
-    await world.ask(*MASTERS, peer=PROXY)
-    await world.ask(*MASTERS, peer=bob)
-    await world.ask(BEARER)
-    await world.ask()
+    await environment.ask(*MASTERS, peer=PROXY)
+    await environment.ask(*MASTERS, peer=bob)
+    await environment.ask(BEARER)
+    await environment.ask()
     with pytest.raises(errors.Unauthorized):
-        await world.ask(("Authorization", "Bearer bad"))
-    assert tuple(world.methods) == authn.METHODS
+        await environment.ask(("Authorization", "Bearer bad"))
+    assert tuple(environment.methods) == authn.METHODS

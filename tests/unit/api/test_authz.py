@@ -44,7 +44,7 @@ class Reviewer:
         return AccessDecision(self.allowed, self.reason)
 
 
-class World:
+class Environment:
     def __init__(self, memory: Memory = authz.DEFAULT_MEMORY) -> None:
         self.reviewer = Reviewer()
         self.now = 0.0
@@ -57,24 +57,24 @@ class World:
 
 
 @pytest.fixture
-def world() -> World:
-    return World()
+def environment() -> Environment:
+    return Environment()
 
 
-async def test_masters_need_no_review(world: World) -> None:
-    world.reviewer.allowed = False
-    await world.ask(user=UserInfo("x", groups=("a", "system:masters")))
-    assert not world.reviewer.asked
+async def test_masters_need_no_review(environment: Environment) -> None:
+    environment.reviewer.allowed = False
+    await environment.ask(user=UserInfo("x", groups=("a", "system:masters")))
+    assert not environment.reviewer.asked
     with pytest.raises(errors.Forbidden):
-        await world.ask(user=UserInfo("system:masters"))
+        await environment.ask(user=UserInfo("system:masters"))
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/livez", "/readyz?verbose"])
-async def test_health_is_for_everybody(world: World, path: str) -> None:
-    world.reviewer.allowed = False
+async def test_health_is_for_everybody(environment: Environment, path: str) -> None:
+    environment.reviewer.allowed = False
     for method in ("GET", "POST"):
-        await world.ask(path, method=method)
-    assert not world.reviewer.asked
+        await environment.ask(path, method=method)
+    assert not environment.reviewer.asked
 
 
 @pytest.mark.parametrize(
@@ -90,18 +90,18 @@ async def test_health_is_for_everybody(world: World, path: str) -> None:
         "/",
     ],
 )
-async def test_nothing_beside_it_is(world: World, path: str) -> None:
-    world.reviewer.allowed = False
+async def test_nothing_beside_it_is(environment: Environment, path: str) -> None:
+    environment.reviewer.allowed = False
     with pytest.raises(errors.Forbidden):
-        await world.ask(path)
-    assert world.reviewer.asked == [(BOB, NonResourceAttributes(path, "get"))]
+        await environment.ask(path)
+    assert environment.reviewer.asked == [(BOB, NonResourceAttributes(path, "get"))]
 
 
-async def test_a_path_that_is_read_two_ways_is_never_asked_about(world: World) -> None:
+async def test_a_path_that_is_read_two_ways_is_never_asked_about(environment: Environment) -> None:
     for path in ("/healthz/../apis", "/livez%2f.."):
         with pytest.raises(errors.BadRequest):
-            await world.ask(path)
-    assert not world.reviewer.asked
+            await environment.ask(path)
+    assert not environment.reviewer.asked
 
 
 def test_allowed_paths() -> None:
@@ -116,9 +116,9 @@ def test_allowed_paths() -> None:
         AllowedPaths(("/a*b",))
 
 
-async def test_an_allowed_prefix_is_no_resource(world: World) -> None:
-    subject = Authorizer(world.reviewer, AllowedPaths(("/apis/*",)))
-    world.reviewer.allowed = False
+async def test_an_allowed_prefix_is_no_resource(environment: Environment) -> None:
+    subject = Authorizer(environment.reviewer, AllowedPaths(("/apis/*",)))
+    environment.reviewer.allowed = False
     await subject.authorize(BOB, requestinfo.parse("GET", CUSTOM))
     with pytest.raises(errors.Forbidden):
         await subject.authorize(BOB, requestinfo.parse("GET", POD))
@@ -198,21 +198,21 @@ def test_what_is_asked(method: str, target: str, attributes: ResourceAttributes)
 
 
 async def test_both_decisions_are_remembered_for_their_time() -> None:
-    world = World(Memory(allowed_seconds=10, denied_seconds=5))
-    await world.ask()
-    await world.ask()
-    world.reviewer.allowed = False
-    world.now = 9.9
-    await world.ask()
-    world.now = 10.1
+    environment = Environment(Memory(allowed_seconds=10, denied_seconds=5))
+    await environment.ask()
+    await environment.ask()
+    environment.reviewer.allowed = False
+    environment.now = 9.9
+    await environment.ask()
+    environment.now = 10.1
     for _ in range(2):
         with pytest.raises(errors.Forbidden):
-            await world.ask()
-    assert len(world.reviewer.asked) == 2
-    world.reviewer.allowed = True
-    world.now = 15.2
-    await world.ask()
-    assert len(world.reviewer.asked) == 3
+            await environment.ask()
+    assert len(environment.reviewer.asked) == 2
+    environment.reviewer.allowed = True
+    environment.now = 15.2
+    await environment.ask()
+    assert len(environment.reviewer.asked) == 3
 
 
 @pytest.mark.parametrize(
@@ -231,63 +231,65 @@ async def test_both_decisions_are_remembered_for_their_time() -> None:
     ],
 )
 async def test_another_question_is_another_review(
-    world: World, user: UserInfo, target: str
+    environment: Environment, user: UserInfo, target: str
 ) -> None:
-    await world.ask()
-    await world.ask(target, user)
-    await world.ask(target, user)
-    assert len(world.reviewer.asked) == 2
+    await environment.ask()
+    await environment.ask(target, user)
+    await environment.ask(target, user)
+    assert len(environment.reviewer.asked) == 2
 
 
-async def test_selectors_are_part_of_the_question_on_lists_only(world: World) -> None:
+async def test_selectors_are_part_of_the_question_on_lists_only(environment: Environment) -> None:
     queue = f"{EXTERNAL}/namespaces/a/q"
     for target in (queue, f"{queue}?labelSelector=a%3Db", f"{queue}?labelSelector=a%3Dc"):
-        await world.ask(target)
-        await world.ask(target)
-    assert len(world.reviewer.asked) == 3
-    await world.ask(f"{POD}?labelSelector=a%3Db")
-    await world.ask(f"{POD}?labelSelector=a%3Dc&metricLabelSelector=x")
-    assert len(world.reviewer.asked) == 4
+        await environment.ask(target)
+        await environment.ask(target)
+    assert len(environment.reviewer.asked) == 3
+    await environment.ask(f"{POD}?labelSelector=a%3Db")
+    await environment.ask(f"{POD}?labelSelector=a%3Dc&metricLabelSelector=x")
+    assert len(environment.reviewer.asked) == 4
 
 
 @pytest.mark.parametrize(("size", "asked"), [(9_000, 1), (10_001, 2)])
 async def test_what_a_caller_made_large_is_not_remembered(
-    world: World, size: int, asked: int
+    environment: Environment, size: int, asked: int
 ) -> None:
     for _ in range(2):
-        await world.ask(f"{CUSTOM}/nodes/{'x' * size}/foo")
-    assert len(world.reviewer.asked) == asked
+        await environment.ask(f"{CUSTOM}/nodes/{'x' * size}/foo")
+    assert len(environment.reviewer.asked) == asked
 
 
-async def test_the_memory_is_bounded(world: World) -> None:
+async def test_the_memory_is_bounded(environment: Environment) -> None:
     for i in range(9_000):
-        await world.ask(f"{CUSTOM}/nodes/{i}/foo")
-    assert len(world.subject._cache) == 8192
+        await environment.ask(f"{CUSTOM}/nodes/{i}/foo")
+    assert len(environment.subject._cache) == 8192
 
 
-async def test_what_could_not_be_decided_is_refused_and_not_remembered(world: World) -> None:
-    world.reviewer.broken = True
+async def test_what_could_not_be_decided_is_refused_and_not_remembered(
+    environment: Environment,
+) -> None:
+    environment.reviewer.broken = True
     for _ in range(2):
         with pytest.raises(errors.AuthorizerFailed) as caught:
-            await world.ask()
+            await environment.ask()
         assert status.render(caught.value).status == 500
-    assert len(world.reviewer.asked) == 2
-    world.reviewer.broken = False
-    await world.ask()
+    assert len(environment.reviewer.asked) == 2
+    environment.reviewer.broken = False
+    await environment.ask()
 
 
-async def test_equal_questions_at_once_share_a_review(world: World) -> None:
-    world.reviewer.hold.clear()
+async def test_equal_questions_at_once_share_a_review(environment: Environment) -> None:
+    environment.reviewer.hold.clear()
     async with asyncio.TaskGroup() as group:
-        first = group.create_task(world.ask())
-        others = [group.create_task(world.ask()) for _ in range(200)]
-        await until(lambda: world.reviewer.asked)
+        first = group.create_task(environment.ask())
+        others = [group.create_task(environment.ask()) for _ in range(200)]
+        await until(lambda: environment.reviewer.asked)
         first.cancel()
         await asyncio.sleep(0)
-        world.reviewer.hold.set()
+        environment.reviewer.hold.set()
     assert first.cancelled()
     assert all(other.done() and not other.cancelled() for other in others)
-    assert len(world.reviewer.asked) == 1
+    assert len(environment.reviewer.asked) == 1
 
 
 async def test_without_a_cluster_all_else_is_forbidden() -> None:
@@ -346,11 +348,11 @@ async def test_without_a_cluster_all_else_is_forbidden() -> None:
     ],
 )
 async def test_403_is_worded_as_kube_apiserver_words_it(
-    world: World, target: str, reason: str, message: str, details: tuple[str, str, str]
+    environment: Environment, target: str, reason: str, message: str, details: tuple[str, str, str]
 ) -> None:
-    world.reviewer.allowed = False
-    world.reviewer.reason = reason
+    environment.reviewer.allowed = False
+    environment.reviewer.reason = reason
     with pytest.raises(errors.Forbidden) as caught:
-        await world.ask(target, UserInfo("mallory"))
+        await environment.ask(target, UserInfo("mallory"))
     assert caught.value.message == message
     assert (caught.value.name, caught.value.group, caught.value.kind) == details

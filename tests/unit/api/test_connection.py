@@ -59,7 +59,7 @@ async def handler(_request: web.BaseRequest) -> web.StreamResponse:
     raise AssertionError("no request is complete here")
 
 
-class World:
+class Environment:
     def __init__(self) -> None:
         self.owner = Owner()
         self.transport = Transport()
@@ -68,50 +68,52 @@ class World:
 
 
 @pytest.fixture
-async def world() -> AsyncIterator[World]:
-    made = World()
+async def environment() -> AsyncIterator[Environment]:
+    made = Environment()
     yield made
     made.subject.connection_lost(None)
     await asyncio.sleep(0)
 
 
-async def test_its_life_is_told(world: World) -> None:
-    assert world.owner.told == ["opened"]
-    assert world.subject.peer is None
-    assert world.subject.remote == ""
-    world.subject.connection_lost(None)
-    assert world.owner.told == ["opened", "closed"]
+async def test_its_life_is_told(environment: Environment) -> None:
+    assert environment.owner.told == ["opened"]
+    assert environment.subject.peer is None
+    assert environment.subject.remote == ""
+    environment.subject.connection_lost(None)
+    assert environment.owner.told == ["opened", "closed"]
 
 
-async def test_what_the_parser_trips_over_ends_the_connection(world: World) -> None:
+async def test_what_the_parser_trips_over_ends_the_connection(environment: Environment) -> None:
     class Broken:
         def feed_data(self, data: bytes) -> None:
             raise RuntimeError(data)
 
-    world.subject._parser = Broken()  # type: ignore[assignment]  # a parser with a fault
-    world.subject.data_received(b"GET / HTTP/1.1\r\n")
-    assert world.owner.told == ["opened", "RuntimeError"]
-    assert world.transport.state == "aborted"
+    environment.subject._parser = Broken()  # type: ignore[assignment]  # a parser with a fault
+    environment.subject.data_received(b"GET / HTTP/1.1\r\n")
+    assert environment.owner.told == ["opened", "RuntimeError"]
+    assert environment.transport.state == "aborted"
 
 
-async def test_a_silent_client_is_cut(world: World) -> None:
+async def test_a_silent_client_is_cut(environment: Environment) -> None:
     async with asyncio.timeout(5):
-        while world.transport.state == "open":  # noqa: ASYNC110 - a timer signals nobody
+        while environment.transport.state == "open":  # noqa: ASYNC110 - a timer signals nobody
             await asyncio.sleep(0.01)
-    assert world.transport.state == "aborted"
+    assert environment.transport.state == "aborted"
 
 
-async def test_an_answer_in_progress_is_not_cut_by_the_next_head(world: World) -> None:
-    world.subject._request_in_progress = True
+async def test_an_answer_in_progress_is_not_cut_by_the_next_head(environment: Environment) -> None:
+    environment.subject._request_in_progress = True
     await asyncio.sleep(0.15)
-    assert world.transport.state == "open"
-    world.subject._request_in_progress = False
+    assert environment.transport.state == "open"
+    environment.subject._request_in_progress = False
 
 
-async def test_aiohttp_logs_nothing_of_its_own(world: World) -> None:
-    world.subject.log_exception("Error handling %s", "hunter2", exc_info=ValueError("hunter2"))
-    world.subject.log_exception("Unhandled")
-    assert world.owner.told == ["opened", "ValueError", "NoneType"]
+async def test_aiohttp_logs_nothing_of_its_own(environment: Environment) -> None:
+    environment.subject.log_exception(
+        "Error handling %s", "hunter2", exc_info=ValueError("hunter2")
+    )
+    environment.subject.log_exception("Unhandled")
+    assert environment.owner.told == ["opened", "ValueError", "NoneType"]
 
 
 @pytest.mark.parametrize(
@@ -124,10 +126,10 @@ async def test_aiohttp_logs_nothing_of_its_own(world: World) -> None:
     ],
 )
 async def test_errors_are_answered_without_an_echo(
-    world: World, error: Exception | None, status: int
+    environment: Environment, error: Exception | None, status: int
 ) -> None:
     request = web.BaseRequest  # only its type matters: nothing of it is read
-    answer = world.subject.handle_error(request, exc=error)  # type: ignore[arg-type]
+    answer = environment.subject.handle_error(request, exc=error)  # type: ignore[arg-type]
     assert isinstance(answer, Answer)
     assert answer.status == status
     assert not answer.keep_alive
@@ -136,13 +138,13 @@ async def test_errors_are_answered_without_an_echo(
     assert b"hunter2" not in body
 
 
-async def test_a_closed_connection_becomes_idle_no_more(world: World) -> None:
-    world.subject.abort()
-    world.subject.written()
-    world.subject.abort()
-    assert "idle" not in world.owner.told
-    world.subject._refuse_head()
-    assert not world.transport.written
+async def test_a_closed_connection_becomes_idle_no_more(environment: Environment) -> None:
+    environment.subject.abort()
+    environment.subject.written()
+    environment.subject.abort()
+    assert "idle" not in environment.owner.told
+    environment.subject._refuse_head()
+    assert not environment.transport.written
 
 
 def test_idle_connections_outlast_those_of_kube_apiserver() -> None:

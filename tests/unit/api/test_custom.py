@@ -103,8 +103,8 @@ def test_a_field_selector_may_repeat_the_name() -> None:
 
 
 async def read(path: str, *, base: str = BASE, method: str = "GET", **headers: str) -> Any:
-    world = Columns()
-    encoded = await custom.answer(world.custom, info(path, method, base), headers)
+    environment = Columns()
+    encoded = await custom.answer(environment.custom, info(path, method, base), headers)
     assert encoded.status == 200
     return orjson.loads(encoded.body)
 
@@ -164,10 +164,10 @@ async def test_other_methods_are_not_allowed(method: str) -> None:
 
 
 async def test_nothing_is_asked_for_a_representation_that_cannot_be_given() -> None:
-    world = Columns()
+    environment = Columns()
     with pytest.raises(errors.NotAcceptable):
-        await custom.answer(world.custom, info("/nodes/n1/load"), {"Accept": "text/html"})
-    assert world.backend.asked == []
+        await custom.answer(environment.custom, info("/nodes/n1/load"), {"Accept": "text/html"})
+    assert environment.backend.asked == []
 
 
 async def test_errors_reach_the_caller() -> None:

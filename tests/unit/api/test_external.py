@@ -12,16 +12,18 @@ from tests.fakes.columns import Columns
 BASE = "/apis/external.metrics.k8s.io/v1beta1"
 
 
-async def read(path: str, method: str = "GET", *, world: Columns | None = None) -> Any:
-    columns = world or Columns()
+async def read(path: str, method: str = "GET", *, environment: Columns | None = None) -> Any:
+    columns = environment or Columns()
     info = requestinfo.parse(method, BASE + path)
     encoded = await external.answer(columns.external, info, {})
     return orjson.loads(encoded.body)
 
 
 async def test_a_list() -> None:
-    world = Columns()
-    document = await read("/namespaces/prod/queueDepth?labelSelector=queue%21%3Dx", world=world)
+    environment = Columns()
+    document = await read(
+        "/namespaces/prod/queueDepth?labelSelector=queue%21%3Dx", environment=environment
+    )
     assert document == {
         "kind": "ExternalMetricValueList",
         "apiVersion": "external.metrics.k8s.io/v1beta1",
@@ -36,7 +38,7 @@ async def test_a_list() -> None:
             for queue, value in (("a", "4"), ("b", "3"))
         ],
     }
-    assert world.backend.asked == ['sum(queueDepth{queue!="x",ns="prod"}) by (queue)']
+    assert environment.backend.asked == ['sum(queueDepth{queue!="x",ns="prod"}) by (queue)']
 
 
 async def test_a_name_is_found_as_clients_lower_it() -> None:
@@ -69,10 +71,10 @@ async def test_what_is_no_shape_is_not_found(path: str) -> None:
     ],
 )
 async def test_what_does_not_parse_is_the_caller_s_fault(query: str) -> None:
-    world = Columns()
+    environment = Columns()
     with pytest.raises(errors.BadRequest):
-        await read(f"/namespaces/prod/queueDepth?{query}", world=world)
-    assert world.backend.asked == []
+        await read(f"/namespaces/prod/queueDepth?{query}", environment=environment)
+    assert environment.backend.asked == []
 
 
 async def test_known_field_selectors_are_ignored() -> None:

@@ -15,7 +15,7 @@ from metrics_apiserver.api import handler
 from metrics_apiserver.api.authn import ANONYMOUS, Authenticator
 from metrics_apiserver.api.authz import AllowedPaths, Authorizer
 from metrics_apiserver.api.encoding import JSON, Encoded
-from metrics_apiserver.api.handler import Columns, Site, TwoStepGate
+from metrics_apiserver.api.handler import Columns, Handler, TwoStepGate
 from metrics_apiserver.api.inflight import InFlight
 from metrics_apiserver.api.server import Call
 from metrics_apiserver.base import errors
@@ -69,7 +69,7 @@ def page(info: RequestInfo, _headers: Mapping[str, str]) -> Encoded | None:
     return Encoded(b"page") if info.parts == ("page",) else None
 
 
-class World:
+class Environment:
     def __init__(self, places: int = 10) -> None:
         self.backend = FakeBackend(
             lambda _query: [Sample({"namespace": "default", "pod": "a"}, 7.0, 0.0)]
@@ -92,7 +92,7 @@ class World:
         self.observed: list[tuple[str, int, float]] = []
         self.clock = FakeClock()
         self.in_flight = InFlight(places, reserve=1)
-        self.site = Site(
+        self.site = Handler(
             self.gate,
             columns,
             (lambda _info, _headers: None, page),
@@ -115,16 +115,16 @@ def read(answer: Encoded) -> Any:
 
 
 async def test_each_group_has_its_column() -> None:
-    world = World()
-    custom = read(await world.ask(LOAD))
+    environment = Environment()
+    custom = read(await environment.ask(LOAD))
     assert [item["value"] for item in custom["items"]] == ["7"]
-    assert read(await world.ask(LOAD.replace("v1beta1", "v1beta2")))["apiVersion"].endswith(
+    assert read(await environment.ask(LOAD.replace("v1beta1", "v1beta2")))["apiVersion"].endswith(
         "v1beta2"
     )
-    external = read(await world.ask(QUEUE))
+    external = read(await environment.ask(QUEUE))
     assert [item["value"] for item in external["items"]] == ["7"]
-    assert read(await world.ask(PODS))["code"] == 404  # no resource rules here
-    assert [group for group, _, _ in world.observed] == [
+    assert read(await environment.ask(PODS))["code"] == 404  # no resource rules here
+    assert [group for group, _, _ in environment.observed] == [
         "custom.metrics.k8s.io",
         "custom.metrics.k8s.io",
         "external.metrics.k8s.io",
@@ -133,10 +133,10 @@ async def test_each_group_has_its_column() -> None:
 
 
 async def test_pages_are_asked_in_order() -> None:
-    world = World()
-    assert (await world.ask("/page")).body == b"page"
-    assert (await world.ask("/other")).status == 404
-    assert [what[:2] for what in world.observed] == [("other", 200), ("other", 404)]
+    environment = Environment()
+    assert (await environment.ask("/page")).body == b"page"
+    assert (await environment.ask("/other")).status == 404
+    assert [what[:2] for what in environment.observed] == [("other", 200), ("other", 404)]
 
 
 @pytest.mark.parametrize(
@@ -149,11 +149,11 @@ async def test_pages_are_asked_in_order() -> None:
     ],
 )
 async def test_unknown_groups_and_versions_are_not_found(target: str) -> None:
-    world = World()
-    answer = await world.ask(target)
+    environment = Environment()
+    answer = await environment.ask(target)
     assert read(answer)["reason"] == "NotFound"
-    assert len(world.gate.entered) == 1
-    assert world.backend.asked == []
+    assert len(environment.gate.entered) == 1
+    assert environment.backend.asked == []
 
 
 # --- the gate ------------------------------------------------------------------------------
@@ -161,27 +161,27 @@ async def test_unknown_groups_and_versions_are_not_found(target: str) -> None:
 
 @pytest.mark.parametrize("target", [LOAD, QUEUE, "/page", "/nowhere", "/apis/x/v1/y", "/boom"])
 async def test_the_gate_stands_before_everything(target: str) -> None:
-    world = World()
-    world.gate.user = errors.Forbidden("no", name="n", kind="pods")
-    answer = await world.ask(target)
+    environment = Environment()
+    environment.gate.user = errors.Forbidden("no", name="n", kind="pods")
+    answer = await environment.ask(target)
     assert (answer.status, read(answer)["reason"]) == (403, "Forbidden")
-    assert world.backend.asked == []
+    assert environment.backend.asked == []
 
 
 async def test_what_is_authorised_is_what_is_answered() -> None:
-    world = World()
-    await world.ask(LOAD)
-    (info,) = world.gate.entered
+    environment = Environment()
+    await environment.ask(LOAD)
+    (info,) = environment.gate.entered
     assert (info.verb, info.namespace, info.resource, info.name) == ("get", "default", "pods", "a")
-    assert 'namespace="default",pod="a"' in world.backend.asked[0]
+    assert 'namespace="default",pod="a"' in environment.backend.asked[0]
 
 
 async def test_a_path_that_cannot_be_read_enters_nowhere() -> None:
-    world = World()
+    environment = Environment()
     for target in (f"{CUSTOM}/v1beta1/namespaces/a%2Fb/pods/a/load", "/a/../b", "/%ff"):
-        assert (await world.ask(target)).status == 400
-    assert world.gate.entered == []
-    assert [what[:2] for what in world.observed] == [("other", 400)] * 3
+        assert (await environment.ask(target)).status == 400
+    assert environment.gate.entered == []
+    assert [what[:2] for what in environment.observed] == [("other", 400)] * 3
 
 
 async def test_two_steps_of_the_gate() -> None:
@@ -204,31 +204,31 @@ async def test_two_steps_of_the_gate() -> None:
 
 
 async def test_reads_leave_the_reserve_to_others() -> None:
-    world = World(places=1)
-    world.backend.gate.clear()
+    environment = Environment(places=1)
+    environment.backend.gate.clear()
     async with asyncio.TaskGroup() as group:
-        slow = group.create_task(world.ask(LOAD))
+        slow = group.create_task(environment.ask(LOAD))
         await asyncio.sleep(0.01)
-        assert world.in_flight.current == 1
-        refused = await world.ask(QUEUE)
+        assert environment.in_flight.current == 1
+        refused = await environment.ask(QUEUE)
         assert (refused.status, refused.headers) == (429, (("Retry-After", "1"),))
-        assert (await world.ask("/page")).status == 200
-        world.gate.user = MASTER
-        owner = group.create_task(world.ask(QUEUE))
+        assert (await environment.ask("/page")).status == 200
+        environment.gate.user = MASTER
+        owner = group.create_task(environment.ask(QUEUE))
         await asyncio.sleep(0.01)
         # The reserve is bounded too.
-        assert (await world.ask("/page")).status == 429
-        world.backend.gate.set()
+        assert (await environment.ask("/page")).status == 429
+        environment.backend.gate.set()
     assert (slow.result().status, owner.result().status) == (200, 200)
-    assert world.in_flight.current == 0
+    assert environment.in_flight.current == 0
 
 
 async def test_a_failed_request_gives_its_place_back() -> None:
-    world = World()
-    world.backend.answer = errors.UpstreamError("down", kind="unreachable")
-    assert (await world.ask(LOAD)).status == 503
-    assert (await world.ask("/boom")).status == 500
-    assert world.in_flight.current == 0
+    environment = Environment()
+    environment.backend.answer = errors.UpstreamError("down", kind="unreachable")
+    assert (await environment.ask(LOAD)).status == 503
+    assert (await environment.ask("/boom")).status == 500
+    assert environment.in_flight.current == 0
 
 
 # --- time ----------------------------------------------------------------------------------
@@ -247,39 +247,39 @@ async def test_a_failed_request_gives_its_place_back() -> None:
     ],
 )
 async def test_a_read_has_a_deadline(query: str, seconds: float) -> None:
-    world = World()
-    world.backend.gate.clear()
+    environment = Environment()
+    environment.backend.gate.clear()
     loop = asyncio.get_running_loop()
     began = loop.time()
-    answer = await world.ask(LOAD + query)
+    answer = await environment.ask(LOAD + query)
     assert loop.time() - began == pytest.approx(seconds)
     assert (answer.status, read(answer)["reason"]) == (504, "Timeout")
     await asyncio.sleep(0.1)
-    assert world.backend.running == 0  # nobody waits for it any more
+    assert environment.backend.running == 0  # nobody waits for it any more
 
 
 async def test_a_timeout_that_is_no_duration() -> None:
-    assert (await World().ask(f"{LOAD}?timeout=soon")).status == 400
+    assert (await Environment().ask(f"{LOAD}?timeout=soon")).status == 400
 
 
 async def test_the_time_of_each_answer_is_observed() -> None:
-    world = World()
+    environment = Environment()
 
     def slow(_query: str) -> list[Sample]:
-        world.clock.now += 1.5
+        environment.clock.now += 1.5
         return []
 
-    world.backend.answer = slow
-    await world.ask(LOAD)
-    assert world.observed == [("custom.metrics.k8s.io", 404, 1.5)]
+    environment.backend.answer = slow
+    await environment.ask(LOAD)
+    assert environment.observed == [("custom.metrics.k8s.io", 404, 1.5)]
 
 
 # --- failures ------------------------------------------------------------------------------
 
 
 async def test_what_nobody_foresaw_says_nothing(caplog: pytest.LogCaptureFixture) -> None:
-    world = World()
-    answer = await world.ask("/boom?token=hush")
+    environment = Environment()
+    answer = await environment.ask("/boom?token=hush")
     assert (answer.status, read(answer)["reason"]) == (500, "InternalError")
     assert b"xyzzy" not in answer.body
     (record,) = [record for record in caplog.records if record.levelno == logging.ERROR]
@@ -288,18 +288,18 @@ async def test_what_nobody_foresaw_says_nothing(caplog: pytest.LogCaptureFixture
 
 
 async def test_before_the_first_relist_reads_say_so() -> None:
-    world = World()
-    world.snapshot = None
+    environment = Environment()
+    environment.snapshot = None
     for target in (LOAD, QUEUE, PODS):
-        assert (await world.ask(target)).status == 503
+        assert (await environment.ask(target)).status == 503
 
 
 async def test_long_targets_are_not_remembered() -> None:
-    world = World()
+    environment = Environment()
     before = handler._remembered.cache_info().currsize
     long = f"{LOAD}?labelSelector=a%3D{'b' * handler._REMEMBERED_TARGET}"
     for _ in range(2):
-        await world.ask(long)
+        await environment.ask(long)
     assert handler._remembered.cache_info().currsize == before
     for number in range(3000):
         handler._parse("GET", f"/number-{number}")

@@ -11,7 +11,7 @@ from metrics_apiserver.api.encoding import Encoded
 from metrics_apiserver.base import errors
 
 
-class World:
+class Environment:
     """Checks whose results can be changed."""
 
     def __init__(self) -> None:
@@ -26,36 +26,36 @@ class World:
 
 
 @pytest.fixture
-def world() -> World:
-    return World()
+def environment() -> Environment:
+    return Environment()
 
 
-def test_other_paths_are_somebody_elses(world: World) -> None:
+def test_other_paths_are_somebody_elses(environment: Environment) -> None:
     for target in ("/", "/healthzz", "/apis"):
-        assert world.subject(requestinfo.parse("GET", target), {}) is None
+        assert environment.subject(requestinfo.parse("GET", target), {}) is None
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/livez", "/readyz"])
 @pytest.mark.parametrize("method", ["GET", "POST", "HEAD"])
-def test_ok(world: World, path: str, method: str) -> None:
-    answer = world.ask(path, method)
+def test_ok(environment: Environment, path: str, method: str) -> None:
+    answer = environment.ask(path, method)
     assert (answer.status, answer.body) == (200, b"ok")
     assert answer.content_type == "text/plain; charset=utf-8"
     assert answer.headers == (("X-Content-Type-Options", "nosniff"),)
 
 
 @pytest.mark.parametrize("verbose", ["verbose", "verbose=", "verbose=1", "verbose=false"])
-def test_verbose(world: World, verbose: str) -> None:
-    answer = world.ask(f"/readyz?{verbose}")
+def test_verbose(environment: Environment, verbose: str) -> None:
+    answer = environment.ask(f"/readyz?{verbose}")
     assert answer.body == b"[+]ping ok\n[+]cache-sync ok\n[+]hook/a ok\nreadyz check passed\n"
 
 
 def test_a_failure_is_always_verbose_and_keeps_its_reason(
-    world: World, caplog: pytest.LogCaptureFixture
+    environment: Environment, caplog: pytest.LogCaptureFixture
 ) -> None:
-    world.results["cache-sync"] = "pods: connection refused"
+    environment.results["cache-sync"] = "pods: connection refused"
     with caplog.at_level(logging.INFO):
-        answer = world.ask("/readyz")
+        answer = environment.ask("/readyz")
     assert answer.status == 500
     assert answer.body == (
         b"[+]ping ok\n[-]cache-sync failed: reason withheld\n[+]hook/a ok\nreadyz check failed\n"
@@ -90,20 +90,20 @@ def test_a_failure_is_always_verbose_and_keeps_its_reason(
         ),
     ],
 )
-def test_exclude(world: World, query: str, status: int, body: bytes) -> None:
-    world.results["cache-sync"] = "late"
-    answer = world.ask(f"/readyz?{query}")
+def test_exclude(environment: Environment, query: str, status: int, body: bytes) -> None:
+    environment.results["cache-sync"] = "late"
+    answer = environment.ask(f"/readyz?{query}")
     assert (answer.status, answer.body) == (status, body)
 
 
-def test_single_checks(world: World) -> None:
-    assert world.ask("/readyz/ping").body == b"ok"
-    world.results["hook/a"] = "late"
-    answer = world.ask("/readyz/hook/a")
+def test_single_checks(environment: Environment) -> None:
+    assert environment.ask("/readyz/ping").body == b"ok"
+    environment.results["hook/a"] = "late"
+    answer = environment.ask("/readyz/hook/a")
     assert (answer.status, answer.body) == (500, b"internal server error: late\n")
 
 
 @pytest.mark.parametrize("path", ["/readyz/", "/readyz/nope", "/readyz/ping/", "/livez/ping"])
-def test_no_such_check(world: World, path: str) -> None:
+def test_no_such_check(environment: Environment, path: str) -> None:
     with pytest.raises(errors.NotFound):
-        world.ask(path)
+        environment.ask(path)

@@ -15,9 +15,9 @@ TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
 
 
 async def read(
-    path: str, method: str = "GET", *, accept: str = "", world: Columns | None = None
+    path: str, method: str = "GET", *, accept: str = "", environment: Columns | None = None
 ) -> Any:
-    columns = world or Columns()
+    columns = environment or Columns()
     info = requestinfo.parse(method, BASE + path)
     encoded = await resource.answer(columns.resource, info, {"Accept": accept})
     return orjson.loads(encoded.body)
@@ -126,10 +126,10 @@ async def test_what_is_no_shape_is_not_found(path: str) -> None:
 
 @pytest.mark.parametrize("query", ["labelSelector=a+in", "limit=x", "fieldSelector=spec.x%3Dy"])
 async def test_what_does_not_parse_is_the_caller_s_fault(query: str) -> None:
-    world = Columns()
+    environment = Columns()
     with pytest.raises(errors.BadRequest):
-        await read(f"/pods?{query}", world=world)
-    assert world.backend.asked == []
+        await read(f"/pods?{query}", environment=environment)
+    assert environment.backend.asked == []
 
 
 @pytest.mark.parametrize(("path", "kind"), [("/pods", "pods"), ("/nodes", "nodes")])
@@ -149,7 +149,7 @@ async def test_other_methods_are_not_allowed(method: str) -> None:
 
 
 async def test_without_resource_rules_there_is_no_such_api() -> None:
-    world = Columns()
-    world.snapshot = snapshots.snapshot("rules: []")
+    environment = Columns()
+    environment.snapshot = snapshots.snapshot("rules: []")
     with pytest.raises(errors.NotFound):
-        await read("/pods", world=world)
+        await read("/pods", environment=environment)

@@ -57,7 +57,7 @@ async def answer(exchange: Exchange) -> bool:
     return await upstream.success(data, warnings=["partial"])(exchange)
 
 
-class World:
+class Environment:
     def __init__(self, directory: Path, backend: Upstream) -> None:
         (directory / "rules.yaml").write_text(RULES)
         self.told = settings(
@@ -88,20 +88,20 @@ class World:
 
 
 @pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
+async def environment(tmp_path: Path) -> AsyncIterator[Environment]:
     async with Upstream(mood=answer) as backend:
-        made = World(tmp_path, backend)
+        made = Environment(tmp_path, backend)
         yield made
         await made.prometheus.close()
 
 
-async def test_a_turn_makes_a_snapshot_and_counts(world: World) -> None:
-    world.sources.reloader.load_first()
-    await world.sources.relister.relist_once()
-    (snapshot,) = world.seen
+async def test_a_turn_makes_a_snapshot_and_counts(environment: Environment) -> None:
+    environment.sources.reloader.load_first()
+    await environment.sources.relister.relist_once()
+    (snapshot,) = environment.seen
     assert snapshot is not None
     assert {metric for _, metric in snapshot.custom} == {"load"}
-    counted = world.metrics()
+    counted = environment.metrics()
     assert counted['metrics{api="custom"}'] == len(snapshot.custom)
     assert counted['metrics{api="external"}'] == 0
     assert counted['rule_problems{kind="waiting"}'] == 1
@@ -113,19 +113,19 @@ async def test_a_turn_makes_a_snapshot_and_counts(world: World) -> None:
     assert counted[asked] >= 3
 
 
-async def test_what_is_left_out_of_an_answer_is_counted_by_rule(world: World) -> None:
-    world.sources.reloader.load_first()
-    await world.sources.relister.relist_once()
+async def test_what_is_left_out_of_an_answer_is_counted_by_rule(environment: Environment) -> None:
+    environment.sources.reloader.load_first()
+    await environment.sources.relister.relist_once()
     anything = selector.parse("")
     for pod in ("a", "b"):
-        await world.columns.custom.read(
+        await environment.columns.custom.read(
             CustomRequest(PODS, "default", pod, "load", anything, anything)
         )
     with pytest.raises(errors.MetricNotFound):
-        await world.columns.custom.read(
+        await environment.columns.custom.read(
             CustomRequest(PODS, "default", "c", "load", anything, anything)
         )
-    counted = world.metrics()
+    counted = environment.metrics()
     assert counted['samples_left_out_total{reason="infinite",rule="rules[0]"}'] == 1
     assert counted['samples_left_out_total{reason="nan",rule="rules[0]"}'] == 1
     used = {kind: counted[f'evaluations_total{{kind="{kind}"}}'] for kind in backends._EVALUATIONS}
@@ -135,22 +135,24 @@ async def test_what_is_left_out_of_an_answer_is_counted_by_rule(world: World) ->
 
 async def test_a_failing_rule_is_counted_by_its_place(tmp_path: Path) -> None:
     async with Upstream(mood=upstream.answer(json.dumps({"status": "error"}), 503)) as backend:
-        world = World(tmp_path, backend)
-        world.sources.reloader.load_first()
-        await world.sources.relister.relist_once()
-        counted = world.metrics()
-        await world.prometheus.close()
+        environment = Environment(tmp_path, backend)
+        environment.sources.reloader.load_first()
+        await environment.sources.relister.relist_once()
+        counted = environment.metrics()
+        await environment.prometheus.close()
     rules = ("rules[0]", "rules[1]", "externalRules[0]")
     assert [counted[f'relist_failures_total{{rule="{rule}"}}'] for rule in rules] == [1, 1, 1]
 
 
-async def test_a_change_of_the_rule_file_that_fails_is_told(world: World, tmp_path: Path) -> None:
-    world.sources.reloader.load_first()
-    before = world.metrics()
+async def test_a_change_of_the_rule_file_that_fails_is_told(
+    environment: Environment, tmp_path: Path
+) -> None:
+    environment.sources.reloader.load_first()
+    before = environment.metrics()
     (tmp_path / "rules.yaml").write_text("surprise: 1")
     for _ in range(3):
-        await world.sources.reloader.reload_once()
-    after = world.metrics()
+        await environment.sources.reloader.reload_once()
+    after = environment.metrics()
     assert after["config_last_reload_successful"] == 0
     good = "config_last_reload_success_timestamp_seconds"
     assert after[good] == before[good]
@@ -170,14 +172,16 @@ def test_a_token_file_that_is_not_there_is_a_fault(tmp_path: Path) -> None:
         backends.make_prometheus(told, Telemetry(), None)
 
 
-async def test_rules_of_the_turn_decide_which_labels_count(world: World, tmp_path: Path) -> None:
+async def test_rules_of_the_turn_decide_which_labels_count(
+    environment: Environment, tmp_path: Path
+) -> None:
     """Rules that change while a turn waits for Prometheus take nothing away from that turn."""
-    world.sources.reloader.load_first()
+    environment.sources.reloader.load_first()
     other = RULES.replace("load", "other").replace("<<.Resource>>", "x_<<.Resource>>")
     async with asyncio.TaskGroup() as group:
-        group.create_task(world.sources.relister.relist_once())
+        group.create_task(environment.sources.relister.relist_once())
         await asyncio.sleep(0)
-        world.sources.relister.use(snapshots.parse(other))
-    assert {metric for _, metric in world.seen[-1].custom} == {"load"}  # type: ignore[union-attr]
-    await world.sources.relister.relist_once()
-    assert {metric for _, metric in world.seen[-1].custom} == set()  # type: ignore[union-attr]
+        environment.sources.relister.use(snapshots.parse(other))
+    assert {metric for _, metric in environment.seen[-1].custom} == {"load"}  # type: ignore[union-attr]
+    await environment.sources.relister.relist_once()
+    assert {metric for _, metric in environment.seen[-1].custom} == set()  # type: ignore[union-attr]

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from metrics_apiserver.app import cluster
-from metrics_apiserver.app.environment import World
+from metrics_apiserver.app.environment import Environment
 from metrics_apiserver.app.supervisor import Loop
 from metrics_apiserver.base import errors
-from metrics_apiserver.base.collect import Faults
+from metrics_apiserver.base.collect import ErrorCollector
 from metrics_apiserver.base.telemetry import Telemetry
 from metrics_apiserver.core import selector
 from metrics_apiserver.core.restmapper import RESTMapper
@@ -39,13 +39,13 @@ async def api() -> AsyncIterator[FakeKubeAPI]:
 
 
 class Made:
-    """A world, and what it told."""
+    """A environment, and what it told."""
 
     def __init__(self) -> None:
-        self.faults = Faults()
+        self.faults = ErrorCollector()
         self.mappers: list[RESTMapper] = []
         self.trusts = 0
-        self.world: World | None = None
+        self.environment: Environment | None = None
 
     def trusted(self) -> None:
         self.trusts += 1
@@ -53,7 +53,7 @@ class Made:
 
 @asynccontextmanager
 async def made(directory: Path, api: FakeKubeAPI, *words: str) -> AsyncIterator[Made]:
-    """A world whose loops run."""
+    """A environment whose loops run."""
     kubeconfig = directory / "kubeconfig"
     kubeconfig.write_bytes(api.kubeconfig({"token": "server"}))
     roles = ("lister", "authentication", "authorization")
@@ -61,7 +61,7 @@ async def made(directory: Path, api: FakeKubeAPI, *words: str) -> AsyncIterator[
     result = Made()
     async with AsyncExitStack() as stack:
         spawn = await stack.enter_async_context(spawning())
-        world = result.world = cluster.make_world(
+        environment = result.environment = cluster.build_environment(
             settings(directory, *files, *words),
             result.faults,
             Telemetry(),
@@ -69,9 +69,11 @@ async def made(directory: Path, api: FakeKubeAPI, *words: str) -> AsyncIterator[
             result.mappers.append,
             result.trusted,
         )
-        assert world is not None
-        stack.push_async_callback(world.close)
-        await stack.enter_async_context(running(*(_run(loop) for loop in world.loops.values())))
+        assert environment is not None
+        stack.push_async_callback(environment.close)
+        await stack.enter_async_context(
+            running(*(_run(loop) for loop in environment.loops.values()))
+        )
         yield result
 
 
@@ -79,35 +81,39 @@ async def _run(loop: Loop) -> None:
     await loop()
 
 
-def world_of(result: Made) -> World:
-    assert result.world is not None
-    return result.world
+def world_of(result: Made) -> Environment:
+    assert result.environment is not None
+    return result.environment
 
 
-def reasons(world: World) -> dict[str, str | None]:
-    return {name: check() for name, check in world.checks.items()}
+def reasons(environment: Environment) -> dict[str, str | None]:
+    return {name: check() for name, check in environment.checks.items()}
 
 
 async def test_a_good_cluster(tmp_path: Path, api: FakeKubeAPI) -> None:
     async with made(tmp_path, api) as result:
-        world = world_of(result)
-        await until(lambda: not any(reasons(world).values()))
-        assert set(world.checks) == {"discovery", "informer-sync", "authentication-configuration"}
-        assert world.mapper() is result.mappers[0]
+        environment = world_of(result)
+        await until(lambda: not any(reasons(environment).values()))
+        assert set(environment.checks) == {
+            "discovery",
+            "informer-sync",
+            "authentication-configuration",
+        }
+        assert environment.mapper() is result.mappers[0]
         assert result.trusts == 1
-        assert world.authentication().client_ca == process.CLIENT_CA.pem
-        assert world.authentication().allowed_names == ("front-proxy-client",)
+        assert environment.authentication().client_ca == process.CLIENT_CA.pem
+        assert environment.authentication().allowed_names == ("front-proxy-client",)
         anything = selector.parse("")
-        assert await world.objects.names(PODS, "default", anything) == ["web-0"]
-        assert await world.objects.names(DEPLOYMENTS, "default", anything) == ["web"]
-        assert world.watched() == {"pods": 1, "deployments.apps": 1}
-        assert world.troubles() == {}
-        assert world.tokens is not None
-        assert world.access is not None
-        user = await world.tokens.review("good")
+        assert await environment.objects.names(PODS, "default", anything) == ["web-0"]
+        assert await environment.objects.names(DEPLOYMENTS, "default", anything) == ["web"]
+        assert environment.watched() == {"pods": 1, "deployments.apps": 1}
+        assert environment.troubles() == {}
+        assert environment.tokens is not None
+        assert environment.access is not None
+        user = await environment.tokens.review("good")
         assert user is not None
         attributes = ResourceAttributes("get", "custom.metrics.k8s.io", "v1beta1", "pods")
-        assert (await world.access.review(user, attributes)).allowed
+        assert (await environment.access.review(user, attributes)).allowed
         # All roles have one identity and share it.
         assert {seen.authorization for seen in api.requests} == {"Bearer server"}
 
@@ -116,33 +122,35 @@ async def test_missing_permissions_are_named(tmp_path: Path, api: FakeKubeAPI) -
     for path in ("/api/v1/pods", CONFIGMAP):
         api.fail(path, status(403, "Forbidden"), times=ALWAYS)
     async with made(tmp_path, api) as result:
-        world = world_of(result)
-        await until(lambda: len(world.troubles()) == 2)
-        troubles = world.troubles()
+        environment = world_of(result)
+        await until(lambda: len(environment.troubles()) == 2)
+        troubles = environment.troubles()
         assert 'grant "list,watch" on pods in its ClusterRole' in troubles["watch of pods"]
         role = "bind the Role extension-apiserver-authentication-reader"
         assert role in troubles["authentication configuration"]
-        await until(lambda: world.mapper() is not None)
-        said = reasons(world)
+        await until(lambda: environment.mapper() is not None)
+        said = reasons(environment)
         assert said["discovery"] is None
         assert said["informer-sync"] == f"pods are not known yet: {troubles['watch of pods']}"
         assert role in (said["authentication-configuration"] or "")
         api.heal()
-        await until(lambda: not any(reasons(world).values()))
-        assert world.troubles() == {}
+        await until(lambda: not any(reasons(environment).values()))
+        assert environment.troubles() == {}
 
 
 async def test_a_cluster_that_is_away(tmp_path: Path, api: FakeKubeAPI) -> None:
     await api.stop()
     async with made(tmp_path, api) as result:
-        world = world_of(result)
-        await until(lambda: len(world.troubles()) == 3)
-        assert "kube-apiserver cannot be reached" in world.troubles()["discovery"]
-        assert (reasons(world)["discovery"] or "").startswith("resources are not known yet: kube")
-        assert (world.mapper(), result.trusts) == (None, 0)
-        assert world.authentication().client_ca == b""
+        environment = world_of(result)
+        await until(lambda: len(environment.troubles()) == 3)
+        assert "kube-apiserver cannot be reached" in environment.troubles()["discovery"]
+        assert (reasons(environment)["discovery"] or "").startswith(
+            "resources are not known yet: kube"
+        )
+        assert (environment.mapper(), result.trusts) == (None, 0)
+        assert environment.authentication().client_ca == b""
         await api.start()
-        await until(lambda: not any(reasons(world).values()))
+        await until(lambda: not any(reasons(environment).values()))
     async with made(tmp_path, api) as result:
         # Before anything was tried, nothing is known to be wrong.
         assert reasons(world_of(result))["informer-sync"] == "pods are not known yet"
@@ -150,25 +158,25 @@ async def test_a_cluster_that_is_away(tmp_path: Path, api: FakeKubeAPI) -> None:
 
 async def test_a_configmap_that_cannot_be_used_is_trouble(tmp_path: Path, api: FakeKubeAPI) -> None:
     async with made(tmp_path, api) as result:
-        world = world_of(result)
-        await until(lambda: not any(reasons(world).values()))
+        environment = world_of(result)
+        await until(lambda: not any(reasons(environment).values()))
         api.put(CONFIGMAPS, "kube-system", "extension-apiserver-authentication", data={})
-        await until(lambda: "missing or empty" in str(world.troubles()))
+        await until(lambda: "missing or empty" in str(environment.troubles()))
         # What was read before stays in force, so the server is ready all the same.
-        assert world.authentication().client_ca == process.CLIENT_CA.pem
-        assert not any(reasons(world).values())
+        assert environment.authentication().client_ca == process.CLIENT_CA.pem
+        assert not any(reasons(environment).values())
 
 
 async def test_without_the_lookup_flags_alone_count(tmp_path: Path, api: FakeKubeAPI) -> None:
     (tmp_path / "ca.crt").write_bytes(process.PROXY_CA.pem)
     words = ("--authentication-skip-lookup", f"--client-ca-file={tmp_path / 'ca.crt'}")
     async with made(tmp_path, api, *words) as result:
-        world = world_of(result)
-        assert set(world.checks) == {"discovery", "informer-sync"}
-        await until(lambda: not any(reasons(world).values()))
+        environment = world_of(result)
+        assert set(environment.checks) == {"discovery", "informer-sync"}
+        await until(lambda: not any(reasons(environment).values()))
         assert api.count(CONFIGMAP) == 0
-        assert world.authentication().client_ca == process.PROXY_CA.pem
-        assert world.authentication().requestheader_ca == b""
+        assert environment.authentication().client_ca == process.PROXY_CA.pem
+        assert environment.authentication().requestheader_ca == b""
 
 
 def test_every_fault_is_kept(tmp_path: Path) -> None:
@@ -179,8 +187,8 @@ def test_every_fault_is_kept(tmp_path: Path) -> None:
         f"--authorization-kubeconfig={tmp_path / 'gone'}",
         f"--client-ca-file={tmp_path / 'broken'}",
     )
-    faults = Faults()
-    made = cluster.make_world(
+    faults = ErrorCollector()
+    made = cluster.build_environment(
         told,
         faults,
         Telemetry(),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from metrics_apiserver.app.environment import World
+from metrics_apiserver.app.environment import Environment
 from metrics_apiserver.core.restmapper import RESTMapper
 from metrics_apiserver.kube.requestheader import AuthenticationConfig
 from tests.fakes.surroundings import NoObjects, nothing
@@ -15,7 +15,7 @@ async def close() -> None:
 
 
 def test_the_least_that_surroundings_say() -> None:
-    subject = World(
+    subject = Environment(
         mapper=lambda: RESTMapper(()),
         ask_mapper=nothing,
         objects=NoObjects(),

@@ -11,7 +11,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from metrics_apiserver.api import authn
 from metrics_apiserver.api.encoding import Encoded
 from metrics_apiserver.api.inflight import InFlight
-from metrics_apiserver.api.server import Call, Door
+from metrics_apiserver.api.server import Call, Server
 from metrics_apiserver.app import backends, http
 from metrics_apiserver.app.http import Vitals
 from metrics_apiserver.base import errors
@@ -43,15 +43,15 @@ class Vital:
         )
 
 
-class World:
+class Environment:
     def __init__(self, directory: Path, *words: str) -> None:
         self.told = settings(directory, *words)
         self.around = Surroundings(AuthenticationConfig(client_ca=CLIENT_CA.pem))
         self.telemetry = Telemetry()
         self.vital = Vital()
         paths = http.make_allowed_paths(self.told)
-        gate = http.make_gate(self.told, self.around.world, paths, self.telemetry)
-        probes = http.make_health(self.around.world, self.vital.vitals)
+        gate = http.make_gate(self.told, self.around.environment, paths, self.telemetry)
+        probes = http.make_health(self.around.environment, self.vital.vitals)
         columns = backends.make_columns(
             self.told,
             self.telemetry,
@@ -61,7 +61,7 @@ class World:
             lambda work, _name: work.close(),
         )
         self.front = http.make_front(
-            self.told, self.around.world, gate, columns, probes, self.telemetry
+            self.told, self.around.environment, gate, columns, probes, self.telemetry
         )
 
     async def ask(self, target: str, *certified: pki.Certified) -> Encoded:
@@ -77,21 +77,21 @@ class World:
 
 
 async def test_identities_are_counted_by_method(tmp_path: Path) -> None:
-    world = World(tmp_path)
-    assert (await world.ask("/metrics", MASTER)).status == 200
-    assert (await world.ask("/livez")).status == 200
-    assert (await world.ask("/livez", pki.client(pki.authority(), "evil"))).status == 401
-    counts = {m: world.counted("authentications_total", method=m) for m in authn.METHODS}
+    environment = Environment(tmp_path)
+    assert (await environment.ask("/metrics", MASTER)).status == 200
+    assert (await environment.ask("/livez")).status == 200
+    assert (await environment.ask("/livez", pki.client(pki.authority(), "evil"))).status == 401
+    counts = {m: environment.counted("authentications_total", method=m) for m in authn.METHODS}
     assert counts == {"certificate": 1, "anonymous": 1, "refused": 1, "token": 0, "front-proxy": 0}
 
 
 async def test_without_a_reviewer_only_what_is_always_allowed_is(tmp_path: Path) -> None:
-    world = World(tmp_path, "--authorization-always-allow-paths=/livez,/open/*")
-    assert (await world.ask("/livez")).status == 200
-    assert (await world.ask("/readyz")).status == 403
-    assert (await world.ask("/open/x")).status == 404
-    assert (await world.ask("/metrics")).status == 403
-    assert (await world.ask("/version", MASTER)).status == 200
+    environment = Environment(tmp_path, "--authorization-always-allow-paths=/livez,/open/*")
+    assert (await environment.ask("/livez")).status == 200
+    assert (await environment.ask("/readyz")).status == 403
+    assert (await environment.ask("/open/x")).status == 404
+    assert (await environment.ask("/metrics")).status == 403
+    assert (await environment.ask("/version", MASTER)).status == 200
 
 
 def test_a_path_that_is_none_is_a_fault(tmp_path: Path) -> None:
@@ -104,74 +104,74 @@ def test_a_path_that_is_none_is_a_fault(tmp_path: Path) -> None:
 
 
 async def test_probes_follow_the_signs_of_life(tmp_path: Path) -> None:
-    world = World(tmp_path)
+    environment = Environment(tmp_path)
 
     async def states() -> tuple[int, int, int]:
         paths = ("/healthz", "/livez", "/readyz")
-        answers = [await world.ask(path, MASTER) for path in paths]
+        answers = [await environment.ask(path, MASTER) for path in paths]
         return answers[0].status, answers[1].status, answers[2].status
 
     assert await states() == (200, 200, 200)
-    world.around.not_ready = "it is away"
+    environment.around.not_ready = "it is away"
     assert await states() == (200, 200, 500)
-    assert (await world.ask("/readyz/cluster", MASTER)).body.endswith(b"it is away\n")
-    world.around.not_ready = None
-    world.vital.relisted = False
+    assert (await environment.ask("/readyz/cluster", MASTER)).body.endswith(b"it is away\n")
+    environment.around.not_ready = None
+    environment.vital.relisted = False
     assert await states() == (200, 200, 500)
-    world.vital.relisted, world.vital.stopping = True, True
+    environment.vital.relisted, environment.vital.stopping = True, True
     assert await states() == (200, 200, 500)
-    world.vital.stopping, world.vital.overdue = False, True
+    environment.vital.stopping, environment.vital.overdue = False, True
     assert await states() == (500, 500, 500)
-    world.vital.overdue = False
-    world.vital.ticked -= http.STALLED_SECONDS + 1
+    environment.vital.overdue = False
+    environment.vital.ticked -= http.STALLED_SECONDS + 1
     assert await states() == (500, 500, 500)
-    assert b"11 s late" in (await world.ask("/livez/event-loop", MASTER)).body
+    assert b"11 s late" in (await environment.ask("/livez/event-loop", MASTER)).body
 
 
 # --- pages ---------------------------------------------------------------------------------
 
 
 async def test_the_root_lists_every_page_and_each_is_there(tmp_path: Path) -> None:
-    world = World(tmp_path)
-    listed = (await world.ask("/", MASTER)).body.decode()
+    environment = Environment(tmp_path)
+    listed = (await environment.ask("/", MASTER)).body.decode()
     for path in ("/healthz", "/livez", "/readyz", "/metrics", "/version", "/openapi/v2"):
         assert f'"{path}"' in listed
-        assert (await world.ask(path, MASTER)).status == 200
+        assert (await environment.ask(path, MASTER)).status == 200
     for path in ("/apis", "/openapi/v3"):
-        assert (await world.ask(path, MASTER)).status == 200
-    assert (await world.ask("/nowhere", MASTER)).status == 404
+        assert (await environment.ask(path, MASTER)).status == 200
+    assert (await environment.ask("/nowhere", MASTER)).status == 404
 
 
 async def test_metrics_say_what_is_watched_now(tmp_path: Path) -> None:
-    world = World(tmp_path)
-    world.around.watched = {"pods": 3, "jobs.batch": 1}
-    await world.ask("/metrics", MASTER)
-    assert world.counted("watched_objects", resource="pods") == 3
-    world.around.watched = {"pods": 4}
-    await world.ask("/metrics", MASTER)
-    assert world.counted("watched_objects", resource="pods") == 4
-    assert world.counted("watched_objects", resource="jobs.batch") is None
+    environment = Environment(tmp_path)
+    environment.around.watched = {"pods": 3, "jobs.batch": 1}
+    await environment.ask("/metrics", MASTER)
+    assert environment.counted("watched_objects", resource="pods") == 3
+    environment.around.watched = {"pods": 4}
+    await environment.ask("/metrics", MASTER)
+    assert environment.counted("watched_objects", resource="pods") == 4
+    assert environment.counted("watched_objects", resource="jobs.batch") is None
 
 
 async def test_answers_are_counted_by_group_and_code(tmp_path: Path) -> None:
-    world = World(tmp_path)
+    environment = Environment(tmp_path)
     for _ in range(2):
-        await world.ask("/apis/custom.metrics.k8s.io/v1beta1/nodes/a/x", MASTER)
-    await world.ask("/livez")
+        await environment.ask("/apis/custom.metrics.k8s.io/v1beta1/nodes/a/x", MASTER)
+    await environment.ask("/livez")
     group = "custom.metrics.k8s.io"
-    assert world.counted("requests_total", group=group, code="503") == 2
-    assert world.counted("requests_total", group="other", code="200") == 1
-    assert world.counted("request_duration_seconds_count", group=group) == 2
+    assert environment.counted("requests_total", group=group, code="503") == 2
+    assert environment.counted("requests_total", group="other", code="200") == 1
+    assert environment.counted("request_duration_seconds_count", group=group) == 2
 
 
 async def test_the_documents_follow_the_snapshot(tmp_path: Path) -> None:
-    world = World(tmp_path)
+    environment = Environment(tmp_path)
     path = "/apis/custom.metrics.k8s.io/v1beta1"
-    assert b"pods/load" not in (await world.ask(path, MASTER)).body
+    assert b"pods/load" not in (await environment.ask(path, MASTER)).body
     rules = 'rules: [{seriesQuery: load, resources: {template: "<<.Resource>>"}, metricsQuery: x}]'
     snapshot: Snapshot = snapshots.snapshot(rules, [snapshots.series("load", "pod", "namespace")])
-    world.front.discovery.update(snapshot)
-    assert b"pods/load" in (await world.ask(path, MASTER)).body
+    environment.front.discovery.update(snapshot)
+    assert b"pods/load" in (await environment.ask(path, MASTER)).body
 
 
 # --- counters of others --------------------------------------------------------------------
@@ -184,7 +184,7 @@ async def test_refusals_and_gauges_of_the_door() -> None:
     async def handler(_call: Call) -> Encoded:
         return Encoded(b"")
 
-    entrance = Door(handler, doors.server_context)
+    entrance = Server(handler, doors.server_context)
     http.export_door(entrance, in_flight, telemetry)
     with pytest.raises(errors.TooManyRequests), in_flight.place():
         raise AssertionError("there is no place")

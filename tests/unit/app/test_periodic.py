@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from metrics_apiserver.app import backends, periodic
-from metrics_apiserver.app.periodic import Upkeep
+from metrics_apiserver.app.periodic import PeriodicWork
 from metrics_apiserver.app.supervisor import Loop
 from metrics_apiserver.base.telemetry import Telemetry
 from metrics_apiserver.certs import files
@@ -29,7 +29,7 @@ rules:
 """
 
 
-class World:
+class Environment:
     def __init__(self, directory: Path, *words: str) -> None:
         told = settings(directory, *words)
         self.around = Surroundings()
@@ -40,75 +40,81 @@ class World:
         self.relister = backends.make_sources(
             told, self.telemetry, self.prometheus, lambda: self.mapper, lambda _snapshot: None
         ).relister
-        self.subject = Upkeep(told, self.telemetry, self.around.world, self.serving, self.relister)
+        self.subject = PeriodicWork(
+            told, self.telemetry, self.around.environment, self.serving, self.relister
+        )
 
     def value(self, name: str) -> float | None:
         return self.telemetry.registry.get_sample_value(f"metrics_apiserver_{name}")
 
 
 def test_certificates_are_taken_over_and_told(tmp_path: Path) -> None:
-    world = World(tmp_path, *process.write_pair(tmp_path, pki.server(CA, "localhost")))
-    world.subject.look_at_certificates()
+    environment = Environment(tmp_path, *process.write_pair(tmp_path, pki.server(CA, "localhost")))
+    environment.subject.look_at_certificates()
     month = pki.NOW.timestamp() + 30 * 86400
-    assert world.value("serving_certificate_expiry_timestamp_seconds") == pytest.approx(
+    assert environment.value("serving_certificate_expiry_timestamp_seconds") == pytest.approx(
         month, abs=9
     )
-    assert world.value("serving_certificate_last_reload_successful") == 1
+    assert environment.value("serving_certificate_last_reload_successful") == 1
     process.write_pair(tmp_path, pki.server(CA, "localhost", days=pki.Days(end=5)))
-    world.subject.look_at_certificates()
+    environment.subject.look_at_certificates()
     days = pki.NOW.timestamp() + 5 * 86400
-    assert world.value("serving_certificate_expiry_timestamp_seconds") == pytest.approx(days, abs=9)
+    assert environment.value("serving_certificate_expiry_timestamp_seconds") == pytest.approx(
+        days, abs=9
+    )
     (tmp_path / "serving.crt").write_text("broken")
-    world.subject.look_at_certificates()
-    assert world.value("serving_certificate_last_reload_successful") == 0
-    assert world.value("serving_certificate_expiry_timestamp_seconds") == pytest.approx(days, abs=9)
+    environment.subject.look_at_certificates()
+    assert environment.value("serving_certificate_last_reload_successful") == 0
+    assert environment.value("serving_certificate_expiry_timestamp_seconds") == pytest.approx(
+        days, abs=9
+    )
 
 
 def test_a_pair_of_its_own_is_renewed_and_then_served(tmp_path: Path) -> None:
-    world = World(tmp_path)
-    before = world.serving.not_after
+    environment = Environment(tmp_path)
+    before = environment.serving.not_after
     old = pki.server(CA, "localhost", "127.0.0.1", days=pki.Days(begin=-30, end=1))
     where = files.PairFiles(*(tmp_path / "certificates" / f"apiserver.{e}" for e in ("crt", "key")))
     where.certificate.write_bytes(old.pem)
     where.key.write_bytes(old.key_pem)
-    world.subject.look_at_certificates()
-    assert world.serving.not_after < before
-    world.subject.renew_pair()
-    world.subject.look_at_certificates()
-    assert world.serving.not_after >= before
+    environment.subject.look_at_certificates()
+    assert environment.serving.not_after < before
+    environment.subject.renew_pair()
+    environment.subject.look_at_certificates()
+    assert environment.serving.not_after >= before
 
 
 def test_troubles_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    world = World(tmp_path)
-    world.around.troubles = {"watch of pods": "may not"}
+    environment = Environment(tmp_path)
+    environment.around.troubles = {"watch of pods": "may not"}
     with caplog.at_level(logging.WARNING):
         for _ in range(2):
-            world.subject.look_around()
+            environment.subject.look_around()
     assert [record.__dict__["part"] for record in caplog.records] == ["watch of pods"]
 
 
 async def test_a_rule_that_waits_has_the_cluster_asked(tmp_path: Path) -> None:
-    world = World(tmp_path)
-    world.subject.ask_for_resources()
-    assert world.around.asked == 0
-    world.mapper = snapshots.mapper()
-    await world.relister.relist_once()
-    world.subject.ask_for_resources()
-    assert world.around.asked == 0
-    world.relister.use(snapshots.parse(WAITING))
-    await world.relister.relist_once()
-    world.subject.ask_for_resources()
-    assert world.around.asked == 1
-    await world.prometheus.close()
+    environment = Environment(tmp_path)
+    environment.subject.ask_for_resources()
+    assert environment.around.asked == 0
+    environment.mapper = snapshots.mapper()
+    await environment.relister.relist_once()
+    environment.subject.ask_for_resources()
+    assert environment.around.asked == 0
+    environment.relister.use(snapshots.parse(WAITING))
+    await environment.relister.relist_once()
+    environment.subject.ask_for_resources()
+    assert environment.around.asked == 1
+    await environment.prometheus.close()
 
 
 @pytest.mark.looptime
 async def test_every_turn_comes_again(tmp_path: Path) -> None:
-    world = World(tmp_path)
+    environment = Environment(tmp_path)
     at_door: list[float] = []
     loop = asyncio.get_running_loop()
     began = loop.time()
-    loops = world.subject.loops(lambda: at_door.append(loop.time() - began))
+    loops = environment.subject.loops(lambda: at_door.append(loop.time() - began))
     assert set(loops) == {"serving certificate", "pair renewal", "surroundings", "waiting rules"}
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(_run(one)) for one in loops.values()]
@@ -120,10 +126,10 @@ async def test_every_turn_comes_again(tmp_path: Path) -> None:
 
 @pytest.mark.looptime
 async def test_the_pair_is_looked_at_each_hour(tmp_path: Path) -> None:
-    world = World(tmp_path)
+    environment = Environment(tmp_path)
     key = tmp_path / "certificates" / "apiserver.key"
     async with asyncio.TaskGroup() as group:
-        running = group.create_task(_run(world.subject.loops(lambda: None)["pair renewal"]))
+        running = group.create_task(_run(environment.subject.loops(lambda: None)["pair renewal"]))
         await asyncio.sleep(1)
         key.unlink()
         await asyncio.sleep(periodic.RENEWAL_SECONDS - 2)

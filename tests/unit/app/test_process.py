@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from metrics_apiserver.app.process import RELIST_TURN_SECONDS, Server
+from metrics_apiserver.app.process import RELIST_TURN_SECONDS, Process
 from metrics_apiserver.base import errors
 from metrics_apiserver.options.settings import ServeSettings
 from metrics_apiserver.provider.relist import Relister
@@ -18,7 +18,7 @@ from tests.fakes.kubeapi import FakeKubeAPI
 def refused(told: ServeSettings) -> list[str]:
     """What is said of a server that cannot be made."""
     with pytest.raises(ExceptionGroup) as caught:
-        Server(told)
+        Process(told)
     assert all(isinstance(error, errors.ConfigError) for error in caught.value.exceptions)
     return [str(error) for error in caught.value.exceptions]
 
@@ -74,18 +74,18 @@ def test_a_wrong_pair_alone(tmp_path: Path) -> None:
 
 
 async def test_made_whole_nothing_is_asked_yet(tmp_path: Path) -> None:
-    subject = Server(in_cluster(tmp_path))
+    subject = Process(in_cluster(tmp_path))
     assert subject._serving.context is not None
     await subject._close()
     pair = process.write_pair(tmp_path, pki.server(pki.authority(), "localhost"))
-    alone = Server(settings(tmp_path, "--standalone", *pair))
+    alone = Process(settings(tmp_path, "--standalone", *pair))
     expiry = pki.NOW.timestamp() + 30 * 86400
     assert alone._serving.not_after == pytest.approx(expiry, abs=9)
     await alone._close()
 
 
 async def test_a_relist_loop_that_hangs_is_seen(tmp_path: Path) -> None:
-    subject = Server(settings(tmp_path, "--standalone", "--metrics-relist-interval=10s"))
+    subject = Process(settings(tmp_path, "--standalone", "--metrics-relist-interval=10s"))
     relister: Relister = subject._sources.relister
     overdue = subject._vitals().relist_overdue
     assert not overdue()

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from metrics_apiserver.app import standalone
-from metrics_apiserver.app.environment import World
+from metrics_apiserver.app.environment import Environment
 from metrics_apiserver.base import errors
 from metrics_apiserver.core import selector
 from metrics_apiserver.core.model import GroupResource
@@ -53,16 +53,18 @@ class Alone:
         self.rules = RULES
         self.labels = Labels()
         told = settings(directory, "--standalone", "--metrics-max-age=10m", *words)
-        self.world: World = standalone.make_world(told, lambda: self.rules, self.labels)
+        self.environment: Environment = standalone.build_environment(
+            told, lambda: self.rules, self.labels
+        )
 
 
 async def test_objects_are_what_the_mapped_labels_hold(tmp_path: Path) -> None:
     subject = Alone(tmp_path)
-    mapper = subject.world.mapper()
+    mapper = subject.environment.mapper()
     assert mapper is not None
     pods = mapper.resource_for(GroupResource("", "pods"))
     assert pods is not None
-    assert await subject.world.objects.names(pods, "default", ALL) == ["a", "b"]
+    assert await subject.environment.objects.names(pods, "default", ALL) == ["a", "b"]
     assert subject.labels.asked == [
         ("pod_name", ('up{pod_name!="",pod_name!="",space="default"}',)),
         ("k_pod", ('queue{k_pod!="",k_namespace="default"}',)),
@@ -70,41 +72,46 @@ async def test_objects_are_what_the_mapped_labels_hold(tmp_path: Path) -> None:
     nodes = mapper.resource_for(GroupResource("", "nodes"))
     assert nodes is not None
     subject.labels.asked.clear()
-    await subject.world.objects.names(nodes, "", ALL)
+    await subject.environment.objects.names(nodes, "", ALL)
     assert ("node", ('node_up{node!=""}',)) in subject.labels.asked
     assert len(set(subject.labels.starts)) > 0
-    await subject.world.close()
+    await subject.environment.close()
 
 
 async def test_the_resource_table_follows_the_rules(tmp_path: Path) -> None:
     subject = Alone(tmp_path)
-    mapper = subject.world.mapper()
-    assert subject.world.mapper() is mapper
+    mapper = subject.environment.mapper()
+    assert subject.environment.mapper() is mapper
     subject.rules = snapshots.parse(
         "rules: [{seriesQuery: up, metricsQuery: up, "
         "resources: {overrides: {w: {group: example.com, resource: widget}}}}]"
     )
-    changed = subject.world.mapper()
+    changed = subject.environment.mapper()
     assert changed is not mapper
     assert changed is not None
     assert changed.resource_for(GroupResource("example.com", "widgets")) is not None
     subject.rules = EMPTY
-    assert subject.world.mapper() is not None
-    await subject.world.close()
+    assert subject.environment.mapper() is not None
+    await subject.environment.close()
 
 
 async def test_nothing_is_asked_of_a_cluster(tmp_path: Path) -> None:
     subject = Alone(tmp_path)
-    world = subject.world
-    world.ask_mapper()
-    assert (world.tokens, world.access, world.loops, world.checks) == (None, None, {}, {})
-    trusted = world.authentication()
+    environment = subject.environment
+    environment.ask_mapper()
+    assert (environment.tokens, environment.access, environment.loops, environment.checks) == (
+        None,
+        None,
+        {},
+        {},
+    )
+    trusted = environment.authentication()
     assert trusted.requestheader_ca == b""
     assert b"BEGIN CERTIFICATE" in trusted.client_ca
-    assert world.where is not None
-    assert world.where.key.exists()
-    await world.close()
-    assert not world.where.key.exists()
+    assert environment.where is not None
+    assert environment.where.key.exists()
+    await environment.close()
+    assert not environment.where.key.exists()
 
 
 @pytest.mark.parametrize(
@@ -118,7 +125,7 @@ async def test_the_kubeconfig_names_the_address(tmp_path: Path, flag: str, serve
     subject = Alone(tmp_path, flag, f"--write-kubeconfig={tmp_path / 'kubeconfig'}")
     document = yaml.safe_load((tmp_path / "kubeconfig").read_text())
     assert document["clusters"][0]["cluster"]["server"] == server
-    await subject.world.close()
+    await subject.environment.close()
 
 
 async def test_a_kubeconfig_that_cannot_be_written_is_a_fault(tmp_path: Path) -> None:

@@ -5,20 +5,21 @@ from __future__ import annotations
 import pytest
 
 from metrics_apiserver.base import errors
-from metrics_apiserver.base.collect import Faults
+from metrics_apiserver.base.collect import ErrorCollector
+from metrics_apiserver.base.diagnostics import Diagnostic
 
 
 def refuse(text: str) -> int:
-    raise errors.ConfigError("flags", (errors.Fault(text),))
+    raise errors.ConfigError("flags", (Diagnostic(text),))
 
 
 def test_what_can_be_used_comes_through() -> None:
-    faults = Faults()
+    faults = ErrorCollector()
     assert faults.settle(faults.of(lambda: 0)) == 0
 
 
 def test_every_fault_is_kept_once() -> None:
-    faults = Faults()
+    faults = ErrorCollector()
     assert faults.of(lambda: refuse("one")) is None
     assert faults.of(lambda: 3) == 3
     faults.of(lambda: refuse("two"))
@@ -30,6 +31,6 @@ def test_every_fault_is_kept_once() -> None:
 
 def test_other_errors_are_ours() -> None:
     with pytest.raises(ZeroDivisionError):
-        Faults().of(lambda: 1 // 0)
+        ErrorCollector().of(lambda: 1 // 0)
     with pytest.raises(AssertionError):
-        Faults().settle(None)
+        ErrorCollector().settle(None)

@@ -7,7 +7,8 @@ import inspect
 import pytest
 
 from metrics_apiserver.base import errors
-from metrics_apiserver.base.errors import ConfigError, Fault, KubeError, MetricNotFound
+from metrics_apiserver.base.diagnostics import Diagnostic
+from metrics_apiserver.base.errors import ConfigError, KubeError, MetricNotFound
 
 REASONS = {
     "BadRequest": (errors.BadRequest, errors.InvalidSelector),
@@ -109,21 +110,8 @@ def test_what_may_be_asked_again(kind: str, status: int, repeatable: bool) -> No
     assert error.retry_after == 3.0
 
 
-@pytest.mark.parametrize(
-    ("fault", "text"),
-    [
-        (Fault("bad"), "f.yaml: bad"),
-        (Fault("bad", path="rules[0]"), "f.yaml: rules[0]: bad"),
-        (Fault("bad", line=3), "f.yaml:3: bad"),
-        (Fault("bad", path="rules[0].name", line=3), "f.yaml:3: rules[0].name: bad"),
-    ],
-)
-def test_a_fault_says_where_it_is(fault: Fault, text: str) -> None:
-    assert fault.render("f.yaml") == text
-
-
 def test_a_config_error_says_all() -> None:
-    faults = (Fault("one", line=1), Fault("two", line=2))
+    faults = (Diagnostic("one", line=1), Diagnostic("two", line=2))
     error = ConfigError("f.yaml", faults)
     assert str(error) == "f.yaml:1: one\nf.yaml:2: two"
     assert (error.source, error.faults) == ("f.yaml", faults)

@@ -25,7 +25,7 @@ NOW = pki.NOW.timestamp()
 
 
 @dataclass
-class World:
+class Environment:
     """A directory with a pair, and the authorities that the context asks for."""
 
     directory: Path
@@ -48,8 +48,8 @@ class World:
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> World:
-    made = World(tmp_path)
+def environment(tmp_path: Path) -> Environment:
+    made = Environment(tmp_path)
     made.write(pki.server(CA, "localhost"))
     return made
 
@@ -128,14 +128,14 @@ def healthy(subject: serving.ServingContext) -> bool:
     return subject.last_reload_successful
 
 
-def test_a_new_pair_is_served_at_the_next_handshake(world: World) -> None:
-    subject = world.context()
-    plain = client(directory=world.directory)
+def test_a_new_pair_is_served_at_the_next_handshake(environment: Environment) -> None:
+    subject = environment.context()
+    plain = client(directory=environment.directory)
     with listen(lambda: subject.context) as port:
         first = connect(port, plain)
         assert not subject.reload_once()
         second = pki.server(CA, "localhost", days=pki.Days(end=9))
-        world.write(second)
+        environment.write(second)
         assert subject.reload_once()
         assert connect(port, plain).serial == second.certificate.serial_number != first.serial
     assert subject.not_after == second.certificate.not_valid_after_utc.timestamp()
@@ -144,25 +144,25 @@ def test_a_new_pair_is_served_at_the_next_handshake(world: World) -> None:
 
 
 @pytest.mark.parametrize("order", ["certificate first", "key first"])
-def test_both_orders_of_writing_end_right(world: World, order: str) -> None:
-    subject = world.context()
+def test_both_orders_of_writing_end_right(environment: Environment, order: str) -> None:
+    subject = environment.context()
     new = pki.server(CA, "localhost")
     steps: list[Callable[[], object]] = [
-        lambda: world.where.certificate.write_bytes(new.pem),
-        lambda: world.where.key.write_bytes(new.key_pem),
+        lambda: environment.where.certificate.write_bytes(new.pem),
+        lambda: environment.where.key.write_bytes(new.key_pem),
     ]
     if order == "key first":
         steps.reverse()
     with listen(lambda: subject.context) as port:
-        old = connect(port, client(directory=world.directory)).serial
+        old = connect(port, client(directory=environment.directory)).serial
         steps[0]()
         assert not subject.reload_once()
         assert not healthy(subject)
-        assert connect(port, client(directory=world.directory)).serial == old
+        assert connect(port, client(directory=environment.directory)).serial == old
         steps[1]()
         assert subject.reload_once()
         assert healthy(subject)
-        new_serial = connect(port, client(directory=world.directory)).serial
+        new_serial = connect(port, client(directory=environment.directory)).serial
         assert new_serial == new.certificate.serial_number
 
 
@@ -187,44 +187,46 @@ BAD_PAIRS = bad_pairs()
 
 
 @pytest.mark.parametrize("case", list(BAD_PAIRS))
-def test_a_bad_pair_harms_nobody(world: World, caplog: pytest.LogCaptureFixture, case: str) -> None:
-    world.policy = serving.Policy(required_hosts=("localhost",))
-    subject = world.context()
+def test_a_bad_pair_harms_nobody(
+    environment: Environment, caplog: pytest.LogCaptureFixture, case: str
+) -> None:
+    environment.policy = serving.Policy(required_hosts=("localhost",))
+    subject = environment.context()
     certificate, key = BAD_PAIRS[case]
     with listen(lambda: subject.context) as port:
-        old = connect(port, client(directory=world.directory)).serial
-        world.where.certificate.write_bytes(certificate)
-        world.where.key.write_bytes(key)
+        old = connect(port, client(directory=environment.directory)).serial
+        environment.where.certificate.write_bytes(certificate)
+        environment.where.key.write_bytes(key)
         with caplog.at_level(logging.WARNING):
             for _ in range(3):
                 assert not subject.reload_once()
-        assert connect(port, client(directory=world.directory)).serial == old
+        assert connect(port, client(directory=environment.directory)).serial == old
     assert not healthy(subject)
     assert len(caplog.records) == 1
     assert "PRIVATE KEY" not in caplog.text
 
 
-def test_removed_files_keep_the_old_pair(world: World) -> None:
-    subject = world.context()
-    world.where.key.unlink()
+def test_removed_files_keep_the_old_pair(environment: Environment) -> None:
+    subject = environment.context()
+    environment.where.key.unlink()
     assert not subject.reload_once()
     assert not healthy(subject)
-    world.write(pki.server(CA, "localhost"))
+    environment.write(pki.server(CA, "localhost"))
     assert subject.reload_once()
 
 
-def test_the_same_bytes_written_again_change_nothing(world: World) -> None:
-    subject = world.context()
-    world.where.certificate.write_bytes(world.where.certificate.read_bytes())
-    world.where.certificate.touch()
+def test_the_same_bytes_written_again_change_nothing(environment: Environment) -> None:
+    subject = environment.context()
+    environment.where.certificate.write_bytes(environment.where.certificate.read_bytes())
+    environment.where.certificate.touch()
     assert not subject.reload_once()
     assert healthy(subject)
 
 
-def test_an_expired_pair_is_replaced_even_by_another(world: World) -> None:
-    world.write(pki.server(CA, "localhost", days=pki.Days(-9, -1)))
-    subject = world.context()
-    world.write(pki.server(CA, "localhost", days=pki.Days(-9, -2)))
+def test_an_expired_pair_is_replaced_even_by_another(environment: Environment) -> None:
+    environment.write(pki.server(CA, "localhost", days=pki.Days(-9, -1)))
+    subject = environment.context()
+    environment.write(pki.server(CA, "localhost", days=pki.Days(-9, -2)))
     assert subject.reload_once()
 
 
@@ -237,106 +239,108 @@ def test_a_kubernetes_volume_swap_is_seen(tmp_path: Path) -> None:
     (tmp_path / "..data").symlink_to("..0")
     for name in ("tls.crt", "tls.key"):
         (tmp_path / name).symlink_to(f"..data/{name}")
-    subject = World(tmp_path).context()
+    subject = Environment(tmp_path).context()
     (tmp_path / "..data_tmp").symlink_to("..1")
     (tmp_path / "..data_tmp").rename(tmp_path / "..data")
     assert subject.reload_once()
     assert not subject.reload_once()
 
 
-def test_a_mismatched_pair_never_starts(world: World) -> None:
-    world.where.key.write_bytes(CA.key_pem)
+def test_a_mismatched_pair_never_starts(environment: Environment) -> None:
+    environment.where.key.write_bytes(CA.key_pem)
     with pytest.raises(pair.PairRefused):
-        world.context()
-    world.where.key.unlink()
+        environment.context()
+    environment.where.key.unlink()
     with pytest.raises(FileNotFoundError):
-        world.context()
+        environment.context()
 
 
-def test_unknown_policy_never_starts(world: World) -> None:
+def test_unknown_policy_never_starts(environment: Environment) -> None:
     for policy in (serving.Policy("VersionTLS10"), serving.Policy(cipher_suites=("x",))):
-        world.policy = policy
+        environment.policy = policy
         with pytest.raises(ConfigError):
-            world.context()
+            environment.context()
 
 
-def test_client_authorities_are_swapped_and_withdrawn(world: World) -> None:
-    subject = world.context()
+def test_client_authorities_are_swapped_and_withdrawn(environment: Environment) -> None:
+    subject = environment.context()
     known = pki.client(CLIENT_CA, "front")
-    identified = client(certified=known, directory=world.directory)
-    plain = client(directory=world.directory)
+    identified = client(certified=known, directory=environment.directory)
+    plain = client(directory=environment.directory)
     with listen(lambda: subject.context) as port:
         # No authority yet: nobody is asked for a certificate.
         connect(port, identified)
-        world.client_ca = CLIENT_CA.pem
+        environment.client_ca = CLIENT_CA.pem
         assert subject.reload_once()
         connect(port, identified)
         connect(port, plain)
-        world.client_ca = pki.authority("another").pem
+        environment.client_ca = pki.authority("another").pem
         assert subject.reload_once()
         assert refused(port, identified)
         connect(port, plain)
         # Half a pair on disk does not delay the authorities.
-        world.where.key.write_bytes(b"")
-        world.client_ca = CLIENT_CA.pem
+        environment.where.key.write_bytes(b"")
+        environment.client_ca = CLIENT_CA.pem
         assert subject.reload_once()
         connect(port, identified)
-        world.client_ca = b"\n"
+        environment.client_ca = b"\n"
         assert subject.reload_once()
         connect(port, identified)
 
 
-def test_malformed_authorities_keep_the_old_ones(world: World) -> None:
-    world.client_ca = CLIENT_CA.pem
-    subject = world.context()
-    identified = client(certified=pki.client(CLIENT_CA, "front"), directory=world.directory)
-    stranger = client(certified=pki.client(CA, "stranger"), directory=world.directory)
-    world.client_ca = b"broken"
+def test_malformed_authorities_keep_the_old_ones(environment: Environment) -> None:
+    environment.client_ca = CLIENT_CA.pem
+    subject = environment.context()
+    identified = client(certified=pki.client(CLIENT_CA, "front"), directory=environment.directory)
+    stranger = client(certified=pki.client(CA, "stranger"), directory=environment.directory)
+    environment.client_ca = b"broken"
     assert not subject.reload_once()
     assert not healthy(subject)
     with listen(lambda: subject.context) as port:
         connect(port, identified)
-        stranger = client(certified=pki.client(CA, "stranger"), directory=world.directory)
+        stranger = client(certified=pki.client(CA, "stranger"), directory=environment.directory)
         assert refused(port, stranger)
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
-def test_no_session_outlives_a_withdrawn_authority(world: World, version: ssl.TLSVersion) -> None:
-    world.client_ca = CLIENT_CA.pem
-    subject = world.context()
-    identified = client(certified=pki.client(CLIENT_CA, "front"), directory=world.directory)
+def test_no_session_outlives_a_withdrawn_authority(
+    environment: Environment, version: ssl.TLSVersion
+) -> None:
+    environment.client_ca = CLIENT_CA.pem
+    subject = environment.context()
+    identified = client(certified=pki.client(CLIENT_CA, "front"), directory=environment.directory)
     identified.minimum_version = identified.maximum_version = version
     with listen(lambda: subject.context) as port:
         session = connect(port, identified).session
         assert session is None or not session.has_ticket
-        world.client_ca = pki.authority("another").pem
+        environment.client_ca = pki.authority("another").pem
         assert subject.reload_once()
         assert refused(port, identified, session)
 
 
-def test_an_anchor_need_not_be_self_signed(world: World) -> None:
+def test_an_anchor_need_not_be_self_signed(environment: Environment) -> None:
     middle = pki.authority("middle", CLIENT_CA)
-    world.client_ca = middle.pem
-    subject = world.context()
-    identified = client(certified=pki.client(middle, "front"), directory=world.directory)
+    environment.client_ca = middle.pem
+    subject = environment.context()
+    identified = client(certified=pki.client(middle, "front"), directory=environment.directory)
     with listen(lambda: subject.context) as port:
         connect(port, identified)
 
 
 @pytest.mark.parametrize("make", pki.FRONT_PROXIES)
 def test_front_proxies_as_distributions_have_them(
-    world: World, make: Callable[[], tuple[pki.Certified, pki.Certified]]
+    environment: Environment, make: Callable[[], tuple[pki.Certified, pki.Certified]]
 ) -> None:
     authority, leaf = make()
-    world.client_ca = authority.pem
-    subject = world.context()
+    environment.client_ca = authority.pem
+    subject = environment.context()
     with listen(lambda: subject.context) as port:
-        connect(port, client(certified=leaf, directory=world.directory))
+        connect(port, client(certified=leaf, directory=environment.directory))
 
 
-def test_only_http_1_1_is_offered(world: World) -> None:
-    subject = world.context()
-    context = client(directory=world.directory)
+def test_only_http_1_1_is_offered(environment: Environment) -> None:
+    subject = environment.context()
+    context = client(directory=environment.directory)
     context.set_alpn_protocols(["h2", "http/1.1"])
     with listen(lambda: subject.context) as port:
         assert connect(port, context).alpn == "http/1.1"
@@ -346,9 +350,9 @@ def test_only_http_1_1_is_offered(world: World) -> None:
 
 @pytest.mark.parametrize("old", [ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1])
 @pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1:DeprecationWarning")
-def test_old_versions_are_refused(world: World, old: ssl.TLSVersion) -> None:
-    subject = world.context()
-    context = client(directory=world.directory)
+def test_old_versions_are_refused(environment: Environment, old: ssl.TLSVersion) -> None:
+    subject = environment.context()
+    context = client(directory=environment.directory)
     context.minimum_version = old
     context.maximum_version = old
     context.set_ciphers("ALL:@SECLEVEL=0")
@@ -357,9 +361,9 @@ def test_old_versions_are_refused(world: World, old: ssl.TLSVersion) -> None:
 
 
 @pytest.mark.parametrize("suites", ["AES128-GCM-SHA256", "ECDHE-ECDSA-AES128-SHA", "DHE+AESGCM"])
-def test_suites_outside_the_default_are_refused(world: World, suites: str) -> None:
-    subject = world.context()
-    context = client(directory=world.directory)
+def test_suites_outside_the_default_are_refused(environment: Environment, suites: str) -> None:
+    subject = environment.context()
+    context = client(directory=environment.directory)
     context.maximum_version = ssl.TLSVersion.TLSv1_2
     context.set_ciphers(suites)
     with listen(lambda: subject.context) as port:
@@ -368,24 +372,24 @@ def test_suites_outside_the_default_are_refused(world: World, suites: str) -> No
         assert connect(port, context).cipher == "ECDHE-ECDSA-AES128-GCM-SHA256"
 
 
-def test_the_minimum_version_holds_after_a_swap(world: World) -> None:
-    world.policy = serving.Policy("VersionTLS13")
-    subject = world.context()
-    world.write(pki.server(CA, "localhost"))
+def test_the_minimum_version_holds_after_a_swap(environment: Environment) -> None:
+    environment.policy = serving.Policy("VersionTLS13")
+    subject = environment.context()
+    environment.write(pki.server(CA, "localhost"))
     assert subject.reload_once()
-    context = client(directory=world.directory)
+    context = client(directory=environment.directory)
     with listen(lambda: subject.context) as port:
         connect(port, context)
         context.maximum_version = ssl.TLSVersion.TLSv1_2
         assert refused(port, context)
 
 
-def test_a_client_without_server_name_gets_the_current_pair(world: World) -> None:
-    subject = world.context()
+def test_a_client_without_server_name_gets_the_current_pair(environment: Environment) -> None:
+    subject = environment.context()
     new = pki.server(CA, "localhost")
-    world.write(new)
+    environment.write(new)
     subject.reload_once()
-    context = client(directory=world.directory)
+    context = client(directory=environment.directory)
     context.check_hostname = False
     with (
         listen(lambda: subject.context) as port,
@@ -403,11 +407,11 @@ async def running(subject: serving.ServingContext) -> AsyncIterator[None]:
         task.cancel()
 
 
-async def test_the_loop_takes_over_what_comes(world: World) -> None:
-    subject = world.context()
+async def test_the_loop_takes_over_what_comes(environment: Environment) -> None:
+    subject = environment.context()
     async with running(subject):
         new = pki.server(CA, "localhost")
-        world.write(new)
+        environment.write(new)
         async with asyncio.timeout(5):
             while not subject.reloads:  # noqa: ASYNC110 - the loop under test signals nobody
                 await asyncio.sleep(0.01)

@@ -6,13 +6,13 @@ import logging
 
 import pytest
 
-from metrics_apiserver.controllers.conditions import TroubleLog
+from metrics_apiserver.controllers.conditions import ConditionLog
 
 
 def test_only_changes_are_logged(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     now: dict[str, str] = {}
-    subject = TroubleLog(lambda: now)
+    subject = ConditionLog(lambda: now)
 
     def lines() -> list[tuple[str, str, str]]:
         subject.look_once()

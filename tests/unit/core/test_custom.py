@@ -30,7 +30,7 @@ rules:
 """
 
 
-def world(on_nan: str = "zero", on_duplicate: str = "max") -> Snapshot:
+def environment(on_nan: str = "zero", on_duplicate: str = "max") -> Snapshot:
     rules = snapshots.parse(RULES.replace("NAN", on_nan).replace("DUPLICATE", on_duplicate))
     found = {
         "m": (snapshots.series("m", "ns", "pod", "node", "deploy"),),
@@ -77,7 +77,7 @@ def request(
 def test_a_request_finds_its_question(
     asked: CustomRequest, label: str, namespace_label: str, namespace: str, kind: str
 ) -> None:
-    target = custom.resolve(world(), asked)
+    target = custom.resolve(environment(), asked)
     assert target.mapped.kind == kind
     assert target.namespace == namespace
     assert target.request is asked
@@ -104,13 +104,13 @@ def test_what_there_is_not_begins_as_the_predecessor_says_it(
     asked: CustomRequest, message: str
 ) -> None:
     with pytest.raises(errors.MetricNotFound) as refused:
-        custom.resolve(world(), asked)
+        custom.resolve(environment(), asked)
     assert refused.value.message.startswith(f"the server could not find the {message}")
 
 
 def test_a_rule_without_a_namespace_label_says_so() -> None:
     with pytest.raises(errors.Internal, match=r"rules\[1\]: no label is mapped") as refused:
-        custom.resolve(world(), request(metric="homeless"))
+        custom.resolve(environment(), request(metric="homeless"))
     assert refused.value.detail
 
 
@@ -136,7 +136,7 @@ def assemble(
     on_duplicate: str = "max",
 ) -> tuple[list[tuple[str, str, str]], Tally]:
     tally = Tally()
-    target = custom.resolve(world(on_nan, on_duplicate), asked)
+    target = custom.resolve(environment(on_nan, on_duplicate), asked)
     return custom.assemble(target, names, samples, tally), tally
 
 
@@ -203,7 +203,7 @@ def test_a_rule_may_refuse_what_is_ambiguous() -> None:
 
 
 def target(asked: CustomRequest) -> Target:
-    return custom.resolve(world(), asked)
+    return custom.resolve(environment(), asked)
 
 
 def test_the_list_of_v1beta1() -> None:

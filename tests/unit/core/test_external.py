@@ -35,7 +35,7 @@ externalRules:
 NAMES = ("queue_depth", "Backlog", "unmapped", "broken", "by_value")
 
 
-def world(policy: str = "drop") -> Snapshot:
+def environment(policy: str = "drop") -> Snapshot:
     """Each rule with its own series."""
     text = RULES.replace("POLICY", policy)
     rules = snapshots.parse(text)
@@ -44,7 +44,7 @@ def world(policy: str = "drop") -> Snapshot:
 
 
 def resolve(metric: str, text: str = "", namespace: str = "prod") -> ExternalTarget:
-    return external.resolve(world(), metric, namespace, selector.parse(text))
+    return external.resolve(environment(), metric, namespace, selector.parse(text))
 
 
 def test_the_query_holds_selector_and_namespace() -> None:
@@ -111,7 +111,7 @@ def test_a_template_that_fails_on_the_request_names_the_rule() -> None:
 def assemble(
     samples: list[Sample], *, policy: str = "drop", scalar: bool = False
 ) -> tuple[list[tuple[str, object]], Tally]:
-    target = external.resolve(world(policy), "Backlog", "prod", selector.parse(""))
+    target = external.resolve(environment(policy), "Backlog", "prod", selector.parse(""))
     tally = Tally()
     result = QueryResult("scalar" if scalar else "vector", samples)
     items = external.assemble(target, result, tally)

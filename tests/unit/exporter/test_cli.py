@@ -40,7 +40,7 @@ def test_the_servers_command_hands_on(capsys: pytest.CaptureFixture[str]) -> Non
 def test_without_the_extra_it_says_what_is_missing() -> None:
     program = (
         "import sys; sys.modules['pynvml'] = None; "
-        "from metrics_apiserver import cli; sys.exit(cli.main(['exporter']))"
+        "from metrics_apiserver.cli import main; sys.exit(main.main(['exporter']))"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=30

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from metrics_apiserver.base import errors
+from metrics_apiserver.base.diagnostics import Diagnostic
 from metrics_apiserver.kube import config
 
 CERT = b"-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n"
@@ -45,7 +46,7 @@ def _user(**fields: Any) -> list[dict[str, Any]]:
     return [{"name": "u", "user": fields}]
 
 
-def _fault(path: str) -> errors.Fault:
+def _fault(path: str) -> Diagnostic:
     with pytest.raises(errors.ConfigError) as caught:
         config.load(path)
     assert "SECRET" not in str(caught.value)

@@ -29,7 +29,7 @@ class _Clock:
         return self.now
 
 
-class World:
+class Environment:
     def __init__(self, api: FakeKubeAPI, cache: ObjectCache, clock: _Clock) -> None:
         self.api = api
         self.cache = cache
@@ -37,7 +37,7 @@ class World:
 
 
 @pytest.fixture
-async def world() -> AsyncIterator[World]:
+async def environment() -> AsyncIterator[Environment]:
     async with (
         FakeKubeAPI() as api,
         KubeClient(api.config()) as client,
@@ -50,118 +50,120 @@ async def world() -> AsyncIterator[World]:
         api.put(NODES.group_resource, "", "node-1", {"zone": "z1"})
         api.put(DEPLOYMENTS.group_resource, "a", "web", {"app": "web"})
         clock = _Clock()
-        yield World(api, ObjectCache(client, spawn, clock=clock), clock)
+        yield Environment(api, ObjectCache(client, spawn, clock=clock), clock)
 
 
-async def test_pods(world: World) -> None:
-    async with running(world.cache.run()):
-        assert await world.cache.names(PODS, "a", WEB) == ["web-0", "web-1", "web-2"]
-        assert world.cache.synced()
-        assert await world.cache.names(PODS, "nowhere", ALL) == []
-        assert await world.cache.names(PODS, "", WEB) == ["web-0", "web-1", "web-2"]
-        found = await world.cache.objects(PODS, "", selector.parse("app=db"))
+async def test_pods(environment: Environment) -> None:
+    async with running(environment.cache.run()):
+        assert await environment.cache.names(PODS, "a", WEB) == ["web-0", "web-1", "web-2"]
+        assert environment.cache.synced()
+        assert await environment.cache.names(PODS, "nowhere", ALL) == []
+        assert await environment.cache.names(PODS, "", WEB) == ["web-0", "web-1", "web-2"]
+        found = await environment.cache.objects(PODS, "", selector.parse("app=db"))
         assert found == [("a", "db", {"app": "db"}), ("b", "db", {"app": "db"})]
-        assert len(await world.cache.objects(PODS, "a", ALL)) == 4
-        assert await world.cache.get(PODS, "a", "db") == {"app": "db"}
-        assert await world.cache.get(PODS, "a", "nothing") is None
-        (state,) = world.cache.states()
+        assert len(await environment.cache.objects(PODS, "a", ALL)) == 4
+        assert await environment.cache.get(PODS, "a", "db") == {"app": "db"}
+        assert await environment.cache.get(PODS, "a", "nothing") is None
+        (state,) = environment.cache.states()
         assert (state.resource, state.objects, state.synced, state.lists) == (PODS, 8, True, 1)
         assert state.age_seconds == 0.0
         assert state.problem is None
-    (listed,) = world.api.seen("/api/v1/pods", "list")
+    (listed,) = environment.api.seen("/api/v1/pods", "list")
     assert listed.accept.startswith("application/json;as=PartialObjectMetadataList;g=meta.k8s.io")
 
 
-async def test_reads_ask_the_server_nothing(world: World) -> None:
-    async with running(world.cache.run()):
-        await world.cache.names(PODS, "a", WEB)
-        await until(lambda: world.api.watches(PODS.group_resource))
-        before = len(world.api.requests)
+async def test_reads_ask_the_server_nothing(environment: Environment) -> None:
+    async with running(environment.cache.run()):
+        await environment.cache.names(PODS, "a", WEB)
+        await until(lambda: environment.api.watches(PODS.group_resource))
+        before = len(environment.api.requests)
         for _ in range(100):
-            await world.cache.names(PODS, "a", WEB)
-        assert len(world.api.requests) == before
+            await environment.cache.names(PODS, "a", WEB)
+        assert len(environment.api.requests) == before
 
 
-async def test_other_kinds_are_watched_from_their_first_use(world: World) -> None:
-    assert not world.cache.synced(NODES)
-    assert await world.cache.names(NODES, "", ALL) == ["node-1"]
-    assert await world.cache.names(NODES, "ignored", ALL) == ["node-1"]
-    assert await world.cache.objects(NODES, "ignored", ALL) == [("", "node-1", {"zone": "z1"})]
-    assert await world.cache.get(NODES, "ignored", "node-1") == {"zone": "z1"}
-    assert await world.cache.names(DEPLOYMENTS, "a", WEB) == ["web"]
-    assert world.api.count("/apis/apps/v1/deployments", "list") == 1
-    world.api.put(NODES.group_resource, "", "node-2")
-    await until(lambda: any(s.objects == 2 for s in world.cache.states()))
-    assert await world.cache.names(NODES, "", ALL) == ["node-1", "node-2"]
+async def test_other_kinds_are_watched_from_their_first_use(environment: Environment) -> None:
+    assert not environment.cache.synced(NODES)
+    assert await environment.cache.names(NODES, "", ALL) == ["node-1"]
+    assert await environment.cache.names(NODES, "ignored", ALL) == ["node-1"]
+    assert await environment.cache.objects(NODES, "ignored", ALL) == [
+        ("", "node-1", {"zone": "z1"})
+    ]
+    assert await environment.cache.get(NODES, "ignored", "node-1") == {"zone": "z1"}
+    assert await environment.cache.names(DEPLOYMENTS, "a", WEB) == ["web"]
+    assert environment.api.count("/apis/apps/v1/deployments", "list") == 1
+    environment.api.put(NODES.group_resource, "", "node-2")
+    await until(lambda: any(s.objects == 2 for s in environment.cache.states()))
+    assert await environment.cache.names(NODES, "", ALL) == ["node-1", "node-2"]
 
 
-async def test_an_unused_kind_is_dropped_and_comes_back(world: World) -> None:
-    world.cache._stale_seconds = math.inf  # the clock jumps, the server does not
-    await world.cache.names(NODES, "", ALL)
-    await until(lambda: world.api.watches(NODES.group_resource))
-    world.clock.now = objects.IDLE_SECONDS - 1
-    await world.cache.names(NODES, "", ALL)
-    world.clock.now += 2
-    world.api.end_watches()
-    await until(lambda: world.api.count("/api/v1/nodes", "watch") == 2)
-    await until(lambda: world.api.watches(NODES.group_resource))
-    world.clock.now += objects.IDLE_SECONDS
-    world.api.end_watches()
-    await until(lambda: NODES not in {state.resource for state in world.cache.states()})
-    assert await world.cache.names(NODES, "", ALL) == ["node-1"]
-    assert world.api.count("/api/v1/nodes", "list") == 2
+async def test_an_unused_kind_is_dropped_and_comes_back(environment: Environment) -> None:
+    environment.cache._stale_seconds = math.inf  # the clock jumps, the server does not
+    await environment.cache.names(NODES, "", ALL)
+    await until(lambda: environment.api.watches(NODES.group_resource))
+    environment.clock.now = objects.IDLE_SECONDS - 1
+    await environment.cache.names(NODES, "", ALL)
+    environment.clock.now += 2
+    environment.api.end_watches()
+    await until(lambda: environment.api.count("/api/v1/nodes", "watch") == 2)
+    await until(lambda: environment.api.watches(NODES.group_resource))
+    environment.clock.now += objects.IDLE_SECONDS
+    environment.api.end_watches()
+    await until(lambda: NODES not in {state.resource for state in environment.cache.states()})
+    assert await environment.cache.names(NODES, "", ALL) == ["node-1"]
+    assert environment.api.count("/api/v1/nodes", "list") == 2
 
 
-async def test_the_first_read_does_not_wait_long(world: World) -> None:
-    async with KubeClient(world.api.config()) as client, spawning() as spawn:
+async def test_the_first_read_does_not_wait_long(environment: Environment) -> None:
+    async with KubeClient(environment.api.config()) as client, spawning() as spawn:
         cache = ObjectCache(client, spawn, first_use_seconds=0.05)
-        world.api.fail("/api/v1/nodes", Fault("hang"))
+        environment.api.fail("/api/v1/nodes", Fault("hang"))
         with pytest.raises(errors.Unavailable, match="has not sent them yet"):
             await cache.names(NODES, "", ALL)
 
 
-async def test_a_missing_rule_is_named_at_once_and_heals(world: World) -> None:
-    world.api.fail("/api/v1/nodes", status(403, "Forbidden"), times=1000)
+async def test_a_missing_rule_is_named_at_once_and_heals(environment: Environment) -> None:
+    environment.api.fail("/api/v1/nodes", status(403, "Forbidden"), times=1000)
     with pytest.raises(errors.Unavailable, match='grant "list,watch" on nodes in its') as caught:
-        await world.cache.names(NODES, "", ALL)
+        await environment.cache.names(NODES, "", ALL)
     assert caught.value.detail == "fake 403"
-    world.api.heal()
-    await until(lambda: world.cache.synced(NODES))
-    assert await world.cache.names(NODES, "", ALL) == ["node-1"]
+    environment.api.heal()
+    await until(lambda: environment.cache.synced(NODES))
+    assert await environment.cache.names(NODES, "", ALL) == ["node-1"]
 
 
-async def test_a_kind_that_is_gone(world: World) -> None:
+async def test_a_kind_that_is_gone(environment: Environment) -> None:
     gone = MappedResource("example.com", "v1", "widgets", "widget", "Widget", True)
     with pytest.raises(errors.Unavailable, match="answers 404 to a list of them"):
-        await world.cache.names(gone, "a", ALL)
+        await environment.cache.names(gone, "a", ALL)
 
 
-async def test_another_failure_is_told_as_it_is(world: World) -> None:
-    async with KubeClient(world.api.config()) as client, spawning() as spawn:
+async def test_another_failure_is_told_as_it_is(environment: Environment) -> None:
+    async with KubeClient(environment.api.config()) as client, spawning() as spawn:
         cache = ObjectCache(client, spawn, first_use_seconds=0.3)
-        world.api.fail("/api/v1/nodes", status(500), times=1000)
+        environment.api.fail("/api/v1/nodes", status(500), times=1000)
         with pytest.raises(errors.Unavailable, match="answered GET /api/v1/nodes with 500"):
             await cache.names(NODES, "", ALL)
 
 
-async def test_names_that_are_too_old_are_not_served(world: World) -> None:
-    async with running(world.cache.run()):
-        await world.cache.names(PODS, "a", WEB)
-        await world.api.stop()
-        world.clock.now = objects.STALE_SECONDS
-        assert await world.cache.names(PODS, "a", WEB) == ["web-0", "web-1", "web-2"]
-        world.clock.now += 1
+async def test_names_that_are_too_old_are_not_served(environment: Environment) -> None:
+    async with running(environment.cache.run()):
+        await environment.cache.names(PODS, "a", WEB)
+        await environment.api.stop()
+        environment.clock.now = objects.STALE_SECONDS
+        assert await environment.cache.names(PODS, "a", WEB) == ["web-0", "web-1", "web-2"]
+        environment.clock.now += 1
         with pytest.raises(errors.Unavailable, match="object names of pods are not known"):
-            await world.cache.names(PODS, "a", WEB)
+            await environment.cache.names(PODS, "a", WEB)
 
 
-async def test_kinds_are_bounded(world: World) -> None:
+async def test_kinds_are_bounded(environment: Environment) -> None:
     made = [
         MappedResource("example.com", "v1", f"kind{i}", f"kind{i}", f"Kind{i}", True)
         for i in range(objects.MAX_KINDS)
     ]
     for kind in made[:-1]:
         with pytest.raises(errors.Unavailable, match="404"):
-            await world.cache.names(kind, "a", ALL)
+            await environment.cache.names(kind, "a", ALL)
     with pytest.raises(errors.Unavailable, match="64 kinds are watched already"):
-        await world.cache.names(made[-1], "a", ALL)
+        await environment.cache.names(made[-1], "a", ALL)

@@ -44,7 +44,7 @@ SAMPLES = [
 ]
 
 
-class World:
+class Environment:
     """A provider with all that it was given."""
 
     def __init__(self, duplicate: str = "max") -> None:
@@ -88,87 +88,89 @@ class World:
 
 
 async def test_all_objects_that_the_selector_picks() -> None:
-    world = World()
-    assert await world.read("pods", "*", selects="app=web") == [
+    environment = Environment()
+    assert await environment.read("pods", "*", selects="app=web") == [
         ("web-0", "1970-01-01T00:01:40Z", "1500m"),
         ("web-1", "1970-01-01T00:01:40Z", "2"),
     ]
-    assert world.objects.asked == [("pods", "prod", "app=web")]
-    assert world.backend.asked == ['sum(m{ns="prod",pod!=""}) by (pod,ns)']
-    assert world.tallies == [("rules[0]", Tally())]
+    assert environment.objects.asked == [("pods", "prod", "app=web")]
+    assert environment.backend.asked == ['sum(m{ns="prod",pod!=""}) by (pod,ns)']
+    assert environment.tallies == [("rules[0]", Tally())]
 
 
 async def test_objects_without_a_sample_and_samples_without_an_object_are_left_out() -> None:
-    world = World()
-    assert [name for name, _, _ in await world.read("pods", "*")] == ["web-0", "web-1"]
-    assert await world.read("pods", "*", selects="app=db") == []
+    environment = Environment()
+    assert [name for name, _, _ in await environment.read("pods", "*")] == ["web-0", "web-1"]
+    assert await environment.read("pods", "*", selects="app=db") == []
 
 
 async def test_a_selector_that_picks_nothing_is_not_found_and_not_asked() -> None:
-    world = World()
+    environment = Environment()
     with pytest.raises(errors.MetricNotFound) as refused:
-        await world.read("pods", "*", selects="app=none")
+        await environment.read("pods", "*", selects="app=none")
     assert refused.value.message == (
         "the server could not find the metric m for pods: the selector matches no object"
     )
-    assert world.backend.asked == []
+    assert environment.backend.asked == []
 
 
 async def test_a_named_object_is_not_listed() -> None:
-    world = World()
-    assert [value for _, _, value in await world.read("pods", "web-1")] == ["2"]
-    assert world.objects.asked == []
+    environment = Environment()
+    assert [value for _, _, value in await environment.read("pods", "web-1")] == ["2"]
+    assert environment.objects.asked == []
 
 
 async def test_a_named_object_without_a_value_is_not_found() -> None:
     with pytest.raises(errors.MetricNotFound, match="metric m for pods db-0: Prometheus has no"):
-        await World().read("pods", "db-0")
+        await Environment().read("pods", "db-0")
 
 
 async def test_a_cluster_scoped_object_ignores_the_namespace() -> None:
-    world = World()
-    world.samples = [Sample({"node": "n1"}, 3.0, 0.0)]
-    assert [value for _, _, value in await world.read("nodes", "n1", "prod")] == ["3"]
-    assert [value for _, _, value in await world.read("nodes", "*", "")] == ["3"]
-    assert world.objects.asked == [("nodes", "", "")]
+    environment = Environment()
+    environment.samples = [Sample({"node": "n1"}, 3.0, 0.0)]
+    assert [value for _, _, value in await environment.read("nodes", "n1", "prod")] == ["3"]
+    assert [value for _, _, value in await environment.read("nodes", "*", "")] == ["3"]
+    assert environment.objects.asked == [("nodes", "", "")]
 
 
 async def test_namespaces_themselves() -> None:
-    world = World()
-    world.samples = [Sample({"ns": "prod"}, 3.0, 0.0), Sample({"ns": "dev"}, 4.0, 0.0)]
-    found = await world.read("namespaces", "*", "")
+    environment = Environment()
+    environment.samples = [Sample({"ns": "prod"}, 3.0, 0.0), Sample({"ns": "dev"}, 4.0, 0.0)]
+    found = await environment.read("namespaces", "*", "")
     assert [(name, value) for name, _, value in found] == [("dev", "4"), ("prod", "3")]
 
 
 async def test_what_was_left_out_is_told_even_when_the_read_fails() -> None:
-    world = World("error")
-    world.samples = [Sample({"ns": "prod", "pod": "web-0"}, 1.0, 0.0)] * 2
+    environment = Environment("error")
+    environment.samples = [Sample({"ns": "prod", "pod": "web-0"}, 1.0, 0.0)] * 2
     with pytest.raises(errors.Internal):
-        await world.read("pods", "web-0")
-    assert world.tallies == [("rules[0]", Tally(duplicate=1))]
-    world.samples = [Sample({"ns": "dev", "pod": "web-0"}, math.inf, 0.0)]
+        await environment.read("pods", "web-0")
+    assert environment.tallies == [("rules[0]", Tally(duplicate=1))]
+    environment.samples = [Sample({"ns": "dev", "pod": "web-0"}, math.inf, 0.0)]
     with pytest.raises(errors.MetricNotFound, match="infinite"):
-        await world.read("pods", "web-0", "dev")
-    assert world.tallies[1] == ("rules[0]", Tally(infinite=1))
+        await environment.read("pods", "web-0", "dev")
+    assert environment.tallies[1] == ("rules[0]", Tally(infinite=1))
 
 
 async def test_an_error_of_prometheus_is_the_reader_s() -> None:
-    world = World()
-    world.backend.answer = errors.UpstreamError("unable to fetch metrics: down", kind="unreachable")
+    environment = Environment()
+    environment.backend.answer = errors.UpstreamError(
+        "unable to fetch metrics: down", kind="unreachable"
+    )
     with pytest.raises(errors.UpstreamError, match="unable to fetch metrics: down"):
-        await world.read("pods", "*")
+        await environment.read("pods", "*")
 
 
 async def test_before_the_cluster_is_known_reads_are_told_to_wait() -> None:
-    world = World()
-    world.snapshot = None
+    environment = Environment()
+    environment.snapshot = None
     with pytest.raises(errors.Unavailable, match="not known yet"):
-        await world.read("pods", "*")
+        await environment.read("pods", "*")
 
 
 async def test_each_read_takes_the_snapshot_of_its_moment() -> None:
-    world = World()
-    await world.read("pods", "web-0")
-    world.snapshot = snapshots.snapshot(RULES.replace("DUPLICATE", "max"), [])
+    environment = Environment()
+    await environment.read("pods", "web-0")
+    environment.snapshot = snapshots.snapshot(RULES.replace("DUPLICATE", "max"), [])
     with pytest.raises(errors.MetricNotFound, match="no rule gives this metric"):
-        await world.read("pods", "web-0")
+        await environment.read("pods", "web-0")

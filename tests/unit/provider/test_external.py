@@ -24,7 +24,7 @@ externalRules:
 """
 
 
-class World:
+class Environment:
     """A provider with all that it was given."""
 
     def __init__(self, on_nan: str = "drop") -> None:
@@ -57,44 +57,44 @@ class World:
 
 
 async def test_every_series_that_the_selector_picks() -> None:
-    world = World()
-    assert await world.read(selects="queue!=x") == ["1", "2"]
-    assert world.backend.asked == [
+    environment = Environment()
+    assert await environment.read(selects="queue!=x") == ["1", "2"]
+    assert environment.backend.asked == [
         'sum(queue_depth{queue!="x",namespace="prod"}) by (queue)',
     ]
-    assert world.tallies == [("externalRules[0]", Tally(nan=1))]
+    assert environment.tallies == [("externalRules[0]", Tally(nan=1))]
 
 
 async def test_equal_reads_share_one_query() -> None:
-    world = World()
-    await world.read()
-    await world.read("QUEUE_DEPTH")
-    assert len(world.backend.asked) == 1
+    environment = Environment()
+    await environment.read()
+    await environment.read("QUEUE_DEPTH")
+    assert len(environment.backend.asked) == 1
 
 
 async def test_what_was_left_out_is_told_even_when_the_read_fails() -> None:
-    world = World("error")
+    environment = Environment("error")
     with pytest.raises(errors.Internal, match="queue_depth: its value is NaN"):
-        await world.read()
-    assert world.tallies == [("externalRules[0]", Tally(nan=1))]
+        await environment.read()
+    assert environment.tallies == [("externalRules[0]", Tally(nan=1))]
 
 
 async def test_an_error_of_prometheus_is_the_reader_s() -> None:
-    world = World()
-    world.backend.answer = errors.UpstreamTimeout("slow")
+    environment = Environment()
+    environment.backend.answer = errors.UpstreamTimeout("slow")
     with pytest.raises(errors.UpstreamTimeout):
-        await world.read()
+        await environment.read()
 
 
 async def test_an_unknown_metric_is_not_asked_for() -> None:
-    world = World()
+    environment = Environment()
     with pytest.raises(errors.MetricNotFound):
-        await world.read("nope")
-    assert world.backend.asked == []
+        await environment.read("nope")
+    assert environment.backend.asked == []
 
 
 async def test_before_the_cluster_is_known_reads_are_told_to_wait() -> None:
-    world = World()
-    world.snapshot = None
+    environment = Environment()
+    environment.snapshot = None
     with pytest.raises(errors.Unavailable, match="not known yet"):
-        await world.read()
+        await environment.read()

@@ -83,7 +83,7 @@ class Backend:
         return QueryResult("vector", [*samples, Sample({}, 1.0, 0.0)])
 
 
-class World:
+class Environment:
     def __init__(
         self,
         rules: str = OVERRIDES,
@@ -109,71 +109,71 @@ class World:
 
 
 def test_candidates_are_what_overrides_of_that_query_name() -> None:
-    labels = World(OVERRIDES).labels
+    labels = Environment(OVERRIDES).labels
     assert labels.candidates("up") == ["pod", "space", "w"]
     assert labels.candidates("other") == ["node"]
     assert labels.candidates("unknown") == []
-    assert World(TEMPLATE).labels.candidates("up") is None
+    assert Environment(TEMPLATE).labels.candidates("up") is None
 
 
 def test_mapped_are_those_whose_resource_there_is() -> None:
-    labels = World(OVERRIDES).labels
+    labels = Environment(OVERRIDES).labels
     assert labels.mapped("up", ["w", "space", "pod", "pod", "instance"]) == ["pod", "space"]
     assert labels.mapped("other", ["pod", "node"]) == ["node"]
-    template = World(TEMPLATE).labels
+    template = Environment(TEMPLATE).labels
     assert template.mapped("up", ["k_pod", "k_widget", "pod", "k_nodes"]) == ["k_nodes", "k_pod"]
-    assert World(OVERRIDES, lambda: None).labels.mapped("up", ["pod"]) == []
+    assert Environment(OVERRIDES, lambda: None).labels.mapped("up", ["pod"]) == []
 
 
 # --- one look ------------------------------------------------------------------------------
 
 
 async def test_names_are_asked_for_once_and_for_each_mapped_label() -> None:
-    world = World()
-    world.backend.by_selector = {
+    environment = Environment()
+    environment.backend.by_selector = {
         "up": ["a", "b", "c"],
         'up{pod!=""}': ["a", "b"],
         'up{space!=""}': ["b", "late"],
     }
     expected = {"a": {"pod"}, "b": {"pod", "space"}, "c": set(), "late": {"space"}}
-    assert await world.found() == expected
-    assert world.backend.asked == [names.PROBE, "up", 'up{pod!=""}', 'up{space!=""}']
-    world.backend.asked.clear()
-    assert await world.found() == expected
-    assert names.PROBE not in world.backend.asked
+    assert await environment.found() == expected
+    assert environment.backend.asked == [names.PROBE, "up", 'up{pod!=""}', 'up{space!=""}']
+    environment.backend.asked.clear()
+    assert await environment.found() == expected
+    assert names.PROBE not in environment.backend.asked
 
 
 async def test_a_template_asks_which_labels_there_are() -> None:
-    world = World(TEMPLATE)
-    world.backend.label_list = ["__name__", "instance", "k_pod", "k_widget"]
-    world.backend.by_selector = {"up": ["a"], 'up{k_pod!=""}': ["a"]}
-    assert await world.found() == {"a": {"k_pod"}}
-    assert world.backend.asked == [names.PROBE, "labels of up", "up", 'up{k_pod!=""}']
+    environment = Environment(TEMPLATE)
+    environment.backend.label_list = ["__name__", "instance", "k_pod", "k_widget"]
+    environment.backend.by_selector = {"up": ["a"], 'up{k_pod!=""}': ["a"]}
+    assert await environment.found() == {"a": {"k_pod"}}
+    assert environment.backend.asked == [names.PROBE, "labels of up", "up", 'up{k_pod!=""}']
 
 
 async def test_external_rules_need_names_only() -> None:
-    world = World(EXTERNAL)
-    world.backend.by_selector = {"up": ["a"]}
-    assert await world.found() == {"a": set()}
-    assert world.backend.asked == [names.PROBE, "up"]
+    environment = Environment(EXTERNAL)
+    environment.backend.by_selector = {"up": ["a"]}
+    assert await environment.found() == {"a": set()}
+    assert environment.backend.asked == [names.PROBE, "up"]
 
 
 async def test_a_backend_that_ignores_the_selector_is_asked_for_series(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    world = World()
-    world.backend.ignores_match = True
+    environment = Environment()
+    environment.backend.ignores_match = True
     for _ in range(2):
-        assert await world.found() == {"whole": {"pod"}}
-    assert world.backend.asked == [names.PROBE, "series of up", "series of up"]
+        assert await environment.found() == {"whole": {"pod"}}
+    assert environment.backend.asked == [names.PROBE, "series of up", "series of up"]
     assert len(caplog.records) == 1
 
 
 @pytest.mark.parametrize("selector", ["up offset 5m", 'up # {job="x"}'])
 async def test_a_selector_that_takes_no_matcher_is_asked_for_series(selector: str) -> None:
-    world = World(EXTERNAL)
-    assert await world.found(selector) == {"whole": {"pod"}}
-    mapped = World(OVERRIDES)
+    environment = Environment(EXTERNAL)
+    assert await environment.found(selector) == {"whole": {"pod"}}
+    mapped = Environment(OVERRIDES)
     mapped.backend.label_list = []
     assert await mapped.found(selector) == {"whole": {"pod"}}
 
@@ -181,100 +181,100 @@ async def test_a_selector_that_takes_no_matcher_is_asked_for_series(selector: st
 async def test_too_many_labels_are_asked_for_as_series() -> None:
     kinds = [f"kind{number}" for number in range(names.MAX_LABELS + 1)]
     mapper = RESTMapper(snapshots._mapped("", "v1", f"{kind}s", kind) for kind in kinds)
-    world = World(TEMPLATE, lambda: mapper)
-    world.backend.label_list = [f"k_{kind}" for kind in kinds]
-    assert await world.found() == {"whole": {"pod"}}
-    world.backend.label_list.pop()
-    assert await world.found() == {}
+    environment = Environment(TEMPLATE, lambda: mapper)
+    environment.backend.label_list = [f"k_{kind}" for kind in kinds]
+    assert await environment.found() == {"whole": {"pod"}}
+    environment.backend.label_list.pop()
+    assert await environment.found() == {}
 
 
 # --- names that vanish ---------------------------------------------------------------------
 
 
 async def test_a_vanished_name_is_offered_for_a_while_and_no_longer() -> None:
-    world = World(EXTERNAL)
+    environment = Environment(EXTERNAL)
     odd = '{x="1"}'
 
     async def names_after(seconds: float) -> set[str]:
-        world.clock.now += seconds
-        return set(await world.found(odd))
+        environment.clock.now += seconds
+        return set(await environment.found(odd))
 
-    world.backend.by_selector = {odd: ["gone", "stays"]}
-    world.backend.living = ["stays"]
+    environment.backend.by_selector = {odd: ["gone", "stays"]}
+    environment.backend.living = ["stays"]
     assert await names_after(0) == {"gone", "stays"}
     assert await names_after(names.CHECK_SECONDS - 1) == {"gone", "stays"}
-    assert world.backend.queries == []
+    assert environment.backend.queries == []
     assert await names_after(1) == {"gone", "stays"}
-    assert world.backend.queries == [f"count by (__name__) ({odd})"]
+    assert environment.backend.queries == [f"count by (__name__) ({odd})"]
     assert await names_after(names.CHECK_SECONDS) == {"gone", "stays"}
     assert await names_after(1) == {"stays"}
     # It has come back: the next look asks for it by its name and believes it.
-    world.backend.queries.clear()
-    world.backend.living = ["gone", "stays"]
+    environment.backend.queries.clear()
+    environment.backend.living = ["gone", "stays"]
     assert await names_after(1) == {"gone", "stays"}
-    assert world.backend.queries == ['count by (__name__) ({x="1",__name__="gone"})']
+    assert environment.backend.queries == ['count by (__name__) ({x="1",__name__="gone"})']
 
 
 async def test_a_vanished_name_that_the_selector_names_itself() -> None:
-    world = World(EXTERNAL)
-    world.backend.by_selector = {"up": ["up"]}
-    await world.names_after(0)
-    assert await world.names_after(601) == set()
+    environment = Environment(EXTERNAL)
+    environment.backend.by_selector = {"up": ["up"]}
+    await environment.names_after(0)
+    assert await environment.names_after(601) == set()
     # Naming the metric twice is no PromQL.
-    assert set(world.backend.queries) == {"count by (__name__) (up)"}
-    world.backend.living = ["up"]
-    assert await world.names_after(1) == {"up"}
+    assert set(environment.backend.queries) == {"count by (__name__) (up)"}
+    environment.backend.living = ["up"]
+    assert await environment.names_after(1) == {"up"}
 
 
 async def test_a_long_look_back_keeps_it_longer() -> None:
-    world = World(EXTERNAL, max_age_seconds=3600.0)
-    world.backend.by_selector = {"up": ["gone"]}
-    await world.names_after(0)
-    assert await world.names_after(3600.0) == {"gone"}
-    assert await world.names_after(1) == set()
+    environment = Environment(EXTERNAL, max_age_seconds=3600.0)
+    environment.backend.by_selector = {"up": ["gone"]}
+    await environment.names_after(0)
+    assert await environment.names_after(3600.0) == {"gone"}
+    assert await environment.names_after(1) == set()
 
 
 async def test_a_name_that_the_backend_forgot_is_new_when_it_comes_again() -> None:
-    world = World(EXTERNAL)
-    world.backend.by_selector = {"up": ["a"]}
-    await world.names_after(0)
-    world.backend.by_selector = {}
-    assert await world.names_after(1000) == set()
-    world.backend.by_selector = {"up": ["a"]}
-    assert await world.names_after(1000) == {"a"}
+    environment = Environment(EXTERNAL)
+    environment.backend.by_selector = {"up": ["a"]}
+    await environment.names_after(0)
+    environment.backend.by_selector = {}
+    assert await environment.names_after(1000) == set()
+    environment.backend.by_selector = {"up": ["a"]}
+    assert await environment.names_after(1000) == {"a"}
 
 
 async def test_a_check_that_fails_takes_nothing_away_before_its_time() -> None:
-    world = World(EXTERNAL)
-    world.backend.by_selector = {"up": ["a"]}
-    world.backend.living = ["a"]
-    world.backend.fails = DOWN
-    await world.names_after(0)
-    assert await world.names_after(names.CHECK_SECONDS) == {"a"}
-    world.backend.fails = None
-    assert await world.names_after(names.CHECK_SECONDS) == {"a"}
-    assert await world.names_after(names.CHECK_SECONDS) == {"a"}
+    environment = Environment(EXTERNAL)
+    environment.backend.by_selector = {"up": ["a"]}
+    environment.backend.living = ["a"]
+    environment.backend.fails = DOWN
+    await environment.names_after(0)
+    assert await environment.names_after(names.CHECK_SECONDS) == {"a"}
+    environment.backend.fails = None
+    assert await environment.names_after(names.CHECK_SECONDS) == {"a"}
+    assert await environment.names_after(names.CHECK_SECONDS) == {"a"}
 
 
 async def test_many_vanished_names_are_asked_for_in_part() -> None:
-    world = World(EXTERNAL)
+    environment = Environment(EXTERNAL)
     many = [f"name_{number}" for number in range(names.MAX_GONE + 10)]
-    world.backend.by_selector = {'{x="1"}': many}
-    assert set(await world.found('{x="1"}')) == set(many)
-    world.clock.now += 601
-    assert await world.found('{x="1"}') == {}
-    assert world.backend.queries[-1].count("|") == names.MAX_GONE - 1
+    environment.backend.by_selector = {'{x="1"}': many}
+    assert set(await environment.found('{x="1"}')) == set(many)
+    environment.clock.now += 601
+    assert await environment.found('{x="1"}') == {}
+    assert environment.backend.queries[-1].count("|") == names.MAX_GONE - 1
 
 
 async def test_what_is_remembered_is_bounded() -> None:
-    world = World(EXTERNAL)
+    environment = Environment(EXTERNAL)
     for number in range(names.MAX_SELECTORS + 10):
-        await world.found(f"s{number}")
-    assert len(world.subject._seen) == names.MAX_SELECTORS
+        await environment.found(f"s{number}")
+    assert len(environment.subject._seen) == names.MAX_SELECTORS
 
 
 async def test_a_failure_of_the_backend_is_the_caller_s() -> None:
-    world = World()
-    world.backend.fails_names = DOWN
+    environment = Environment()
+    environment.backend.fails_names = DOWN
     with pytest.raises(errors.UpstreamError):
-        await world.found()
+        await environment.found()

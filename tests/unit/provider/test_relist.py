@@ -54,7 +54,7 @@ class FakeSource:
         return answer
 
 
-class World:
+class Environment:
     """A relister with all that it was given."""
 
     def __init__(self, text: str, answers: dict[str, Answer], interval: float = 600.0) -> None:
@@ -88,131 +88,131 @@ DOWN = errors.UpstreamError("unable to fetch metrics: down", kind="unreachable",
 
 
 async def test_a_turn_asks_each_distinct_query_once_and_swaps_the_snapshot_in() -> None:
-    world = World(rules("a", "b", "a"), {"a": found("a"), "b": found("b")})
-    assert await world.turn() == {"a", "b"}
-    assert sorted(world.source.asked) == [("a", 4700.0, None), ("b", 4700.0, None)]
-    snapshot = world.relister.snapshot
+    environment = Environment(rules("a", "b", "a"), {"a": found("a"), "b": found("b")})
+    assert await environment.turn() == {"a", "b"}
+    assert sorted(environment.source.asked) == [("a", 4700.0, None), ("b", 4700.0, None)]
+    snapshot = environment.relister.snapshot
     assert snapshot is not None
     assert snapshot.generation == 1
-    await world.turn()
-    assert world.relister.snapshot is not snapshot
-    assert world.relister.snapshot is not None
-    assert world.relister.snapshot.generation == 2
-    assert world.relister.turns == 2
+    await environment.turn()
+    assert environment.relister.snapshot is not snapshot
+    assert environment.relister.snapshot is not None
+    assert environment.relister.snapshot.generation == 2
+    assert environment.relister.turns == 2
 
 
 async def test_external_rules_are_asked_for_too() -> None:
     text = "externalRules:\n- {seriesQuery: q, resources: {namespaced: false}, metricsQuery: q}\n"
-    world = World(text, {"q": found("q")})
-    await world.turn()
-    assert world.relister.snapshot is not None
-    assert set(world.relister.snapshot.external) == {"q"}
+    environment = Environment(text, {"q": found("q")})
+    await environment.turn()
+    assert environment.relister.snapshot is not None
+    assert set(environment.relister.snapshot.external) == {"q"}
 
 
 async def test_a_report_tells_time_and_failures() -> None:
-    world = World(rules("a", "b"), {"a": DOWN, "b": found("b")})
-    report = await world.relister.relist_once()
+    environment = Environment(rules("a", "b"), {"a": DOWN, "b": found("b")})
+    report = await environment.relister.relist_once()
     assert report.failed == {"a": "refused"}
-    assert world.reports == [(report, world.relister.snapshot)]
-    assert world.relister.last_turn == world.clock.now
-    assert world.relister.queries["a"].error == "refused"
-    assert world.relister.queries["b"].succeeded == world.clock.now
+    assert environment.reports == [(report, environment.relister.snapshot)]
+    assert environment.relister.last_turn == environment.clock.now
+    assert environment.relister.queries["a"].error == "refused"
+    assert environment.relister.queries["b"].succeeded == environment.clock.now
 
 
 async def test_a_failing_query_keeps_its_last_good_result_and_harms_no_other() -> None:
-    world = World(rules("a", "b"), {"a": found("a"), "b": found("b")})
-    await world.turn()
-    world.source.answers = {"a": DOWN, "b": found("b2")}
-    assert await world.turn() == {"a", "b2"}
-    world.source.answers = {"a": errors.UpstreamTimeout("slow"), "b": found("b")}
-    assert await world.turn() == {"a", "b"}
-    world.source.answers = {"a": found("a3"), "b": found("b")}
-    assert await world.turn() == {"a3", "b"}
+    environment = Environment(rules("a", "b"), {"a": found("a"), "b": found("b")})
+    await environment.turn()
+    environment.source.answers = {"a": DOWN, "b": found("b2")}
+    assert await environment.turn() == {"a", "b2"}
+    environment.source.answers = {"a": errors.UpstreamTimeout("slow"), "b": found("b")}
+    assert await environment.turn() == {"a", "b"}
+    environment.source.answers = {"a": found("a3"), "b": found("b")}
+    assert await environment.turn() == {"a3", "b"}
 
 
 async def test_a_query_that_never_worked_gives_nothing_but_the_rest_is_served() -> None:
-    world = World(rules("a", "b"), {"a": DOWN, "b": found("b")})
-    assert await world.turn() == {"b"}
+    environment = Environment(rules("a", "b"), {"a": DOWN, "b": found("b")})
+    assert await environment.turn() == {"b"}
 
 
 async def test_with_everything_down_the_snapshot_still_holds_all() -> None:
-    world = World(rules("a", "b"), {"a": found("a"), "b": found("b")})
-    await world.turn()
-    world.source.answers = {"a": DOWN, "b": DOWN}
+    environment = Environment(rules("a", "b"), {"a": found("a"), "b": found("b")})
+    await environment.turn()
+    environment.source.answers = {"a": DOWN, "b": DOWN}
     for _ in range(5):
-        assert await world.turn() == {"a", "b"}
+        assert await environment.turn() == {"a", "b"}
 
 
 @pytest.mark.parametrize(("interval", "patience"), [(600.0, 30.0), (5.0, 5.0)])
 async def test_nothing_found_is_believed_when_it_lasts(interval: float, patience: float) -> None:
     """A Prometheus that has just restarted answers with an empty database."""
-    world = World(rules("a"), {"a": found("a")}, interval)
-    await world.turn()
-    world.source.answers = {}
+    environment = Environment(rules("a"), {"a": found("a")}, interval)
+    await environment.turn()
+    environment.source.answers = {}
     for _ in range(2):
-        assert await world.turn() == {"a"}
-        world.clock.now += patience - 0.1
-        assert await world.turn() == {"a"}
-        world.source.answers = {"a": found("a")}
-        assert await world.turn() == {"a"}
-        world.source.answers = {}
-    assert await world.turn() == {"a"}
-    world.clock.now += patience + 0.01
-    assert await world.turn() == set()
-    assert await world.turn() == set()
-    world.source.answers = {"a": found("a")}
-    assert await world.turn() == {"a"}
+        assert await environment.turn() == {"a"}
+        environment.clock.now += patience - 0.1
+        assert await environment.turn() == {"a"}
+        environment.source.answers = {"a": found("a")}
+        assert await environment.turn() == {"a"}
+        environment.source.answers = {}
+    assert await environment.turn() == {"a"}
+    environment.clock.now += patience + 0.01
+    assert await environment.turn() == set()
+    assert await environment.turn() == set()
+    environment.source.answers = {"a": found("a")}
+    assert await environment.turn() == {"a"}
 
 
 async def test_a_failing_neighbour_does_not_hasten_that() -> None:
-    world = World(rules("a", "b"), {"a": found("a"), "b": found("b")})
-    await world.turn()
-    world.source.answers = {"b": DOWN}
+    environment = Environment(rules("a", "b"), {"a": found("a"), "b": found("b")})
+    await environment.turn()
+    environment.source.answers = {"b": DOWN}
     for _ in range(10):
-        world.clock.now += relist.MAX_RETRY_SECONDS
-        assert await world.turn() == {"a", "b"}
+        environment.clock.now += relist.MAX_RETRY_SECONDS
+        assert await environment.turn() == {"a", "b"}
 
 
 async def test_a_query_that_finds_fewer_series_is_believed_at_once() -> None:
-    world = World(rules("a"), {"a": found("a") | found("b")})
-    await world.turn()
-    world.source.answers = {"a": found("b")}
-    assert await world.turn() == {"b"}
+    environment = Environment(rules("a"), {"a": found("a") | found("b")})
+    await environment.turn()
+    environment.source.answers = {"a": found("b")}
+    assert await environment.turn() == {"b"}
 
 
 async def test_without_the_cluster_s_resources_there_is_no_snapshot() -> None:
-    world = World(rules("a"), {"a": found("a")})
-    world.mapper = None
-    await world.turn()
-    assert world.relister.snapshot is None
-    world.mapper = snapshots.mapper()
-    assert await world.turn() == {"a"}
-    world.mapper = None
-    assert await world.turn() == {"a"}
+    environment = Environment(rules("a"), {"a": found("a")})
+    environment.mapper = None
+    await environment.turn()
+    assert environment.relister.snapshot is None
+    environment.mapper = snapshots.mapper()
+    assert await environment.turn() == {"a"}
+    environment.mapper = None
+    assert await environment.turn() == {"a"}
 
 
 async def test_new_rules_count_from_the_next_turn_and_old_queries_are_forgotten() -> None:
-    world = World(rules("a"), {"a": found("a"), "b": found("b")})
-    await world.turn()
-    world.relister.use(snapshots.parse(rules("b")))
-    assert world.metrics() == {"a"}
-    assert await world.turn() == {"b"}
-    assert set(world.relister.queries) == {"b"}
-    assert [rule.series_query for rule in world.relister.rules.rules] == ["b"]
+    environment = Environment(rules("a"), {"a": found("a"), "b": found("b")})
+    await environment.turn()
+    environment.relister.use(snapshots.parse(rules("b")))
+    assert environment.metrics() == {"a"}
+    assert await environment.turn() == {"b"}
+    assert set(environment.relister.queries) == {"b"}
+    assert [rule.series_query for rule in environment.relister.rules.rules] == ["b"]
 
 
 async def test_a_rule_that_stays_keeps_what_is_known_of_its_query() -> None:
-    world = World(rules("a"), {"a": found("a")})
-    await world.turn()
-    world.source.answers = {"a": DOWN, "b": DOWN}
-    world.relister.use(snapshots.parse(rules("b", "a")))
-    assert await world.turn() == {"a"}
+    environment = Environment(rules("a"), {"a": found("a")})
+    await environment.turn()
+    environment.source.answers = {"a": DOWN, "b": DOWN}
+    environment.relister.use(snapshots.parse(rules("b", "a")))
+    assert await environment.turn() == {"a"}
 
 
 async def test_many_series_are_built_beside_the_event_loop() -> None:
     many = {snapshots.series(f"m{number}", "ns", "pod") for number in range(threads.LARGE + 1)}
-    world = World(rules("a"), {"a": many})
-    assert len(await world.turn()) == len(many)
+    environment = Environment(rules("a"), {"a": many})
+    assert len(await environment.turn()) == len(many)
 
 
 # --- logs ----------------------------------------------------------------------------------
@@ -222,14 +222,14 @@ async def test_a_failure_is_logged_when_it_begins_changes_and_ends(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO, "metrics_apiserver")
-    world = World(rules("a"), {"a": DOWN})
+    environment = Environment(rules("a"), {"a": DOWN})
     for _ in range(3):
-        await world.turn()
-    world.source.answers = {"a": errors.UpstreamTimeout("slow")}
-    await world.turn()
-    world.source.answers = {"a": found("a")}
-    await world.turn()
-    await world.turn()
+        await environment.turn()
+    environment.source.answers = {"a": errors.UpstreamTimeout("slow")}
+    await environment.turn()
+    environment.source.answers = {"a": found("a")}
+    await environment.turn()
+    await environment.turn()
     seen = [(record.levelname, getattr(record, "error", "")) for record in caplog.records]
     assert seen == [("WARNING", "refused"), ("WARNING", "slow"), ("INFO", "")]
 
@@ -237,88 +237,88 @@ async def test_a_failure_is_logged_when_it_begins_changes_and_ends(
 async def test_a_problem_of_a_rule_is_logged_when_it_appears(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    world = World(rules("a"), {"a": found("a")})
-    world.mapper = snapshots.mapper("pods")
-    await world.turn()
-    await world.turn()
+    environment = Environment(rules("a"), {"a": found("a")})
+    environment.mapper = snapshots.mapper("pods")
+    await environment.turn()
+    await environment.turn()
     [record] = caplog.records
     assert record.rule == "rules[0]"  # type: ignore[attr-defined]  # an extra
-    world.mapper = snapshots.mapper()
-    await world.turn()
-    world.mapper = snapshots.mapper("pods")
-    await world.turn()
+    environment.mapper = snapshots.mapper()
+    await environment.turn()
+    environment.mapper = snapshots.mapper("pods")
+    await environment.turn()
     assert len(caplog.records) == 2
 
 
 # --- the loop ------------------------------------------------------------------------------
 
 
-async def turns_within(world: World, seconds: float) -> list[float]:
+async def turns_within(environment: Environment, seconds: float) -> list[float]:
     """When the loop asked, in seconds since it began."""
     loop = asyncio.get_running_loop()
     began = loop.time()
     async with asyncio.TaskGroup() as group:
-        running = group.create_task(world.relister.run())
+        running = group.create_task(environment.relister.run())
         await asyncio.sleep(seconds)
         running.cancel()
-    return [round(at - began, 3) for at in world.source.times]
+    return [round(at - began, 3) for at in environment.source.times]
 
 
 @pytest.mark.looptime
 async def test_the_loop_asks_at_the_interval() -> None:
-    world = World(rules("a"), {"a": found("a")}, interval=60.0)
-    assert await turns_within(world, 200.0) == [0.0, 60.0, 120.0, 180.0]
+    environment = Environment(rules("a"), {"a": found("a")}, interval=60.0)
+    assert await turns_within(environment, 200.0) == [0.0, 60.0, 120.0, 180.0]
 
 
 @pytest.mark.looptime
 async def test_the_loop_asks_soon_after_a_failure_and_less_often_while_it_lasts() -> None:
-    world = World(rules("a"), {"a": DOWN}, interval=60.0)
-    assert await turns_within(world, 8.0) == [0.0, 0.5, 1.5, 3.5, 5.5, 7.5]
+    environment = Environment(rules("a"), {"a": DOWN}, interval=60.0)
+    assert await turns_within(environment, 8.0) == [0.0, 0.5, 1.5, 3.5, 5.5, 7.5]
 
 
 @pytest.mark.looptime
 async def test_an_interval_shorter_than_the_pause_holds() -> None:
-    world = World(rules("a"), {"a": DOWN}, interval=0.2)
-    assert await turns_within(world, 0.7) == [0.0, 0.2, 0.4, 0.6]
+    environment = Environment(rules("a"), {"a": DOWN}, interval=0.2)
+    assert await turns_within(environment, 0.7) == [0.0, 0.2, 0.4, 0.6]
 
 
 @pytest.mark.looptime
 async def test_the_loop_returns_to_the_interval_when_all_is_well_again() -> None:
-    world = World(rules("a"), {"a": DOWN}, interval=60.0)
+    environment = Environment(rules("a"), {"a": DOWN}, interval=60.0)
     async with asyncio.TaskGroup() as group:
-        running = group.create_task(world.relister.run())
+        running = group.create_task(environment.relister.run())
         await asyncio.sleep(3.0)
-        world.source.answers = {"a": found("a")}
+        environment.source.answers = {"a": found("a")}
         await asyncio.sleep(1.0)
-        asked = len(world.source.asked)
-        assert world.metrics() == {"a"}
+        asked = len(environment.source.asked)
+        assert environment.metrics() == {"a"}
         await asyncio.sleep(59.0)
-        assert len(world.source.asked) == asked
-        world.source.answers = {"a": DOWN}
+        assert len(environment.source.asked) == asked
+        environment.source.answers = {"a": DOWN}
         await asyncio.sleep(1.1)
-        assert len(world.source.asked) == asked + 2
+        assert len(environment.source.asked) == asked + 2
         running.cancel()
 
 
 @pytest.mark.looptime
 async def test_the_loop_asks_soon_again_while_the_cluster_is_unknown() -> None:
-    world = World(rules("a"), {"a": found("a")})
-    world.mapper = None
-    assert await turns_within(world, 2.0) == [0.0, 0.5, 1.5]
+    environment = Environment(rules("a"), {"a": found("a")})
+    environment.mapper = None
+    assert await turns_within(environment, 2.0) == [0.0, 0.5, 1.5]
 
 
 @pytest.mark.looptime
 async def test_new_rules_and_new_resources_wake_the_loop() -> None:
-    world = World(rules("a"), {"a": found("a"), "b": found("b")})
+    environment = Environment(rules("a"), {"a": found("a"), "b": found("b")})
     async with asyncio.TaskGroup() as group:
-        running = group.create_task(world.relister.run())
+        running = group.create_task(environment.relister.run())
         await asyncio.sleep(1.0)
-        assert world.metrics() == {"a"}
-        world.relister.use(snapshots.parse(rules("b")))
+        assert environment.metrics() == {"a"}
+        environment.relister.use(snapshots.parse(rules("b")))
         await asyncio.sleep(0.001)
-        assert world.metrics() == {"b"}
-        world.mapper = snapshots.mapper("pods")
-        world.relister.wake()
+        assert environment.metrics() == {"b"}
+        environment.mapper = snapshots.mapper("pods")
+        environment.relister.wake()
         await asyncio.sleep(0.001)
-        assert world.relister.turns == 3
+        assert environment.relister.turns == 3
         running.cancel()

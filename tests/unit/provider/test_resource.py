@@ -42,7 +42,7 @@ OBJECTS: dict[str, list[tuple[str, str, Labels]]] = {
 }
 
 
-class World:
+class Environment:
     """A provider with all that it was given."""
 
     def __init__(self, freshness: float = 5.0) -> None:
@@ -92,30 +92,30 @@ class World:
 
 
 async def test_pods_of_all_namespaces_cost_one_query_for_each_half() -> None:
-    world = World()
-    assert await world.list_pods() == [
+    environment = Environment()
+    assert await environment.list_pods() == [
         "dev/web-0 {'cpu': '7', 'memory': '7Ki'}",
         "prod/web-0 {'cpu': '500m', 'memory': '512'}",
         "prod/web-1 {'cpu': '1', 'memory': '1Ki'}",
     ]
-    assert sorted(world.backend.asked) == [
+    assert sorted(environment.backend.asked) == [
         'sum(cpu{ns=~"dev|prod",pod!=""}) by (pod,container,ns)',
         'sum(memory{ns=~"dev|prod",pod!=""}) by (pod,container,ns)',
     ]
-    assert world.tallies == [("resourceRules", Tally())]
+    assert environment.tallies == [("resourceRules", Tally())]
 
 
 async def test_pods_of_one_namespace_that_a_selector_picks() -> None:
-    world = World()
-    assert [line[:10] for line in await world.list_pods("prod", "app=web")] == [
+    environment = Environment()
+    assert [line[:10] for line in await environment.list_pods("prod", "app=web")] == [
         "prod/web-0",
         "prod/web-1",
     ]
-    assert world.objects.asked == [("pods", "prod", "app=web")]
+    assert environment.objects.asked == [("pods", "prod", "app=web")]
 
 
 async def test_window_time_and_labels_of_an_item() -> None:
-    [item] = await World().provider.pods("prod", selector.parse(""), "web-1")
+    [item] = await Environment().provider.pods("prod", selector.parse(""), "web-1")
     assert item["window"] == "5m0s"
     assert item["timestamp"] == "1970-01-01T00:15:00Z"
     assert item["metadata"] == {
@@ -127,89 +127,89 @@ async def test_window_time_and_labels_of_an_item() -> None:
 
 
 async def test_without_a_window_exact_queries_give_the_same() -> None:
-    bulk, exact = World(), World(freshness=0.0)
+    bulk, exact = Environment(), Environment(freshness=0.0)
     assert await bulk.list_pods() == await exact.list_pods()
     assert len(exact.backend.asked) == 4
 
 
 async def test_a_selector_that_picks_nothing_asks_nothing() -> None:
-    world = World()
-    assert await world.list_pods("nowhere") == []
-    assert await world.list_nodes("zone=c") == []
-    assert world.backend.asked == []
+    environment = Environment()
+    assert await environment.list_pods("nowhere") == []
+    assert await environment.list_nodes("zone=c") == []
+    assert environment.backend.asked == []
 
 
 async def test_a_pod_that_does_not_exist() -> None:
-    world = World()
+    environment = Environment()
     with pytest.raises(errors.NotFound, match=r'^pods "ghost" not found$') as refused:
-        await world.list_pods("prod", name="ghost")
+        await environment.list_pods("prod", name="ghost")
     assert (refused.value.name, refused.value.kind) == ("ghost", "pods")
-    assert world.backend.asked == []
+    assert environment.backend.asked == []
 
 
 async def test_a_pod_without_samples_has_no_item() -> None:
-    assert await World().list_pods("dev", name="idle") == []
+    assert await Environment().list_pods("dev", name="idle") == []
 
 
 async def test_nodes() -> None:
-    world = World()
-    assert await world.list_nodes() == [
+    environment = Environment()
+    assert await environment.list_nodes() == [
         "n1 {'cpu': '2', 'memory': '2Ki'}",
         "n2 {'cpu': '3', 'memory': '3Ki'}",
     ]
-    assert await world.list_nodes("zone=b") == ["n2 {'cpu': '3', 'memory': '3Ki'}"]
-    assert await world.list_nodes(name="n1") == ["n1 {'cpu': '2', 'memory': '2Ki'}"]
-    assert len(world.backend.asked) == 2
+    assert await environment.list_nodes("zone=b") == ["n2 {'cpu': '3', 'memory': '3Ki'}"]
+    assert await environment.list_nodes(name="n1") == ["n1 {'cpu': '2', 'memory': '2Ki'}"]
+    assert len(environment.backend.asked) == 2
 
 
 async def test_a_node_that_does_not_exist() -> None:
     with pytest.raises(errors.NotFound, match=r'^node "ghost" not found$') as refused:
-        await World().list_nodes(name="ghost")
+        await Environment().list_nodes(name="ghost")
     assert (refused.value.name, refused.value.kind) == ("ghost", "node")
 
 
 async def test_what_was_left_out_is_told() -> None:
-    world = World()
-    world.nodes["n1"] = math.inf
-    assert await world.list_nodes() == ["n2 {'cpu': '3', 'memory': '3Ki'}"]
-    assert world.tallies == [("resourceRules", Tally(infinite=2))]
+    environment = Environment()
+    environment.nodes["n1"] = math.inf
+    assert await environment.list_nodes() == ["n2 {'cpu': '3', 'memory': '3Ki'}"]
+    assert environment.tallies == [("resourceRules", Tally(infinite=2))]
 
 
 async def test_an_error_of_either_half_is_the_reader_s() -> None:
     """A list without the failing half, or an empty one, would be obeyed."""
-    world = World()
+    environment = Environment()
 
     def half(text: str) -> list[Sample]:
         if "memory" in text:
             raise errors.UpstreamError("down", kind="unreachable")
-        return world.answer(text)
+        return environment.answer(text)
 
-    world.backend.answer = half
+    environment.backend.answer = half
     with pytest.raises(errors.UpstreamError, match="down"):
-        await world.list_pods()
+        await environment.list_pods()
     with pytest.raises(errors.UpstreamError, match="down"):
-        await world.list_nodes()
+        await environment.list_nodes()
 
 
 async def test_without_resource_rules_there_is_no_such_api() -> None:
-    assert World().provider.configured
-    world = World()
-    world.snapshot = snapshots.snapshot("rules: []")
-    assert not world.provider.configured
+    assert Environment().provider.configured
+    environment = Environment()
+    environment.snapshot = snapshots.snapshot("rules: []")
+    assert not environment.provider.configured
     with pytest.raises(errors.NotFound):
-        await world.list_pods()
+        await environment.list_pods()
 
 
 async def test_before_the_cluster_is_known_reads_are_told_to_wait() -> None:
-    world = World()
-    world.snapshot = None
-    assert not world.provider.configured
+    environment = Environment()
+    environment.snapshot = None
+    assert not environment.provider.configured
     with pytest.raises(errors.Unavailable, match="not known yet"):
-        await world.list_nodes()
+        await environment.list_nodes()
 
 
 async def test_a_cluster_without_pods_says_so() -> None:
-    world = World()
-    world.snapshot = snapshots.snapshot(RULES, mapper=snapshots.mapper("pods"))
+    environment = Environment()
+    environment.snapshot = snapshots.snapshot(RULES, mapper=snapshots.mapper("pods"))
     with pytest.raises(errors.Unavailable, match="does not list the resource pods"):
-        await world.list_pods()
+        await environment.list_pods()

@@ -1,6 +1,6 @@
 import pytest
 
-from metrics_apiserver.base.errors import Fault
+from metrics_apiserver.base.diagnostics import Diagnostic
 from metrics_apiserver.core.rules import fields, yamlload
 from metrics_apiserver.core.rules.fields import Report, Section
 
@@ -154,7 +154,7 @@ def test_has_means_more_than_null() -> None:
 def test_warnings_are_apart_from_faults() -> None:
     given = section("text: a")
     given.warn("text", "is odd", 1)
-    assert given.report == Report(warnings=[Fault("is odd", "text", 1)], warning_count=1)
+    assert given.report == Report(warnings=[Diagnostic("is odd", "text", 1)], warning_count=1)
 
 
 def test_what_is_told_is_bounded() -> None:

@@ -1,6 +1,6 @@
 import pytest
 
-from metrics_apiserver.base.errors import Fault
+from metrics_apiserver.base.diagnostics import Diagnostic
 from metrics_apiserver.core.converter import Override, ResourceMapping
 from metrics_apiserver.core.model import PODS
 from metrics_apiserver.core.rules import fields, parts, yamlload
@@ -14,7 +14,7 @@ def rule(text: str) -> Section:
     return fields.section(yamlload.load(text.encode(), "f").root, "rule", KEYS, Report())
 
 
-def only(faults: list[Fault]) -> tuple[str, int, str]:
+def only(faults: list[Diagnostic]) -> tuple[str, int, str]:
     (fault,) = faults
     return fault.path, fault.line, fault.message
 

@@ -53,7 +53,7 @@ def cluster(*pods: str) -> Callable[[str], list[Sample]]:
     return answer
 
 
-class World:
+class Environment:
     """An evaluator with all that it was given."""
 
     def __init__(
@@ -99,93 +99,93 @@ def m(namespace: str, pod: str) -> dict[str, float]:
 
 
 async def test_one_query_answers_for_all_objects_and_namespaces_read_lately() -> None:
-    world = World("a/x", "a/y", "b/x")
-    assert await world.read("a", "x") == m("a", "x")
-    assert await world.read("a", "y") == m("a", "y")
-    assert await world.read("b", "x") == m("b", "x")
-    assert await world.read("a", "x", "y") == {**m("a", "x"), **m("a", "y")}
-    assert world.backend.asked == ['m{ns="a",pod!=""}', 'm{ns=~"a|b",pod!=""}']
-    assert world.uses == ["bulk", "shared", "bulk", "shared"]
+    environment = Environment("a/x", "a/y", "b/x")
+    assert await environment.read("a", "x") == m("a", "x")
+    assert await environment.read("a", "y") == m("a", "y")
+    assert await environment.read("b", "x") == m("b", "x")
+    assert await environment.read("a", "x", "y") == {**m("a", "x"), **m("a", "y")}
+    assert environment.backend.asked == ['m{ns="a",pod!=""}', 'm{ns=~"a|b",pod!=""}']
+    assert environment.uses == ["bulk", "shared", "bulk", "shared"]
 
 
 async def test_concurrent_equal_questions_share_one_query() -> None:
-    world = World("a/x", "b/x")
-    world.backend.gate.clear()
+    environment = Environment("a/x", "b/x")
+    environment.backend.gate.clear()
     async with asyncio.TaskGroup() as group:
-        readers = [group.create_task(world.read("a", "x")) for _ in range(20)]
-        await until(lambda: world.backend.running == 1)
-        world.backend.gate.set()
+        readers = [group.create_task(environment.read("a", "x")) for _ in range(20)]
+        await until(lambda: environment.backend.running == 1)
+        environment.backend.gate.set()
     assert all(reader.result() == m("a", "x") for reader in readers)
-    assert len(world.backend.asked) == 1
+    assert len(environment.backend.asked) == 1
 
 
 async def test_a_namespace_that_is_new_to_a_running_query_gets_the_next() -> None:
-    world = World("a/x", "b/x")
-    world.backend.gate.clear()
+    environment = Environment("a/x", "b/x")
+    environment.backend.gate.clear()
     async with asyncio.TaskGroup() as group:
-        first = group.create_task(world.read("a", "x"))
-        await until(lambda: world.backend.running == 1)
-        second = group.create_task(world.read("b", "x"))
+        first = group.create_task(environment.read("a", "x"))
+        await until(lambda: environment.backend.running == 1)
+        second = group.create_task(environment.read("b", "x"))
         await asyncio.sleep(0)
-        world.backend.gate.set()
+        environment.backend.gate.set()
     assert first.result() == m("a", "x")
     assert second.result() == m("b", "x")
-    assert world.backend.asked == ['m{ns="a",pod!=""}', 'm{ns=~"a|b",pod!=""}']
+    assert environment.backend.asked == ['m{ns="a",pod!=""}', 'm{ns=~"a|b",pod!=""}']
 
 
 async def test_a_reader_who_gives_up_takes_nobody_with_it() -> None:
-    world = World("a/x")
-    world.backend.gate.clear()
+    environment = Environment("a/x")
+    environment.backend.gate.clear()
     async with asyncio.TaskGroup() as group:
-        first = group.create_task(world.read("a", "x"))
-        second = group.create_task(world.read("a", "x"))
-        await until(lambda: world.backend.running == 1)
+        first = group.create_task(environment.read("a", "x"))
+        second = group.create_task(environment.read("a", "x"))
+        await until(lambda: environment.backend.running == 1)
         first.cancel()
         await asyncio.sleep(0)
-        world.backend.gate.set()
+        environment.backend.gate.set()
     assert second.result() == m("a", "x")
-    assert len(world.backend.asked) == 1
+    assert len(environment.backend.asked) == 1
 
 
 @pytest.mark.parametrize("provable", [True, False])
 async def test_nothing_older_than_the_window_is_served(provable: bool) -> None:
-    world = World("a/x", prove=lambda _asked: None if provable else "no")
+    environment = Environment("a/x", prove=lambda _asked: None if provable else "no")
     for step in range(40):
-        await world.read("a", "x")
-        world.clock.now += 0.5
-        assert len(world.backend.asked) == step // 10 + 1
-    await world.run_spawned()
+        await environment.read("a", "x")
+        environment.clock.now += 0.5
+        assert len(environment.backend.asked) == step // 10 + 1
+    await environment.run_spawned()
 
 
 async def test_the_window_begins_with_the_question() -> None:
-    world = World("a/x")
+    environment = Environment("a/x")
     answer = cluster("a/x")
 
     def slow(text: str) -> Sequence[Sample]:
-        world.clock.now += 4.0
+        environment.clock.now += 4.0
         return answer(text)
 
-    world.backend.answer = slow
-    await world.read("a", "x")
-    world.clock.now += 1.0
-    await world.read("a", "x")
-    assert len(world.backend.asked) == 2
+    environment.backend.answer = slow
+    await environment.read("a", "x")
+    environment.clock.now += 1.0
+    await environment.read("a", "x")
+    assert len(environment.backend.asked) == 2
 
 
 async def test_no_window_means_an_exact_query_for_every_read() -> None:
-    world = World("a/x", freshness=0.0)
+    environment = Environment("a/x", freshness=0.0)
     for _ in range(3):
-        assert await world.read("a", "x") == m("a", "x")
-    assert world.backend.asked == ['m{ns="a",pod="x"}'] * 3
-    assert world.evaluator.why_exact(ask()) == "--query-freshness is 0"
+        assert await environment.read("a", "x") == m("a", "x")
+    assert environment.backend.asked == ['m{ns="a",pod="x"}'] * 3
+    assert environment.evaluator.why_exact(ask()) == "--query-freshness is 0"
 
 
 async def test_what_is_not_proved_is_asked_exactly() -> None:
-    world = World("a/x", "a/y", prove=lambda _asked: "it is not")
-    assert await world.read("a", "x") == m("a", "x")
-    assert await world.read("a", "y") == m("a", "y")
-    assert world.backend.asked == ['m{ns="a",pod="x"}', 'm{ns="a",pod="y"}']
-    assert world.evaluator.why_exact(ask()) == "it is not"
+    environment = Environment("a/x", "a/y", prove=lambda _asked: "it is not")
+    assert await environment.read("a", "x") == m("a", "x")
+    assert await environment.read("a", "y") == m("a", "y")
+    assert environment.backend.asked == ['m{ns="a",pod="x"}', 'm{ns="a",pod="y"}']
+    assert environment.evaluator.why_exact(ask()) == "it is not"
 
 
 async def test_the_proof_is_the_question_s_own_unless_given() -> None:
@@ -201,136 +201,136 @@ async def test_the_proof_is_the_question_s_own_unless_given() -> None:
 
 
 async def test_cluster_scoped_objects_have_one_part() -> None:
-    world = World("n/x", "n/y")
+    environment = Environment("n/x", "n/y")
     asked = ask(namespace_label="")
-    assert await world.read("", "x", asked=asked) == m("n", "x")
-    assert await world.read("", "y", asked=asked) == m("n", "y")
-    assert world.backend.asked == ['m{pod!=""}']
+    assert await environment.read("", "x", asked=asked) == m("n", "x")
+    assert await environment.read("", "y", asked=asked) == m("n", "y")
+    assert environment.backend.asked == ['m{pod!=""}']
 
 
 async def test_objects_without_samples_are_absent() -> None:
-    world = World("a/x")
-    assert await world.read("a", "gone") == {}
-    assert await world.read("empty", "x") == {}
+    environment = Environment("a/x")
+    assert await environment.read("a", "gone") == {}
+    assert await environment.read("empty", "x") == {}
 
 
 async def test_several_namespaces_in_one_evaluation() -> None:
-    world = World("a/x", "b/x", "c/x")
-    found = await world.evaluator.by_namespace(ask(), {"a": ["x"], "b": ["x"]})
+    environment = Environment("a/x", "b/x", "c/x")
+    found = await environment.evaluator.by_namespace(ask(), {"a": ["x"], "b": ["x"]})
     assert set(found) == {"a", "b"}
-    assert world.backend.asked == ['m{ns=~"a|b",pod!=""}']
+    assert environment.backend.asked == ['m{ns=~"a|b",pod!=""}']
 
 
 async def test_a_text_is_shared_by_external_metrics_too() -> None:
-    world = World("a/x")
-    assert await world.evaluator.query("m") is await world.evaluator.query("m")
-    assert len(world.backend.asked) == 1
+    environment = Environment("a/x")
+    assert await environment.evaluator.query("m") is await environment.evaluator.query("m")
+    assert len(environment.backend.asked) == 1
 
 
 # --- refresh ahead -------------------------------------------------------------------------
 
 
 async def test_a_read_late_in_the_window_starts_the_next_evaluation() -> None:
-    world = World("a/x")
-    await world.read("a", "x")
-    world.clock.now += 4.0
-    await world.read("a", "x")
-    assert not world.spawned
-    world.clock.now += 0.1
-    await world.read("a", "x")
-    await world.read("a", "x")
-    assert len(world.spawned) == 1
-    await world.run_spawned()
-    assert len(world.backend.asked) == 2
-    world.clock.now += 3.9
-    await world.read("a", "x")
-    assert len(world.backend.asked) == 2
-    assert not world.spawned
+    environment = Environment("a/x")
+    await environment.read("a", "x")
+    environment.clock.now += 4.0
+    await environment.read("a", "x")
+    assert not environment.spawned
+    environment.clock.now += 0.1
+    await environment.read("a", "x")
+    await environment.read("a", "x")
+    assert len(environment.spawned) == 1
+    await environment.run_spawned()
+    assert len(environment.backend.asked) == 2
+    environment.clock.now += 3.9
+    await environment.read("a", "x")
+    assert len(environment.backend.asked) == 2
+    assert not environment.spawned
 
 
-async def _share(world: World, times: int) -> None:
+async def _share(environment: Environment, times: int) -> None:
     for _ in range(times):
-        await world.read("a", "x")
+        await environment.read("a", "x")
 
 
 async def test_an_evaluation_that_many_reads_share_is_renewed_sooner() -> None:
-    world = World("a/x")
-    await world.read("a", "x")
-    world.clock.now += 1.1
-    await _share(world, evaluator.BUSY_READS - 1)
-    assert not world.spawned
-    await _share(world, 2)
-    assert len(world.spawned) == 1
-    await world.run_spawned()
-    assert len(world.backend.asked) == 2
-    world.clock.now += 0.9
-    await _share(world, evaluator.BUSY_READS + 1)
-    assert not world.spawned, "not twice in a second, however many reads there are"
-    world.clock.now += 0.2
-    await _share(world, 1)
-    assert len(world.spawned) == 1
-    await world.run_spawned()
+    environment = Environment("a/x")
+    await environment.read("a", "x")
+    environment.clock.now += 1.1
+    await _share(environment, evaluator.BUSY_READS - 1)
+    assert not environment.spawned
+    await _share(environment, 2)
+    assert len(environment.spawned) == 1
+    await environment.run_spawned()
+    assert len(environment.backend.asked) == 2
+    environment.clock.now += 0.9
+    await _share(environment, evaluator.BUSY_READS + 1)
+    assert not environment.spawned, "not twice in a second, however many reads there are"
+    environment.clock.now += 0.2
+    await _share(environment, 1)
+    assert len(environment.spawned) == 1
+    await environment.run_spawned()
 
 
 async def test_a_slow_evaluation_rests_however_many_reads_share_it() -> None:
-    world = World("a/x")
+    environment = Environment("a/x")
     values = cluster("a/x")
 
     def answer(text: str) -> list[Sample]:
-        world.clock.now += 0.15
+        environment.clock.now += 0.15
         return values(text)
 
-    world.backend.answer = answer
-    await world.read("a", "x")
-    world.clock.now += 0.15 * evaluator.BUSY_REST - 0.2
-    await _share(world, evaluator.BUSY_READS + 1)
-    assert not world.spawned
-    world.clock.now += 0.2
-    await _share(world, 1)
-    assert len(world.spawned) == 1
-    await world.run_spawned()
+    environment.backend.answer = answer
+    await environment.read("a", "x")
+    environment.clock.now += 0.15 * evaluator.BUSY_REST - 0.2
+    await _share(environment, evaluator.BUSY_READS + 1)
+    assert not environment.spawned
+    environment.clock.now += 0.2
+    await _share(environment, 1)
+    assert len(environment.spawned) == 1
+    await environment.run_spawned()
 
 
 async def test_a_refresh_of_a_busy_evaluation_that_fails_is_not_repeated_at_each_read() -> None:
-    world = World("a/x")
-    await world.read("a", "x")
-    world.clock.now += 1.1
-    await _share(world, evaluator.BUSY_READS)
-    world.backend.answer = errors.UpstreamError("down", kind="unreachable")
-    await world.run_spawned()
-    await _share(world, evaluator.BUSY_READS - 1)
-    assert not world.spawned
-    assert len(world.backend.asked) == 2
+    environment = Environment("a/x")
+    await environment.read("a", "x")
+    environment.clock.now += 1.1
+    await _share(environment, evaluator.BUSY_READS)
+    environment.backend.answer = errors.UpstreamError("down", kind="unreachable")
+    await environment.run_spawned()
+    await _share(environment, evaluator.BUSY_READS - 1)
+    assert not environment.spawned
+    assert len(environment.backend.asked) == 2
 
 
 async def test_a_refresh_that_fails_leaves_no_older_answer_behind() -> None:
-    world = World("a/x")
-    await world.read("a", "x")
-    world.clock.now += 4.5
-    await world.read("a", "x")
-    world.backend.answer = errors.UpstreamError("down", kind="unreachable")
-    await world.run_spawned()
-    assert await world.read("a", "x") == m("a", "x")
-    world.clock.now += 0.5
+    environment = Environment("a/x")
+    await environment.read("a", "x")
+    environment.clock.now += 4.5
+    await environment.read("a", "x")
+    environment.backend.answer = errors.UpstreamError("down", kind="unreachable")
+    await environment.run_spawned()
+    assert await environment.read("a", "x") == m("a", "x")
+    environment.clock.now += 0.5
     with pytest.raises(errors.UpstreamError, match="down"):
-        await world.read("a", "x")
-    assert world.uses.count("fallback") == 1
-    await world.run_spawned()
+        await environment.read("a", "x")
+    assert environment.uses.count("fallback") == 1
+    await environment.run_spawned()
 
 
 async def test_after_a_failed_refresh_the_next_read_may_start_another() -> None:
-    world = World("a/x")
-    await world.read("a", "x")
-    world.clock.now += 4.5
-    await world.read("a", "x")
-    world.backend.answer = errors.UpstreamError("down", kind="unreachable")
-    await world.run_spawned()
-    await world.read("a", "x")
-    assert len(world.spawned) == 1
-    world.backend.answer = cluster("a/x")
-    await world.run_spawned()
-    world.clock.now += 1.0
-    assert await world.read("a", "x") == m("a", "x")
+    environment = Environment("a/x")
+    await environment.read("a", "x")
+    environment.clock.now += 4.5
+    await environment.read("a", "x")
+    environment.backend.answer = errors.UpstreamError("down", kind="unreachable")
+    await environment.run_spawned()
+    await environment.read("a", "x")
+    assert len(environment.spawned) == 1
+    environment.backend.answer = cluster("a/x")
+    await environment.run_spawned()
+    environment.clock.now += 1.0
+    assert await environment.read("a", "x") == m("a", "x")
 
 
 # --- errors --------------------------------------------------------------------------------
@@ -347,15 +347,15 @@ async def test_after_a_failed_refresh_the_next_read_may_start_another() -> None:
 )
 @pytest.mark.parametrize("provable", [True, False])
 async def test_an_error_is_never_an_older_value(error: errors.MetricsError, provable: bool) -> None:
-    world = World("a/x", prove=lambda _asked: None if provable else "no")
-    await world.read("a", "x")
-    world.clock.now += 5.0
-    world.backend.answer = error
+    environment = Environment("a/x", prove=lambda _asked: None if provable else "no")
+    await environment.read("a", "x")
+    environment.clock.now += 5.0
+    environment.backend.answer = error
     with pytest.raises(type(error), match=error.message):
-        await world.read("a", "x")
-    world.backend.answer = cluster("a/x")
-    assert await world.read("a", "x") == m("a", "x")
-    await world.run_spawned()
+        await environment.read("a", "x")
+    environment.backend.answer = cluster("a/x")
+    assert await environment.read("a", "x") == m("a", "x")
+    await environment.run_spawned()
 
 
 def refusing_bulk(error: errors.MetricsError, *pods: str) -> Callable[[str], list[Sample]]:
@@ -378,55 +378,55 @@ def refusing_bulk(error: errors.MetricsError, *pods: str) -> Callable[[str], lis
     ],
 )
 async def test_where_bulk_is_refused_the_exact_query_answers(error: errors.MetricsError) -> None:
-    world = World()
-    world.backend.answer = refusing_bulk(error, "a/x", "b/y")
-    assert await world.read("a", "x") == m("a", "x")
-    assert world.uses == ["bulk", "fallback", "exact"]
+    environment = Environment()
+    environment.backend.answer = refusing_bulk(error, "a/x", "b/y")
+    assert await environment.read("a", "x") == m("a", "x")
+    assert environment.uses == ["bulk", "fallback", "exact"]
     for _ in range(3):
-        world.clock.now += 1.6
-        assert await world.read("b", "y") == m("b", "y")
-    assert world.bulk_queries == 1
-    assert not world.spawned
+        environment.clock.now += 1.6
+        assert await environment.read("b", "y") == m("b", "y")
+    assert environment.bulk_queries == 1
+    assert not environment.spawned
 
 
 async def test_after_the_pause_bulk_is_tried_beside_the_exact_queries() -> None:
-    world = World()
+    environment = Environment()
     refused = errors.UpstreamError("bad", kind="api")
-    world.backend.answer = refusing_bulk(refused, "a/x")
-    await world.read("a", "x")
+    environment.backend.answer = refusing_bulk(refused, "a/x")
+    await environment.read("a", "x")
     pauses = []
     for _ in range(3):
-        began = world.clock.now
-        while not world.spawned:
-            world.clock.now += 0.5
-            assert await world.read("a", "x") == m("a", "x")
-        pauses.append(world.clock.now - began)
-        assert await world.read("a", "x") == m("a", "x")
-        assert len(world.spawned) == 1
-        await world.run_spawned()
+        began = environment.clock.now
+        while not environment.spawned:
+            environment.clock.now += 0.5
+            assert await environment.read("a", "x") == m("a", "x")
+        pauses.append(environment.clock.now - began)
+        assert await environment.read("a", "x") == m("a", "x")
+        assert len(environment.spawned) == 1
+        await environment.run_spawned()
     assert pauses == [5.0, 10.0, 20.0]
-    world.clock.now += 40.0
-    world.backend.answer = cluster("a/x")
-    assert await world.read("a", "x") == m("a", "x")
-    await world.run_spawned()
-    asked = len(world.backend.asked)
-    assert await world.read("a", "x") == m("a", "x")
-    assert len(world.backend.asked) == asked
-    world.clock.now += 5.0
-    assert await world.read("a", "x") == m("a", "x")
-    assert BULK in world.backend.asked[-1]
+    environment.clock.now += 40.0
+    environment.backend.answer = cluster("a/x")
+    assert await environment.read("a", "x") == m("a", "x")
+    await environment.run_spawned()
+    asked = len(environment.backend.asked)
+    assert await environment.read("a", "x") == m("a", "x")
+    assert len(environment.backend.asked) == asked
+    environment.clock.now += 5.0
+    assert await environment.read("a", "x") == m("a", "x")
+    assert BULK in environment.backend.asked[-1]
 
 
 async def test_a_bulk_query_that_takes_too_long_makes_way_for_the_exact_ones() -> None:
-    world = World()
-    world.backend.answer = refusing_bulk(errors.UpstreamTimeout("slow"), "a/x")
+    environment = Environment()
+    environment.backend.answer = refusing_bulk(errors.UpstreamTimeout("slow"), "a/x")
     with pytest.raises(errors.UpstreamTimeout, match="slow"):
-        await world.read("a", "x")
-    assert await world.read("a", "x") == m("a", "x")
+        await environment.read("a", "x")
+    assert await environment.read("a", "x") == m("a", "x")
 
 
 async def test_an_answer_that_is_too_large_is_sliced() -> None:
-    world = World()
+    environment = Environment()
     answer = cluster("a/x", "b/x", "c/x")
 
     def no_more_than_one(text: str) -> list[Sample]:
@@ -434,108 +434,108 @@ async def test_an_answer_that_is_too_large_is_sliced() -> None:
             raise errors.UpstreamError("too large", kind="too_large")
         return answer(text)
 
-    world.backend.answer = no_more_than_one
+    environment.backend.answer = no_more_than_one
     wanted = {"a": ["x"], "b": ["x"], "c": ["x"]}
-    found = await world.evaluator.by_namespace(ask(), wanted)
+    found = await environment.evaluator.by_namespace(ask(), wanted)
     assert {space: part["x"][0].value for space, part in found.items()} == {
         space: value_of("m", space, "x") for space in wanted
     }
-    assert world.uses == ["bulk"]
+    assert environment.uses == ["bulk"]
 
 
 async def test_a_template_that_fails_in_bulk_is_an_error() -> None:
     """A wrong proof must not turn into a wrong answer."""
-    world = World("a/x")
+    environment = Environment("a/x")
     asked = ask("", template="<<.Series>>")
     with pytest.raises(errors.TemplateError):
-        await world.read("a", "x", asked=asked)
+        await environment.read("a", "x", asked=asked)
 
 
 # --- bounds --------------------------------------------------------------------------------
 
 
 async def test_a_namespace_that_nobody_reads_leaves_the_query() -> None:
-    world = World("a/x", "b/x")
-    await world.read("a", "x")
+    environment = Environment("a/x", "b/x")
+    await environment.read("a", "x")
     for _ in range(25):
-        world.clock.now += 5.0
-        await world.read("b", "x")
-    assert world.backend.asked[1] == 'm{ns=~"a|b",pod!=""}'
-    assert world.backend.asked[-1] == 'm{ns="b",pod!=""}'
+        environment.clock.now += 5.0
+        await environment.read("b", "x")
+    assert environment.backend.asked[1] == 'm{ns=~"a|b",pod!=""}'
+    assert environment.backend.asked[-1] == 'm{ns="b",pod!=""}'
 
 
 async def test_questions_are_forgotten_when_there_are_too_many() -> None:
-    world = World("a/x")
+    environment = Environment("a/x")
     for number in range(evaluator.MAX_GROUPS + 1):
-        await world.read("a", "x", asked=ask(f"m{number}"))
-    asked = len(world.backend.asked)
-    await world.read("a", "x", asked=ask("m1"))
-    assert len(world.backend.asked) == asked
-    await world.read("a", "x", asked=ask("m0"))
-    assert len(world.backend.asked) == asked + 1
+        await environment.read("a", "x", asked=ask(f"m{number}"))
+    asked = len(environment.backend.asked)
+    await environment.read("a", "x", asked=ask("m1"))
+    assert len(environment.backend.asked) == asked
+    await environment.read("a", "x", asked=ask("m0"))
+    assert len(environment.backend.asked) == asked + 1
 
 
 async def test_questions_without_an_answer_are_forgotten_too() -> None:
-    world = World("a/x", prove=lambda _asked: "no")
+    environment = Environment("a/x", prove=lambda _asked: "no")
     for number in range(evaluator.MAX_GROUPS + 10):
-        assert world.evaluator.why_exact(ask(f"m{number}")) == "no"
+        assert environment.evaluator.why_exact(ask(f"m{number}")) == "no"
 
 
 async def test_samples_are_held_up_to_a_bound() -> None:
-    world = World()
+    environment = Environment()
     many = [Sample({"ns": "a", "pod": "x"}, 1.0, 0.0)] * (bulk.MAX_HELD_SAMPLES // 2)
-    world.backend.answer = lambda _text: many
+    environment.backend.answer = lambda _text: many
     for series in ("m0", "m1", "m0", "m1"):
-        await world.read("a", "x", asked=ask(series))
-    assert len(world.backend.asked) == 2
-    world.backend.answer = lambda _text: many[:10]
-    await world.read("a", "x", asked=ask("m2"))
-    asked = len(world.backend.asked)
-    await world.read("a", "x", asked=ask("m1"))
-    assert len(world.backend.asked) == asked
-    await world.read("a", "x", asked=ask("m0"))
-    assert len(world.backend.asked) == asked + 1
+        await environment.read("a", "x", asked=ask(series))
+    assert len(environment.backend.asked) == 2
+    environment.backend.answer = lambda _text: many[:10]
+    await environment.read("a", "x", asked=ask("m2"))
+    asked = len(environment.backend.asked)
+    await environment.read("a", "x", asked=ask("m1"))
+    assert len(environment.backend.asked) == asked
+    await environment.read("a", "x", asked=ask("m0"))
+    assert len(environment.backend.asked) == asked + 1
 
 
 async def test_an_answer_for_a_question_forgotten_meanwhile_is_served_and_not_kept() -> None:
-    world = World("a/x")
-    world.backend.gate.clear()
+    environment = Environment("a/x")
+    environment.backend.gate.clear()
     async with asyncio.TaskGroup() as group:
-        reader = group.create_task(world.read("a", "x"))
-        await until(lambda: world.backend.running == 1)
+        reader = group.create_task(environment.read("a", "x"))
+        await until(lambda: environment.backend.running == 1)
         for number in range(evaluator.MAX_GROUPS):
-            world.evaluator.why_exact(ask(f"m{number}"))
-        world.backend.gate.set()
+            environment.evaluator.why_exact(ask(f"m{number}"))
+        environment.backend.gate.set()
     assert reader.result() == m("a", "x")
-    await world.read("a", "x")
-    assert len(world.backend.asked) == 2
+    await environment.read("a", "x")
+    assert len(environment.backend.asked) == 2
 
 
 async def test_many_namespaces_are_read_without_naming_them() -> None:
     spaces = [f"n{number}" for number in range(bulk.MAX_NAMED_NAMESPACES + 1)]
-    world = World(*(f"{space}/x" for space in spaces))
+    environment = Environment(*(f"{space}/x" for space in spaces))
     wanted: dict[str, Sequence[str]] = {space: ["x"] for space in spaces}
-    found = await world.evaluator.by_namespace(ask(), wanted)
+    found = await environment.evaluator.by_namespace(ask(), wanted)
     assert all(found[space]["x"][0].value == value_of("m", space, "x") for space in spaces)
-    assert world.backend.asked == ['m{ns!="",pod!=""}']
-    assert await world.read("elsewhere", "x") == {}
-    assert len(world.backend.asked) == 1
+    assert environment.backend.asked == ['m{ns!="",pod!=""}']
+    assert await environment.read("elsewhere", "x") == {}
+    assert len(environment.backend.asked) == 1
 
 
 async def test_a_namespace_that_two_flights_left_out_is_asked_for_exactly() -> None:
     """The flight of a question that was forgotten meanwhile knows only who asked before."""
-    world = World("a/x", "b/x", "c/x")
-    world.backend.gate.clear()
+    environment = Environment("a/x", "b/x", "c/x")
+    environment.backend.gate.clear()
     async with asyncio.TaskGroup() as group:
         readers = []
         for space in "abc":
-            readers.append(group.create_task(world.read(space, "x")))
+            readers.append(group.create_task(environment.read(space, "x")))
             await asyncio.sleep(0)
             for number in range(evaluator.MAX_GROUPS):
-                world.evaluator.why_exact(ask(f"m{number}"))
-        world.backend.gate.set()
+                environment.evaluator.why_exact(ask(f"m{number}"))
+        environment.backend.gate.set()
     assert readers[-1].result() == m("c", "x")
-    assert world.backend.asked == [
+    assert environment.backend.asked == [
         'm{ns="a",pod!=""}',
         'm{ns="b",pod!=""}',
         'm{ns="c",pod="x"}',
@@ -548,7 +548,7 @@ async def test_a_namespace_that_two_flights_left_out_is_asked_for_exactly() -> N
 @pytest.mark.parametrize("provable", [True, False])
 async def test_no_reader_ever_sees_another_s_values(provable: bool) -> None:
     users, spaces = 50, [f"ns{number}" for number in range(50)]
-    world = World(
+    environment = Environment(
         *(f"{space}/p{number}" for space in spaces for number in range(3)),
         prove=lambda _asked: None if provable else "no",
     )
@@ -560,26 +560,26 @@ async def test_no_reader_ever_sees_another_s_values(provable: bool) -> None:
         for _ in range(40):
             space, series = chance.choice(spaces), chance.choice(["m", "k"])
             names = [f"p{number}" for number in range(chance.randint(1, 3))]
-            found = await world.evaluator.samples(ask(series), space, names)
+            found = await environment.evaluator.samples(ask(series), space, names)
             for name in names:
                 [sample] = found[name]
                 assert sample.value == value_of(series, space, name)
                 assert sample.labels["ns"] == space
-            world.clock.now += chance.choice([0.0, 0.0, 0.01, 0.3])
+            environment.clock.now += chance.choice([0.0, 0.0, 0.01, 0.3])
             reads += 1
 
     async with asyncio.TaskGroup() as group:
         for _ in range(users):
             group.create_task(user())
-    await world.run_spawned()
+    await environment.run_spawned()
     assert reads == users * 40
     if provable:
-        assert len(world.backend.asked) < reads / 3
+        assert len(environment.backend.asked) < reads / 3
 
 
 async def test_a_part_holds_its_own_namespace_only() -> None:
-    world = World("a/x", "b/x", "b/y")
-    await world.read("b", "x")
-    found: Mapping[str, BySelf] = await world.evaluator.by_namespace(ask(), {"a": ["x"]})
+    environment = Environment("a/x", "b/x", "b/y")
+    await environment.read("b", "x")
+    found: Mapping[str, BySelf] = await environment.evaluator.by_namespace(ask(), {"a": ["x"]})
     assert set(found) == {"a"}
     assert set(found["a"]) == {"x"}

@@ -47,165 +47,165 @@ class Exact:
 
 
 async def test_equal_texts_are_asked_once_within_the_window() -> None:
-    world = Exact()
-    first = await world.evaluator.query('m{pod="x"}')
-    world.clock.now += 4.99
-    assert await world.evaluator.query('m{pod="x"}') is first
-    world.clock.now += 0.01
-    assert await world.evaluator.query('m{pod="x"}') is not first
-    assert world.backend.asked == ['m{pod="x"}'] * 2
-    assert world.uses == ["exact", "shared", "exact"]
-    assert world.backend.timeouts == [10.0, 10.0]
+    environment = Exact()
+    first = await environment.evaluator.query('m{pod="x"}')
+    environment.clock.now += 4.99
+    assert await environment.evaluator.query('m{pod="x"}') is first
+    environment.clock.now += 0.01
+    assert await environment.evaluator.query('m{pod="x"}') is not first
+    assert environment.backend.asked == ['m{pod="x"}'] * 2
+    assert environment.uses == ["exact", "shared", "exact"]
+    assert environment.backend.timeouts == [10.0, 10.0]
 
 
 async def test_the_window_begins_with_the_question_not_with_its_answer() -> None:
-    world = Exact()
+    environment = Exact()
 
     def slow(text: str) -> list[Sample]:
-        world.clock.now += 4.0
+        environment.clock.now += 4.0
         return named(text)
 
-    world.backend.answer = slow
-    await world.evaluator.query('m{pod="x"}')
-    world.clock.now += 1.0
-    await world.evaluator.query('m{pod="x"}')
-    assert len(world.backend.asked) == 2
+    environment.backend.answer = slow
+    await environment.evaluator.query('m{pod="x"}')
+    environment.clock.now += 1.0
+    await environment.evaluator.query('m{pod="x"}')
+    assert len(environment.backend.asked) == 2
 
 
 async def test_an_answer_that_took_longer_than_the_window_is_not_kept() -> None:
-    world = Exact()
+    environment = Exact()
 
     def slow(text: str) -> list[Sample]:
-        world.clock.now += 5.0
+        environment.clock.now += 5.0
         return named(text)
 
-    world.backend.answer = slow
-    await world.evaluator.query('m{pod="x"}')
-    await world.evaluator.query('m{pod="x"}')
-    assert len(world.backend.asked) == 2
+    environment.backend.answer = slow
+    await environment.evaluator.query('m{pod="x"}')
+    await environment.evaluator.query('m{pod="x"}')
+    assert len(environment.backend.asked) == 2
 
 
 async def test_no_window_means_no_keeping() -> None:
-    world = Exact(freshness=0.0)
-    await world.evaluator.query('m{pod="x"}')
-    await world.evaluator.query('m{pod="x"}')
-    assert len(world.backend.asked) == 2
+    environment = Exact(freshness=0.0)
+    await environment.evaluator.query('m{pod="x"}')
+    await environment.evaluator.query('m{pod="x"}')
+    assert len(environment.backend.asked) == 2
 
 
 async def test_large_answers_are_not_kept() -> None:
     large = [Sample({"pod": "x"}, 1.0, 0.0)] * (exact.MAX_CACHED_SAMPLES + 1)
-    world = Exact(FakeBackend(lambda _text: large))
-    await world.evaluator.query("a")
-    await world.evaluator.query("a")
-    assert len(world.backend.asked) == 2
+    environment = Exact(FakeBackend(lambda _text: large))
+    await environment.evaluator.query("a")
+    await environment.evaluator.query("a")
+    assert len(environment.backend.asked) == 2
 
 
 async def test_no_more_answers_are_kept_than_the_bound() -> None:
-    world = Exact(FakeBackend(lambda _text: []))
+    environment = Exact(FakeBackend(lambda _text: []))
     for number in range(exact.MAX_CACHED_ANSWERS + 1):
-        await world.evaluator.query(str(number))
-    asked = len(world.backend.asked)
-    await world.evaluator.query("1")
-    assert len(world.backend.asked) == asked
-    await world.evaluator.query("0")
-    assert len(world.backend.asked) == asked + 1
+        await environment.evaluator.query(str(number))
+    asked = len(environment.backend.asked)
+    await environment.evaluator.query("1")
+    assert len(environment.backend.asked) == asked
+    await environment.evaluator.query("0")
+    assert len(environment.backend.asked) == asked + 1
 
 
 async def test_an_error_is_everybody_s_who_waits_and_nobody_s_after() -> None:
-    world = Exact(FakeBackend(errors.UpstreamError("down", kind="unreachable")))
-    world.backend.gate.clear()
+    environment = Exact(FakeBackend(errors.UpstreamError("down", kind="unreachable")))
+    environment.backend.gate.clear()
 
     async def failed() -> bool:
         with pytest.raises(errors.UpstreamError, match="down"):
-            await world.evaluator.query("q")
+            await environment.evaluator.query("q")
         return True
 
     async with asyncio.TaskGroup() as group:
         readers = [group.create_task(failed()) for _ in range(3)]
-        await until(lambda: world.backend.running == 1)
-        world.backend.gate.set()
+        await until(lambda: environment.backend.running == 1)
+        environment.backend.gate.set()
     assert all(reader.result() for reader in readers)
-    assert len(world.backend.asked) == 1
-    world.backend.answer = lambda _text: []
-    await world.evaluator.query("q")
-    assert len(world.backend.asked) == 2
+    assert len(environment.backend.asked) == 1
+    environment.backend.answer = lambda _text: []
+    await environment.evaluator.query("q")
+    assert len(environment.backend.asked) == 2
 
 
 async def test_samples_by_namespace_and_object() -> None:
-    world = Exact()
-    found = await world.evaluator.by_namespace(ask(), {"a": ["x", "y"], "b": ["x"]})
-    assert sorted(world.backend.asked) == ['m{ns="a",pod=~"x|y"}', 'm{ns="b",pod="x"}']
+    environment = Exact()
+    found = await environment.evaluator.by_namespace(ask(), {"a": ["x", "y"], "b": ["x"]})
+    assert sorted(environment.backend.asked) == ['m{ns="a",pod=~"x|y"}', 'm{ns="b",pod="x"}']
     assert {space: sorted(names) for space, names in found.items()} == {"a": ["x", "y"], "b": ["x"]}
     assert found["a"]["x"][0].value != found["b"]["x"][0].value
 
 
 async def test_a_long_list_of_names_is_asked_in_parts() -> None:
     names = [f"pod-{number}" for number in range(1234)]
-    world = Exact()
-    found = await world.evaluator.by_namespace(ask(), {"a": names})
-    assert sorted(text.count("|") + 1 for text in world.backend.asked) == [234, 500, 500]
+    environment = Exact()
+    found = await environment.evaluator.by_namespace(ask(), {"a": names})
+    assert sorted(text.count("|") + 1 for text in environment.backend.asked) == [234, 500, 500]
     assert set(found["a"]) == set(names)
 
 
 async def test_no_more_parts_are_asked_at_once_than_the_bound() -> None:
-    world = Exact()
-    world.backend.gate.clear()
+    environment = Exact()
+    environment.backend.gate.clear()
     names = [str(number) for number in range(exact.NAMES_PER_QUERY * 20)]
     async with asyncio.TaskGroup() as group:
-        reader = group.create_task(world.evaluator.by_namespace(ask(), {"a": names}))
-        await until(lambda: world.backend.running == exact.QUERIES_AT_ONCE)
+        reader = group.create_task(environment.evaluator.by_namespace(ask(), {"a": names}))
+        await until(lambda: environment.backend.running == exact.QUERIES_AT_ONCE)
         for _ in range(10):
             await asyncio.sleep(0)
-        assert world.backend.running == exact.QUERIES_AT_ONCE
-        world.backend.gate.set()
+        assert environment.backend.running == exact.QUERIES_AT_ONCE
+        environment.backend.gate.set()
     assert len(reader.result()["a"]) == len(names)
-    assert len(world.backend.asked) == 20
+    assert len(environment.backend.asked) == 20
 
 
 async def test_a_list_that_cannot_be_split_is_asked_whole() -> None:
     names = [f"pod{number}" for number in range(600)]
-    world = Exact()
-    found = await world.evaluator.by_namespace(ask(UNSPLITTABLE), {"a": names})
-    assert len(world.backend.asked) == 1
+    environment = Exact()
+    found = await environment.evaluator.by_namespace(ask(UNSPLITTABLE), {"a": names})
+    assert len(environment.backend.asked) == 1
     assert len(found["a"]) == 600
 
 
 async def test_a_list_that_is_too_long_and_cannot_be_split_is_refused() -> None:
     template = "m{<<.LabelMatchers>>} > scalar(sum(m{<<.LabelMatchers>>}))"
     names = ["p" * 250 + str(number) for number in range(bulk.QUERY_BYTES // 500)]
-    world = Exact()
+    environment = Exact()
     with pytest.raises(errors.Internal, match=r"objects need more than .* cannot be split"):
-        await world.evaluator.by_namespace(ask(template), {"a": names})
-    assert world.backend.asked == []
+        await environment.evaluator.by_namespace(ask(template), {"a": names})
+    assert environment.backend.asked == []
 
 
 @pytest.mark.parametrize("template", ["<<range .GroupBySlice>><<end>>", "<<.Series>>"])
 async def test_a_template_that_fails_is_the_rule_s_fault(template: str) -> None:
-    world = Exact()
+    environment = Exact()
     for names in (["x"], ["x"] * 501):
         with pytest.raises(errors.Internal, match="metricsQuery fails on this request") as refused:
-            await world.evaluator.by_namespace(ask(template, series=""), {"a": names})
+            await environment.evaluator.by_namespace(ask(template, series=""), {"a": names})
         assert refused.value.detail
-    assert world.backend.asked == []
+    assert environment.backend.asked == []
 
 
 async def test_a_selector_that_promql_lacks_is_the_caller_s_fault() -> None:
-    world = Exact()
+    environment = Exact()
     for names in (["x"], ["x"] * 501):
         with pytest.raises(errors.BadRequest):
-            await world.evaluator.by_namespace(ask(selects="q>1"), {"a": names})
+            await environment.evaluator.by_namespace(ask(selects="q>1"), {"a": names})
 
 
 async def test_a_scalar_is_no_answer_for_objects() -> None:
-    world = Exact(FakeBackend(lambda _text: [], kind="scalar"))
+    environment = Exact(FakeBackend(lambda _text: [], kind="scalar"))
     with pytest.raises(errors.UpstreamError, match="gives a scalar"):
-        await world.evaluator.by_namespace(ask(), {"a": ["x"]})
+        await environment.evaluator.by_namespace(ask(), {"a": ["x"]})
 
 
 async def test_the_first_error_of_many_parts_is_the_reader_s() -> None:
-    world = Exact(FakeBackend(errors.UpstreamTimeout("slow")))
+    environment = Exact(FakeBackend(errors.UpstreamTimeout("slow")))
     with pytest.raises(errors.UpstreamTimeout, match="slow"):
-        await world.evaluator.by_namespace(ask(), {"a": ["x"], "b": ["y"]})
+        await environment.evaluator.by_namespace(ask(), {"a": ["x"], "b": ["y"]})
 
 
 # --- side_by_side --------------------------------------------------------------------------

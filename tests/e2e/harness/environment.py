@@ -1,4 +1,4 @@
-"""A whole world: control plane, what is shipped, and the server under test behind kube-apiserver.
+"""A whole environment: control plane, shipped manifests, and the server behind kube-apiserver.
 
 The server has exactly the rights of `manifests/`: its identity is the shipped ServiceAccount, and
 the HPA controller's built-in right to read metrics is taken away, so that what it reads it reads
@@ -35,7 +35,7 @@ ALL_GROUPS = (*CUSTOM, *EXTERNAL, *RESOURCE)
 _SERVICE_PATH = f"/api/v1/namespaces/{NAMESPACE}/services/{SERVICE}"
 
 
-class World:
+class Environment:
     """Start it, use its parts, close it; `directory` is emptied first and keeps the logs."""
 
     def __init__(
@@ -161,7 +161,7 @@ class World:
         return done.stdout
 
     def run_kubectl(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """A kubectl command of the administrator, with a discovery cache of this world."""
+        """A kubectl command of the administrator, with a discovery cache of this environment."""
         command = [str(binaries.find("kubectl")), *arguments]
         environment = {
             **os.environ,
