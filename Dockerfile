@@ -40,13 +40,25 @@ RUN rm -rf /usr/local/lib/python3*/site-packages/pip* /usr/local/lib/python3*/en
 ENV PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
 WORKDIR /tmp
 USER 10001:10001
+LABEL org.opencontainers.image.version="0.1.0" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.vendor="The metrics-apiserver authors" \
+      org.opencontainers.image.authors="The metrics-apiserver authors" \
+      org.opencontainers.image.url="https://github.com/metrics-apiserver/metrics-apiserver" \
+      org.opencontainers.image.source="https://github.com/metrics-apiserver/metrics-apiserver"
 
 # The exporter opens device nodes and the kubelet's socket: its DaemonSet says which user it needs.
 FROM base AS nvml-exporter
+LABEL org.opencontainers.image.title="nvml-exporter" \
+      org.opencontainers.image.description="A Prometheus exporter of NVIDIA GPU use per pod, from NVML, without DCGM and without privileges." \
+      org.opencontainers.image.documentation="https://github.com/metrics-apiserver/metrics-apiserver/blob/main/docs/gpu-exporter.md"
 COPY --from=nvml-exporter-files /opt/metrics-apiserver /opt/metrics-apiserver
 ENTRYPOINT ["/opt/metrics-apiserver/bin/nvml-exporter"]
 
 FROM base AS server
+LABEL org.opencontainers.image.title="metrics-apiserver" \
+      org.opencontainers.image.description="A Kubernetes metrics API server: custom, external and resource metrics from Prometheus for the stock HorizontalPodAutoscaler." \
+      org.opencontainers.image.documentation="https://github.com/metrics-apiserver/metrics-apiserver/blob/main/docs/index.md"
 COPY --from=server-files /opt/metrics-apiserver /opt/metrics-apiserver
 # Where manifests say `command: [/adapter]`; as the first argument the server takes it itself.
 COPY --from=server-files /opt/metrics-apiserver/bin/metrics-apiserver /adapter

@@ -1,4 +1,4 @@
-"""The Dockerfile installs nothing that is not pinned by hash, and its user is nobody's."""
+"""The Dockerfile installs only what is pinned by hash, runs unprivileged and labels its images."""
 
 from __future__ import annotations
 
@@ -56,6 +56,34 @@ def test_the_server_is_the_default_and_answers_to_adapter() -> None:
     assert last.startswith("base AS server\n")
     assert " /adapter\n" in last
     assert last.rstrip().endswith('ENTRYPOINT ["/opt/metrics-apiserver/bin/metrics-apiserver"]')
+
+
+def labels(stage: str) -> dict[str, str]:
+    """The OCI labels of one target, those of its base included, without their common prefix."""
+    texts = [
+        DOCKERFILE.partition(f" AS {name}\n")[2].partition("\nFROM ")[0] for name in ("base", stage)
+    ]
+    pair = re.compile(r'org\.opencontainers\.image\.(\w+)="([^"]*)"')
+    return {key: value for text in texts for key, value in pair.findall(text)}
+
+
+@pytest.mark.parametrize(
+    ("stage", "page"), [("server", "index.md"), ("nvml-exporter", "gpu-exporter.md")]
+)
+def test_each_image_says_what_it_is_and_where_it_comes_from(stage: str, page: str) -> None:
+    project, found = PROJECT["project"], labels(stage)
+    assert found["version"] == project["version"]
+    assert found["licenses"] == project["license"]
+    assert found["vendor"] == found["authors"] == project["authors"][0]["name"]
+    assert found["source"] == found["url"] == project["urls"]["Repository"]
+    assert found["documentation"] == f"{project['urls']['Repository']}/blob/main/docs/{page}"
+    assert (ROOT / "docs" / page).is_file()
+    assert found["title"] == {"server": "metrics-apiserver"}.get(stage, stage)
+    assert found["description"]
+
+
+def test_the_image_of_the_server_is_described_as_the_package_is() -> None:
+    assert labels("server")["description"] == PROJECT["project"]["description"]
 
 
 @pytest.mark.parametrize("lock", LOCKS)
