@@ -1,5 +1,6 @@
 # Every target works on a fresh clone: the virtual environment is made when it is missing or older
-# than pyproject.toml, and the programs a target needs are looked for, installed or built.
+# than pyproject.toml, and the programs a target needs are looked for, installed or built
+# (by `python -m tests.programs`, which without names gets those of a real control plane).
 
 .DEFAULT_GOAL := help
 .SHELLFLAGS := -eu -o pipefail -c
@@ -36,51 +37,49 @@ $(STAMP): pyproject.toml .ci/make-venv
 
 .PHONY: demo
 demo: $(STAMP) ## Simulated GPUs, Prometheus and the standalone server, asked through kubectl (ONCE=1 ends)
-	@$(PY) -m tests.e2e.harness.binaries prometheus cc >/dev/null
+	@$(PY) -m tests.programs prometheus cc >/dev/null
 	@$(PY) -m tests.demo.standalone
 
 .PHONY: demo-cluster
 demo-cluster: $(STAMP) ## The same behind a real control plane, with an HPA that scales (ONCE=1 ends)
-	@$(PY) -m tests.e2e.harness.binaries >/dev/null
+	@$(PY) -m tests.programs >/dev/null
 	@$(PY) -m tests.demo.cluster
 
 .PHONY: test
 test: $(STAMP) ## Unit, property, conformance and functional tests, with a real Prometheus
-	@$(PY) -m tests.e2e.harness.binaries prometheus cc >/dev/null
-	@$(PY) -m tests.helm
+	@$(PY) -m tests.programs prometheus cc --optional helm --optional oracle >/dev/null
 	@mkdir -p $(REPORTS)
 	$(PYTEST) -q --junitxml=$(REPORTS)/test.xml
 
 .PHONY: e2e
 e2e: $(STAMP) ## End-to-end tests on a real etcd, kube-apiserver and kube-controller-manager
-	@$(PY) -m tests.e2e.harness.binaries >/dev/null
-	@$(PY) -m tests.helm
+	@$(PY) -m tests.programs --optional helm >/dev/null
 	@mkdir -p $(REPORTS)
 	$(PYTEST) -q tests/e2e -o timeout=240 --junitxml=$(REPORTS)/e2e.xml
 
 .PHONY: bench
 bench: $(STAMP) ## Reads of a fleet of HPAs; PEER=<command> measures another server beside this one
-	@$(PY) -m tests.e2e.harness.binaries >/dev/null
+	@$(PY) -m tests.programs >/dev/null
 	@$(PY) -m tests.bench.fleet
 
 .PHONY: bench-relist
 bench-relist: $(STAMP) ## What a relist costs over 200 000 series; takes PEER too
-	@$(PY) -m tests.e2e.harness.binaries >/dev/null
+	@$(PY) -m tests.programs >/dev/null
 	@$(PY) -m tests.bench.relist
 
 .PHONY: bench-scale
 bench-scale: $(STAMP) ## Memory and stalls with up to 150 000 pods in one answer
-	@$(PY) -m tests.e2e.harness.binaries prometheus >/dev/null
+	@$(PY) -m tests.programs prometheus >/dev/null
 	@$(PY) -m tests.bench.scale
 
 .PHONY: bench-hpas
 bench-hpas: $(STAMP) ## Seconds from a load step to the scale writes of 1 000 stock HPAs; HPAS=, PEER=
-	@$(PY) -m tests.e2e.harness.binaries >/dev/null
+	@$(PY) -m tests.programs >/dev/null
 	@$(PY) -m tests.bench.hpas
 
 .PHONY: bench-exporter
 bench-exporter: $(STAMP) ## What the GPU exporter costs with 16 GPUs shared by 128 pods, on a fake driver
-	@$(PY) -m tests.e2e.harness.binaries cc >/dev/null
+	@$(PY) -m tests.programs cc >/dev/null
 	@$(PY) -m tests.bench.exporter
 
 .PHONY: test-gpu
@@ -91,13 +90,13 @@ test-gpu: $(STAMP) ## The GPU exporter on this machine's NVIDIA GPUs; fails wher
 
 .PHONY: chart
 chart: $(STAMP) ## Lint the Helm chart and render it with every values file of the tests
-	@$(PY) -m tests.helm
+	@$(PY) -m tests.programs helm >/dev/null
 	$(PYTEST) -q tests/unit/chart
 	@PATH="$$PWD/.cache/bin:$$PATH" helm lint --strict charts/metrics-apiserver
 
 .PHONY: manifests
 manifests: $(STAMP) ## Render the kustomize base with each component, and check what they hold
-	@$(PY) -m tests.e2e.harness.binaries kubectl >/dev/null
+	@$(PY) -m tests.programs kubectl >/dev/null
 	$(PYTEST) -q tests/unit/manifests
 
 ENGINE ?= $(firstword $(foreach engine,docker podman buildah,$(if $(shell command -v $(engine)),$(engine))))

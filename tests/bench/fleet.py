@@ -21,16 +21,17 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from tests import builds
 from tests.bench import measure
 from tests.bench.measure import Load
-from tests.e2e.harness import binaries, pki, workload
+from tests.e2e.harness import pki, workload
 from tests.e2e.harness.apiclient import Object
 from tests.e2e.harness.environment import CUSTOM, Environment, namespace
 from tests.e2e.harness.prometheus import Prometheus
 from tests.e2e.harness.server import subject_command
 from tests.fakes.cluster_exporter import Exporter
 
-RULES = (binaries.ROOT / "config/alibaba-gpu.yaml").read_text().replace("[3m]", "[1m]")
+RULES = (builds.ROOT / "config/alibaba-gpu.yaml").read_text().replace("[3m]", "[1m]")
 METRICS = ("duty_cycle", "memory_used_bytes")
 HPA_USER = "system:serviceaccount:kube-system:horizontal-pod-autoscaler"
 
@@ -288,7 +289,7 @@ def run(
 def main() -> None:
     seconds = number("SECONDS_EACH", 10)
     loads = (Load(5, seconds), Load(50, seconds), Load(50, seconds, rate=333.0))
-    environment = Environment(binaries.ROOT / ".cache/bench/fleet")
+    environment = Environment(builds.ROOT / ".cache/bench/fleet")
     try:
         run(environment, Fleet.from_environment(), loads, partial(print, flush=True))
     finally:

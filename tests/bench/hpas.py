@@ -18,9 +18,10 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from tests import builds
 from tests.bench import fleet, measure
 from tests.bench.fleet import number, pod
-from tests.e2e.harness import binaries, workload
+from tests.e2e.harness import workload
 from tests.e2e.harness.apiclient import MERGE, Object
 from tests.e2e.harness.environment import CUSTOM, Environment, namespace
 from tests.e2e.harness.prometheus import Prometheus
@@ -141,7 +142,7 @@ def run(count: int, say: Callable[[str], None]) -> None:
     rows = []
     for subject in fleet.subjects():
         fleet.choose(subject)
-        environment = Environment(binaries.ROOT / ".cache/bench/hpas", CONTROLLER)
+        environment = Environment(builds.ROOT / ".cache/bench/hpas", CONTROLLER)
         try:
             rows.append(
                 [f"{subject.name}, {count} HPAs", *_measure(environment, subject.flags, count)]

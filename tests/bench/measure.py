@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 
-from tests.e2e.harness import binaries
+from tests import builds
 
 _HANDLERS = ("/api/v1/query", "/api/v1/series", "/api/v1/label/:name/values", "/api/v1/labels")
 
@@ -71,10 +71,9 @@ def machine() -> str:
 
 def build_load_generator() -> Path:
     """The program of tests/bench/loadgen, built into .cache."""
-    target = binaries.ROOT / ".cache/bench/loadgen"
+    target = builds.ROOT / ".cache/bench/loadgen"
     target.parent.mkdir(parents=True, exist_ok=True)
-    command = [binaries.go(), "build", "-buildvcs=false", "-o", str(target), "."]
-    subprocess.run(command, cwd=binaries.ROOT / "tests/bench/loadgen", check=True)
+    builds.go_build(builds.ROOT / "tests/bench/loadgen", output=target)
     return target
 
 

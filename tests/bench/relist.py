@@ -12,9 +12,10 @@ import time
 from collections.abc import Callable
 from functools import partial
 
+from tests import builds
 from tests.bench import fleet, measure
 from tests.bench.fleet import number, subjects
-from tests.e2e.harness import binaries, polling
+from tests.e2e.harness import polling
 from tests.e2e.harness.environment import CUSTOM, Environment
 from tests.e2e.harness.prometheus import Prometheus
 from tests.e2e.harness.server import Server
@@ -109,7 +110,7 @@ def _spent(prometheus: Prometheus, seconds: float) -> float:
 
 
 def main() -> None:
-    environment = Environment(binaries.ROOT / ".cache/bench/relist")
+    environment = Environment(builds.ROOT / ".cache/bench/relist")
     try:
         run(
             environment,

@@ -15,14 +15,15 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from tests import builds
 from tests.demo import show
 from tests.demo.standalone import interrupt
-from tests.e2e.harness import binaries, polling, workload
+from tests.e2e.harness import polling, workload
 from tests.e2e.harness.environment import Environment, namespace
 from tests.fakes.cluster_kubelet import Kubelet
 from tests.fakes.nvml.launch import Feed, Node
 
-RULES = (binaries.ROOT / "tests/e2e/rules.yaml").read_text()
+RULES = (builds.ROOT / "tests/e2e/rules.yaml").read_text()
 METRIC = (
     f"/apis/custom.metrics.k8s.io/v1beta2/namespaces/{workload.NAMESPACE}/pods/*/duty_cycle_current"
 )
@@ -51,7 +52,7 @@ class Demo:
     """The environment, its workload and the table."""
 
     def __init__(self) -> None:
-        self.environment = Environment(binaries.ROOT / ".cache/demo-cluster")
+        self.environment = Environment(builds.ROOT / ".cache/demo-cluster")
         self.kubelet = Kubelet(self.environment.cluster, workload.NAMESPACE, workload.NODE)
         self.load = STEPS[0].load
         self.node = Node(

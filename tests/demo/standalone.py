@@ -17,16 +17,17 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from tests import builds
 from tests.demo import show
 from tests.demo.questions import Asker, Unanswered
 from tests.demo.workload import NAMESPACE, NODES, PODS, Waves
-from tests.e2e.harness import binaries, polling
+from tests.e2e.harness import polling
 from tests.e2e.harness.processes import Supervisor, free_port
 from tests.e2e.harness.prometheus import Prometheus
 from tests.fakes.cluster_exporter import Exporter
 from tests.fakes.nvml.launch import Feed, Node
 
-DIRECTORY = binaries.ROOT / ".cache/demo"
+DIRECTORY = builds.ROOT / ".cache/demo"
 CUSTOM = "/apis/custom.metrics.k8s.io/v1beta1"
 EXTERNAL = "/apis/external.metrics.k8s.io/v1beta1"
 METRICS = (
@@ -41,8 +42,8 @@ FOLLOW_SECONDS = 5.0
 
 def rules() -> str:
     """The shipped GPU rules, with the external one behind them."""
-    gpu = (binaries.ROOT / "config/alibaba-gpu.yaml").read_text()
-    external = (binaries.ROOT / "config/external-sls.yaml").read_text()
+    gpu = (builds.ROOT / "config/alibaba-gpu.yaml").read_text()
+    external = (builds.ROOT / "config/external-sls.yaml").read_text()
     return gpu.replace("[3m]", "[30s]") + "\n" + external
 
 
@@ -90,7 +91,7 @@ class Demo:
             "--query-freshness=1s",
             f"--write-kubeconfig={self.kubeconfig}",
         ]
-        environment = {**os.environ, "PYTHONPATH": str(binaries.ROOT)}
+        environment = {**os.environ, "PYTHONPATH": str(builds.ROOT)}
         server = self.processes.add("server", [*command, *flags], environment)
         server.start()
         show.note(f"  metrics-apiserver on https://localhost:{port}")

@@ -14,7 +14,8 @@ from types import FrameType
 
 import pytest
 
-from tests.e2e.harness import binaries, workload
+from tests import builds, programs
+from tests.e2e.harness import workload
 from tests.e2e.harness.environment import Environment, load_objects, namespace
 from tests.e2e.harness.prometheus import Prometheus
 from tests.e2e.harness.workload import Loads
@@ -22,8 +23,8 @@ from tests.fakes.cluster_exporter import Exporter, Fixture
 from tests.fakes.cluster_kubelet import Kubelet
 from tests.fakes.nvml.launch import Feed, Node
 
-CONFORMANCE = binaries.ROOT / "tests/conformance"
-RULES = (binaries.ROOT / "tests/e2e/rules.yaml").read_text()
+CONFORMANCE = builds.ROOT / "tests/conformance"
+RULES = (builds.ROOT / "tests/e2e/rules.yaml").read_text()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -53,8 +54,9 @@ def _end(signum: int, frame: FrameType | None) -> None:
 @pytest.fixture(scope="session")
 def environment() -> Iterator[Environment]:
     """The running control plane with everything that is shipped, and the objects of the cases."""
+    programs.require(*programs.END_TO_END)
     before = signal.signal(signal.SIGTERM, _end)  # SIGTERM must end the children too
-    environment = Environment(binaries.ROOT / ".cache/e2e")
+    environment = Environment(builds.ROOT / ".cache/e2e")
     try:
         environment.start()
         environment.apply(load_objects(CONFORMANCE / "objects.json"))

@@ -14,7 +14,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.harness import binaries, manifests, polling, replicas, rotation
+from tests import builds
+from tests.e2e.harness import manifests, polling, replicas, rotation
 from tests.e2e.harness.apiclient import ApiClient, Object
 from tests.e2e.harness.background import Background
 from tests.e2e.harness.environment import ALL_GROUPS, NAMESPACE, SERVICE, Environment
@@ -23,8 +24,8 @@ from tests.e2e.harness.replicas import Forwarder, Replica
 from tests.e2e.harness.rotation import Kept
 from tests.e2e.harness.traffic import API_SERVICES
 
-OVERLAY = binaries.ROOT / "tests/e2e/overlay/certificates"
-RULES = binaries.ROOT / "tests/e2e/rules.yaml"
+OVERLAY = builds.ROOT / "tests/e2e/overlay/certificates"
+RULES = builds.ROOT / "tests/e2e/rules.yaml"
 KEPT = f"{SERVICE}-serving-cert"
 KEEPER = "custom-metrics-certificate-keeper"
 SECRETS = f"/api/v1/namespaces/{NAMESPACE}/secrets"
@@ -116,7 +117,7 @@ def certs(*words: str) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         check=False,
-        cwd=binaries.ROOT,
+        cwd=builds.ROOT,
     )
 
 

@@ -1,47 +1,16 @@
 """The Go oracle: what Go's own libraries make of an input, asked over a pipe.
 
-Its source is `tests/property/oracle`; it is built into `.cache/` when a Go toolchain is at hand.
+Its source is `tests/property/oracle`; `tests.programs` builds it where there is a Go toolchain.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import subprocess
 import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-
-from tests.fakes import built
-
-_ROOT = Path(__file__).resolve().parents[2]
-_SOURCE = _ROOT / "tests" / "property" / "oracle"
-
-
-class OracleMissing(Exception):
-    """Why there is no oracle on this machine."""
-
-
-def build() -> Path:
-    """Builds the oracle, quickly when it is built already.
-
-    Raises:
-        OracleMissing: no Go toolchain, or its modules cannot be had.
-    """
-    go = shutil.which("go") or shutil.which("/usr/local/go/bin/go")
-    if go is None:
-        raise OracleMissing("no Go toolchain")
-    environment = os.environ | {"CGO_ENABLED": "0", "GOFLAGS": "-buildvcs=false"}
-    got = subprocess.run(
-        [go, "mod", "download"], cwd=_SOURCE, env=environment, capture_output=True, check=False
-    )
-    if got.returncode:
-        raise OracleMissing(f"no Go modules: {got.stderr.decode()[-200:]}")
-    binary = built.folder() / "oracle"
-    subprocess.run([go, "build", "-o", str(binary), "."], cwd=_SOURCE, env=environment, check=True)
-    return binary
 
 
 def is_settled(text: str) -> bool:

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
-from tests.fakes import oracle as go
+from tests import programs
+from tests.fakes.oracle import Oracle
 
 settings.register_profile("ci", deadline=None, max_examples=200)
 settings.register_profile("deep", deadline=None, max_examples=20_000)
@@ -19,11 +20,7 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 
 @pytest.fixture(scope="session")
-def oracle() -> Iterator[go.Oracle]:
-    try:
-        binary = go.build()
-    except go.OracleMissing as missing:
-        pytest.skip(str(missing))
-    running = go.Oracle(binary)
+def oracle() -> Iterator[Oracle]:
+    running = Oracle(programs.require("oracle"))
     yield running
     running.close()

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import trustme
 
-from tests.e2e.harness import binaries, pki, polling
+from tests import programs
+from tests.e2e.harness import pki, polling
 from tests.e2e.harness.apiclient import Cluster
 from tests.e2e.harness.processes import Supervisor, free_port
 
@@ -107,7 +108,7 @@ class ControlPlane:
         data = self.directory / "etcd"
         listen = ["--listen-client-urls", url, "--advertise-client-urls", url]
         peers = ["--listen-peer-urls", f"http://127.0.0.1:{free_port()}"]
-        command = [str(binaries.find("etcd")), "--data-dir", str(data), *listen, *peers]
+        command = [str(programs.find("etcd")), "--data-dir", str(data), *listen, *peers]
         self.processes.add("etcd", [*command, "--unsafe-no-fsync"])
 
     def _add_apiserver(self, etcd_url: str) -> None:
@@ -171,4 +172,4 @@ class ControlPlane:
 
 
 def _command(name: str, flags: dict[str, object]) -> list[str]:
-    return [str(binaries.find(name)), *(f"--{flag}={value}" for flag, value in flags.items())]
+    return [str(programs.find(name)), *(f"--{flag}={value}" for flag, value in flags.items())]

@@ -18,7 +18,8 @@ from pathlib import Path
 
 import trustme
 
-from tests.e2e.harness import binaries, manifests, pki, polling, scaling
+from tests import programs
+from tests.e2e.harness import manifests, pki, polling, scaling
 from tests.e2e.harness.apiclient import Cluster, Headers, Object
 from tests.e2e.harness.controlplane import ControlPlane
 from tests.e2e.harness.processes import Supervisor
@@ -162,7 +163,7 @@ class Environment:
 
     def run_kubectl(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """A kubectl command of the administrator, with a discovery cache of this environment."""
-        command = [str(binaries.find("kubectl")), *arguments]
+        command = [str(programs.find("kubectl")), *arguments]
         environment = {
             **os.environ,
             "KUBECONFIG": str(self.control_plane.admin_kubeconfig),

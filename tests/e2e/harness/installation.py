@@ -20,8 +20,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tests import helm
-from tests.e2e.harness import binaries, manifests, pki, polling, postrender
+from tests import builds, programs
+from tests.e2e.harness import manifests, pki, polling, postrender
 from tests.e2e.harness.apiclient import APPLY, Answer, ApiClient, Object
 from tests.e2e.harness.controlplane import ControlPlane
 from tests.e2e.harness.processes import Process, Supervisor, free_port
@@ -93,10 +93,10 @@ class Installation:
             **os.environ,
             "KUBECONFIG": str(self.control_plane.admin_kubeconfig),
             "HELM_CACHE_HOME": str(self.directory / "helm"),
-            "PYTHONPATH": str(binaries.ROOT),
+            "PYTHONPATH": str(builds.ROOT),
         }
         done = subprocess.run(
-            [str(helm.find()), *arguments],
+            [str(programs.find("helm")), *arguments],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -110,7 +110,7 @@ class Installation:
         """Runs the server of a Deployment in the cluster; another that runs is ended."""
         told = self.arguments(namespace, deployment, **instead)
         place = [f"--secure-port={self.port}", "--bind-address=127.0.0.1"]
-        environment = {**os.environ, "PYTHONPATH": str(binaries.ROOT)}
+        environment = {**os.environ, "PYTHONPATH": str(builds.ROOT)}
         process = self.processes.add("server", [*subject_command(), *told, *place], environment)
         process.start()
         polling.until("the server is alive", partial(self._is_alive, process), seen=process.tail)

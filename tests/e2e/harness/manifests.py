@@ -14,15 +14,15 @@ from typing import Any
 
 import yaml
 
-from tests.e2e.harness import binaries
+from tests import builds, programs
 from tests.e2e.harness.apiclient import Object
 
-OVERLAY = binaries.ROOT / "tests/e2e/overlay"
+OVERLAY = builds.ROOT / "tests/e2e/overlay"
 
 
 def render(overlay: Path = OVERLAY) -> list[Object]:
     """Every object of a kustomization, in kustomize's order."""
-    command = [str(binaries.find("kubectl")), "kustomize", str(overlay)]
+    command = [str(programs.find("kubectl")), "kustomize", str(overlay)]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
     if done.returncode:
         raise AssertionError(f"kubectl kustomize {overlay}: {done.stderr.decode()}")
@@ -32,7 +32,7 @@ def render(overlay: Path = OVERLAY) -> list[Object]:
 def overlay(folder: Path, components: Iterable[str], **more: object) -> Path:
     """Writes a kustomization of the base with some components, and more; gives its folder."""
     folder.mkdir(parents=True)
-    up = "../" * len(folder.relative_to(binaries.ROOT).parts)
+    up = "../" * len(folder.relative_to(builds.ROOT).parts)
     kustomization = {
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
         "kind": "Kustomization",

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.e2e.harness import binaries, polling
+from tests import programs
+from tests.e2e.harness import polling
 from tests.e2e.harness.processes import Process, Supervisor, free_port
 
 
@@ -23,7 +24,7 @@ class Prometheus:
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
         self._command = [
-            str(binaries.find("prometheus")),
+            str(programs.find("prometheus")),
             f"--config.file={directory / name}.yml",
             f"--storage.tsdb.path={directory / name}-data",
             f"--web.listen-address=127.0.0.1:{port}",

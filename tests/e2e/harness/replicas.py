@@ -15,7 +15,8 @@ import ssl
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.e2e.harness import binaries, polling
+from tests import builds
+from tests.e2e.harness import polling
 from tests.e2e.harness.apiclient import ApiClient
 from tests.e2e.harness.controlplane import ControlPlane
 from tests.e2e.harness.processes import Process, Supervisor, free_port
@@ -86,7 +87,7 @@ class Replica:
             "--bind-address=127.0.0.1",
             *flags,
         ]
-        environment = {**os.environ, "PYTHONPATH": str(binaries.ROOT)}
+        environment = {**os.environ, "PYTHONPATH": str(builds.ROOT)}
         self.process: Process = processes.add(name, command, environment)
 
     def start(self) -> None:

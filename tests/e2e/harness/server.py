@@ -13,7 +13,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.e2e.harness import binaries, pki, polling
+from tests import builds
+from tests.e2e.harness import pki, polling
 from tests.e2e.harness.apiclient import ApiClient, Headers
 from tests.e2e.harness.processes import Process, Supervisor, free_port
 
@@ -72,7 +73,7 @@ class Server:
             f"--authorization-kubeconfig={kubeconfig}",
             *flags,
         ]
-        environment = {**os.environ, "PYTHONPATH": str(binaries.ROOT)}
+        environment = {**os.environ, "PYTHONPATH": str(builds.ROOT)}
         self._processes.add("server", command, environment)
 
     def start(self, ready: str = "/readyz") -> None:

@@ -7,8 +7,8 @@ from typing import Any
 import trustme
 import yaml
 
-from tests import helm
-from tests.e2e.harness import binaries, pki, polling
+from tests import builds, helm
+from tests.e2e.harness import pki, polling
 from tests.e2e.harness.installation import Installation
 
 HPA = "system:serviceaccount:kube-system:horizontal-pod-autoscaler"
@@ -32,7 +32,7 @@ def values(**more: Any) -> dict[str, Any]:
 
 def values_of_every_kind(**more: Any) -> dict[str, Any]:
     """A values file with rules for custom, external and resource metrics, and more."""
-    file = yaml.safe_load((binaries.ROOT / "tests/e2e/rules.yaml").read_text())
+    file = yaml.safe_load((builds.ROOT / "tests/e2e/rules.yaml").read_text())
     rules = {"custom": file["rules"], "external": file["externalRules"]}
     return {"rules": {"default": False, **rules, "resource": file["resourceRules"]}, **more}
 

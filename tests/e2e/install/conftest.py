@@ -11,8 +11,8 @@ from functools import partial
 
 import pytest
 
-from tests import helm
-from tests.e2e.harness import binaries, polling, ways, workload
+from tests import builds, programs
+from tests.e2e.harness import polling, ways, workload
 from tests.e2e.harness.apiclient import Object
 from tests.e2e.harness.installation import Installation
 from tests.e2e.harness.prometheus import Prometheus
@@ -50,11 +50,8 @@ def is_served(site: Installation, group: str, kinds: int) -> bool:
 @pytest.fixture(scope="session")
 def site() -> Iterator[Installation]:
     """The control plane, with the kinds that shipped objects may be of."""
-    try:
-        helm.find()
-    except helm.Missing as missing:
-        pytest.skip(str(missing))
-    site = Installation(binaries.ROOT / ".cache/e2e-install")
+    programs.require(*programs.END_TO_END, "helm")
+    site = Installation(builds.ROOT / ".cache/e2e-install")
     try:
         site.start()
         for namespace in (ways.NAMESPACE, "monitoring"):

@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests import helm
-from tests.e2e.harness import binaries, manifests, ways
+from tests import builds, helm
+from tests.e2e.harness import manifests, ways
 from tests.e2e.harness.apiclient import Object
 from tests.e2e.harness.installation import Installation
 from tests.fakes import chart_values
 
-SAMPLES = sorted((binaries.ROOT / "tests/unit/chart/values").glob("*.yaml"))
-MANIFESTS = binaries.ROOT / "manifests/components"
+SAMPLES = sorted((builds.ROOT / "tests/unit/chart/values").glob("*.yaml"))
+MANIFESTS = builds.ROOT / "manifests/components"
 COMPONENTS = sorted(
     str(path.parent.relative_to(MANIFESTS)) for path in MANIFESTS.glob("*/kustomization.yaml")
 ) + sorted(
@@ -65,6 +65,6 @@ def test_every_object_of_the_manifests(site: Installation, component: str) -> No
 
 
 def test_every_example(site: Installation) -> None:
-    for path in sorted((binaries.ROOT / "config/examples").glob("*.yaml")):
+    for path in sorted((builds.ROOT / "config/examples").glob("*.yaml")):
         for one in yaml.safe_load_all(path.read_text()):
             assert_taken(site, [{**one, "metadata": {**one["metadata"], "namespace": "default"}}])

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.helm import ROOT
+from tests.builds import ROOT
 
 ALERTS = ROOT / "config/monitoring/alerts.yaml"
 GPU_ALERTS = ROOT / "config/monitoring/gpu-alerts.yaml"

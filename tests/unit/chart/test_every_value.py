@@ -11,9 +11,10 @@ import pytest
 import yaml
 
 from tests import helm
+from tests.builds import ROOT
 from tests.fakes import chart_values
 from tests.fakes.chart_values import ROWS, SCENES, Row
-from tests.helm import CHART, ROOT, Object
+from tests.helm import CHART, Object
 
 VALUES = yaml.safe_load((CHART / "values.yaml").read_text())
 # Taken for the sake of files that have them.

@@ -11,7 +11,8 @@ import yaml
 from metrics_apiserver.core.rules import config
 from metrics_apiserver.exporter import flags
 from tests import helm
-from tests.helm import ROOT, Object, Refused
+from tests.builds import ROOT
+from tests.helm import Object, Refused
 
 COMPONENT = ROOT / "manifests/components/gpu-exporter"
 DEVICES = {"enabled": True, "attribution": "none"}

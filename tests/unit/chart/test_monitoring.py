@@ -15,7 +15,8 @@ import yaml
 from metrics_apiserver.base.telemetry import Telemetry
 from metrics_apiserver.core import promql
 from tests import copies, helm
-from tests.helm import ROOT, Object, Refused
+from tests.builds import ROOT
+from tests.helm import Object, Refused
 
 ALERTS = ROOT / "config/monitoring/alerts.yaml"
 DASHBOARD = json.loads((ROOT / "config/monitoring/dashboard.json").read_text())

@@ -9,7 +9,8 @@ import pytest
 import yaml
 
 from tests import helm
-from tests.helm import NAMESPACE, ROOT, Object
+from tests.builds import ROOT
+from tests.helm import NAMESPACE, Object
 
 EVERYTHING = ROOT / "tests/unit/chart/values/everything.yaml"
 SERVER = {

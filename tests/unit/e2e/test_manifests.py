@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.harness import binaries, manifests
+from tests import builds
+from tests.e2e.harness import manifests
 from tests.e2e.harness.apiclient import Object
 
 API_SERVICE: Object = {
@@ -34,7 +35,7 @@ def test_only_service_and_api_services_are_bent(tmp_path: Path) -> None:
 
 
 def test_what_is_shipped_never_skips_verification() -> None:
-    folder = binaries.ROOT / "manifests"
+    folder = builds.ROOT / "manifests"
     shipped = [path.read_text() for path in folder.rglob("*.yaml")]
     assert shipped
     assert not any("insecureSkipTLSVerify" in text for text in shipped)
@@ -42,7 +43,7 @@ def test_what_is_shipped_never_skips_verification() -> None:
 
 @pytest.mark.parametrize("name", ["base", "components/external", "components/resource"])
 def test_every_file_is_listed_in_its_kustomization(name: str) -> None:
-    folder = binaries.ROOT / "manifests" / name
+    folder = builds.ROOT / "manifests" / name
     listed = (folder / "kustomization.yaml").read_text()
     files = {path.name for path in folder.glob("*.yaml")} - {"kustomization.yaml"}
     assert {file for file in files if f"- {file}\n" in listed} == files
