@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +73,31 @@ def test_promtool_takes_the_alerts(path: Path) -> None:
 def test_every_alert_says_what_and_why() -> None:
     for one in alerts():
         assert one["labels"]["severity"] in {"critical", "warning", "info"}
-        assert one["annotations"].keys() == {"summary", "description"}
+        assert one["annotations"].keys() == {"summary", "description", "runbook_url"}
+
+
+def sections(page: str) -> set[str]:
+    """The anchors of a page's headings, as GitHub and mkdocs make them."""
+    found = re.findall(r"^#{2,4} (.+)$", page, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", one.lower()).strip().replace(" ", "-") for one in found}
+
+
+def every_alert() -> list[Object]:
+    """The alerts of the server and of the GPU exporter."""
+    files = sorted(ALERTS.parent.glob("*alerts.yaml"))
+    groups = [group for path in files for group in yaml.safe_load(path.read_text())["groups"]]
+    return [one for group in groups for one in group["rules"]]
+
+
+@pytest.mark.parametrize(
+    "alert", every_alert(), ids=lambda one: f"{one['alert']} {one['labels']['severity']}"
+)
+def test_every_alert_leads_to_its_own_section_of_troubleshooting(alert: Object) -> None:
+    address, _, anchor = alert["annotations"]["runbook_url"].partition("#")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert address == f"{project['urls']['Repository']}/blob/main/docs/troubleshooting.md"
+    assert anchor == alert["alert"].lower()
+    assert anchor in sections((ROOT / "docs/troubleshooting.md").read_text())
 
 
 @pytest.mark.parametrize("path", copies.copies(), ids=lambda path: str(path.relative_to(ROOT)))
