@@ -6,53 +6,53 @@ import contextlib
 from functools import partial
 
 from metrics_apiserver.exporter import probes
-from metrics_apiserver.exporter.asking import Asker
+from metrics_apiserver.exporter.device_caller import DeviceCaller
 from metrics_apiserver.exporter.nvml import gpm
-from metrics_apiserver.exporter.nvml.library import Code, Failure, Handle
+from metrics_apiserver.exporter.nvml.library import Code, Handle, NVMLError
 from metrics_apiserver.exporter.values import Values
 
 _CALL = "nvmlGpmMetricsGet"
 
 
-class Activity:
+class ActivityReader:
     """The measurements of one GPU, whole (`gi` None) or by GPU instance."""
 
-    def __init__(self, asker: Asker, handle: Handle) -> None:
-        self._asker = asker
+    def __init__(self, caller: DeviceCaller, handle: Handle) -> None:
+        self._caller = caller
         self._handle = handle
-        self._samplers: dict[int | None, gpm.Sampler] = {}
+        self._samplers: dict[int | None, gpm.GpmSampler] = {}
 
     def measure(self, gi: int | None) -> dict[int, float]:
-        """By GPM's number; see `gpm.Sampler.measure`. Call it once a tick for each."""
-        asker = self._asker
-        if not asker.allows(_CALL):
+        """By GPM's number; see `gpm.GpmSampler.measure`. Call it once a round for each."""
+        caller = self._caller
+        if not caller.allows(_CALL):
             return {}
         sampler = self._samplers.get(gi)
         if sampler is None:
-            sampler = asker.ask(_CALL, partial(self._make, gi))
+            sampler = caller.attempt(_CALL, partial(self._make, gi))
             if sampler is None:
                 return {}
             self._samplers[gi] = sampler
-        return asker.ask(_CALL, partial(sampler.measure, asker.now)) or {}
+        return caller.attempt(_CALL, partial(sampler.measure, caller.now)) or {}
 
-    def _make(self, gi: int | None) -> gpm.Sampler:
-        asker = self._asker
-        if not gpm.is_supported(asker.library, self._handle):
-            raise Failure("nvmlGpmQueryDeviceSupport", Code.NOT_SUPPORTED)
-        groups = asker.context.settings.groups
-        metrics = [one.number for one in probes.ACTIVITIES if not one.group or one.group in groups]
-        return gpm.Sampler(asker.library, self._handle, gi, metrics)
+    def _make(self, gi: int | None) -> gpm.GpmSampler:
+        caller = self._caller
+        if not gpm.is_supported(caller.library, self._handle):
+            raise NVMLError("nvmlGpmQueryDeviceSupport", Code.NOT_SUPPORTED)
+        groups = caller.context.settings.groups
+        metrics = [one.number for one in probes.GPM_METRICS if not one.group or one.group in groups]
+        return gpm.GpmSampler(caller.library, self._handle, gi, metrics)
 
     def close(self) -> None:
         """Frees what was allocated in NVML; its errors do not matter any more."""
         for sampler in self._samplers.values():
-            with contextlib.suppress(Failure):
+            with contextlib.suppress(NVMLError):
                 sampler.close()
         self._samplers.clear()
 
 
 def keep(values: Values, measured: dict[int, float]) -> None:
     """Stores a measurement in the units of the keys."""
-    for one in probes.ACTIVITIES:
+    for one in probes.GPM_METRICS:
         value = measured.get(one.number)
         values.keep(one.key, None if value is None else value * one.factor)

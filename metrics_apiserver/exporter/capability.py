@@ -2,15 +2,15 @@
 
 NOT_SUPPORTED, FUNCTION_NOT_FOUND and NO_PERMISSION switch a call off for ten minutes; a driver that
 was reloaded or a GPU that changed its MIG mode starts anew. Failures are logged when they begin
-and when they end, not each tick.
+and when they end, not each round.
 """
 
 from __future__ import annotations
 
 import logging
 
-from metrics_apiserver.exporter.nvml.library import Code, Failure
-from metrics_apiserver.exporter.telemetry import Telemetry
+from metrics_apiserver.exporter.nvml.library import Code, NVMLError
+from metrics_apiserver.exporter.telemetry import ExporterTelemetry
 
 _logger = logging.getLogger(__name__)
 
@@ -21,7 +21,7 @@ _PROBE_AGAIN_SECONDS = 600.0
 class Capabilities:
     """By (UUID, call); forgotten on every enumeration of the devices."""
 
-    def __init__(self, telemetry: Telemetry) -> None:
+    def __init__(self, telemetry: ExporterTelemetry) -> None:
         self._telemetry = telemetry
         self._off_until: dict[tuple[str, str], float] = {}
         self._failing: dict[tuple[str, str], int] = {}
@@ -37,23 +37,23 @@ class Capabilities:
         """Whether the call is worth making."""
         return self._off_until.get((uuid, call), 0.0) <= now
 
-    def worked(self, uuid: str, call: str) -> None:
+    def record_success(self, uuid: str, call: str) -> None:
         """The call gave an answer."""
         self._known.setdefault(uuid, {})[feature(call)] = True
         if self._failing and self._failing.pop((uuid, call), None) is not None:
             _logger.info("call works again", extra={"uuid": uuid, "call": call})
 
-    def failed(self, uuid: str, failure: Failure, now: float, call: str = "") -> None:
-        """The call gave none; `call` where it is known by another name than the failure's."""
-        call = call or failure.call
-        self._telemetry.nvml_errors.labels(failure.call, str(int(failure.code))).inc()
-        if failure.code in _OFF:
+    def record_error(self, uuid: str, error: NVMLError, now: float, call: str = "") -> None:
+        """The call gave none; `call` where it is known by another name than the error's."""
+        call = call or error.call
+        self._telemetry.nvml_errors.labels(error.call, str(int(error.code))).inc()
+        if error.code in _OFF:
             self._off_until[uuid, call] = now + _PROBE_AGAIN_SECONDS
             self._known.setdefault(uuid, {})[feature(call)] = False
-        if self._failing.get((uuid, call)) != failure.code:
-            self._failing[uuid, call] = failure.code
-            level = logging.DEBUG if failure.code in _OFF else logging.WARNING
-            _logger.log(level, "call failed", extra={"uuid": uuid, "error": str(failure)})
+        if self._failing.get((uuid, call)) != error.code:
+            self._failing[uuid, call] = error.code
+            level = logging.DEBUG if error.code in _OFF else logging.WARNING
+            _logger.log(level, "call failed", extra={"uuid": uuid, "error": str(error)})
 
     def of(self, uuid: str) -> dict[str, bool]:
         """Feature -> whether it is there, of what was tried."""

@@ -1,4 +1,4 @@
-"""From a tick's readings to its snapshot: attribution, pods' numbers, families, text.
+"""From a round's readings to its exposition: attribution, pod metrics, families, text.
 
 It runs in the sampling thread, so that a scrape finds everything done.
 """
@@ -11,23 +11,23 @@ from dataclasses import dataclass, replace
 
 from prometheus_client import generate_latest
 
-from metrics_apiserver.exporter import rows, snapshot
-from metrics_apiserver.exporter.attribution.source import Source
+from metrics_apiserver.exporter import exposition, rows
+from metrics_apiserver.exporter.attribution.source import AllocationSource
+from metrics_apiserver.exporter.exposition import RenderedExposition
 from metrics_apiserver.exporter.families import custom, dcgm, nvidia_gpu, pods, state
-from metrics_apiserver.exporter.families.text import Family
-from metrics_apiserver.exporter.model import Allocation, Pod, Reading
-from metrics_apiserver.exporter.sampler import Pass
+from metrics_apiserver.exporter.families.text import MetricFamily
+from metrics_apiserver.exporter.model import NodeAllocations, Pod, Reading
+from metrics_apiserver.exporter.sampler import SamplingRound
 from metrics_apiserver.exporter.settings import Exposition
-from metrics_apiserver.exporter.snapshot import Snapshot
-from metrics_apiserver.exporter.telemetry import Telemetry
-from metrics_apiserver.exporter.usage import Meter, Usage
+from metrics_apiserver.exporter.telemetry import ExporterTelemetry
+from metrics_apiserver.exporter.usage import NodeUsage, UsageMeter
 
 # Means, and what is read seldom: they are of the time before a unit changed hands.
 _OLD = ("duty_cycle", "sm_util", "enc_util", "dec_util")
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class ComposerInputs:
     """What the composer works with.
 
     Attributes:
@@ -36,9 +36,9 @@ class Parts:
         wants_gzip: whether somebody asked for compressed text lately.
     """
 
-    source: Source
-    meter: Meter
-    telemetry: Telemetry
+    source: AllocationSource
+    meter: UsageMeter
+    telemetry: ExporterTelemetry
     restart_windows: Callable[[str], None]
     wake: Callable[[], None]
     wants_gzip: Callable[[], bool]
@@ -46,79 +46,83 @@ class Parts:
 
 
 class Composer:
-    """Keeps what must outlast a tick: who held what, and which processes were seen.
+    """Keeps what must outlast a round: who held what, and which processes were seen.
 
     Args:
         window_seconds: told in the JSON document.
     """
 
-    def __init__(self, settings: Exposition, parts: Parts, window_seconds: float) -> None:
+    def __init__(self, settings: Exposition, inputs: ComposerInputs, window_seconds: float) -> None:
         self._settings = settings
-        self._parts = parts
+        self._inputs = inputs
         self._window_seconds = window_seconds
-        self._dcgm = dcgm.Builder(settings)
-        self._custom = custom.Builder(settings)
-        self._pods = pods.Calculator(settings.fall_back_to_device, settings.warmup_seconds)
+        self._dcgm = dcgm.DcgmBuilder(settings)
+        self._custom = custom.CustomBuilder(settings)
+        self._pods = pods.PodMetricsCalculator(
+            settings.fall_back_to_device, settings.warmup_seconds
+        )
         self._holders: dict[str, frozenset[Pod]] = {}
         self._working: frozenset[tuple[str, Pod]] = frozenset()
         self._seen: frozenset[object] = frozenset()
 
-    def compose(self, tick: Pass, now: float) -> Snapshot:
-        """One tick's snapshot.
+    def compose(self, sampled: SamplingRound, now: float) -> RenderedExposition:
+        """One round's exposition.
 
         Args:
-            tick: what the sampler found.
+            sampled: what the sampler found.
             now: monotonic seconds.
         """
-        allocation = self._parts.source.allocation(tick.readings, self._working, now)
-        tick = replace(tick, readings=self._begin_anew(tick, allocation))
-        self._wake_for_news(tick.readings)
-        usage = self._parts.meter.update(tick.readings, allocation, now)
-        self._working = frozenset((part.unit, part.pod) for part in usage.processes)
-        self._parts.telemetry.unattributed.set(usage.unattributed)
-        numbers = self._pods.calculate(tick.readings, allocation, usage, now)
-        wall = self._parts.wall()
-        text, series = snapshot.render(
-            self._families(tick, allocation, usage, numbers),
+        allocations = self._inputs.source.allocations(sampled.readings, self._working, now)
+        sampled = replace(sampled, readings=self._begin_anew(sampled, allocations))
+        self._wake_for_news(sampled.readings)
+        usage = self._inputs.meter.update(sampled.readings, allocations, now)
+        self._working = frozenset((record.unit, record.pod) for record in usage.processes)
+        self._inputs.telemetry.unattributed.set(usage.unattributed)
+        pod_metrics = self._pods.calculate(sampled.readings, allocations, usage, now)
+        wall = self._inputs.wall()
+        text, series = exposition.render(
+            self._families(sampled, allocations, usage, pod_metrics),
             self._settings.max_series,
             self._drop,
         )
-        state_, _ = snapshot.render(
-            state.build(tick.states, tick.absent) if tick.is_up else (),
+        state_, _ = exposition.render(
+            state.build(sampled.states, sampled.absent) if sampled.is_up else (),
             self._settings.max_series,
             self._drop,
         )
-        whole = text + state_ + self._show(tick, series, wall)
-        packed = snapshot.compress(whole) if self._parts.wants_gzip() else None
-        return Snapshot(
+        whole = text + state_ + self._show(sampled, series, wall)
+        packed = exposition.compress(whole) if self._inputs.wants_gzip() else None
+        return RenderedExposition(
             now,
             wall,
-            tick.is_up,
+            sampled.is_up,
             text,
             state_,
             whole,
             packed,
-            snapshot.document(numbers, self._settings.node, wall, self._window_seconds),
+            exposition.document(pod_metrics, self._settings.node, wall, self._window_seconds),
             series,
         )
 
-    def _show(self, tick: Pass, series: int, wall: float) -> bytes:
-        """The process's own metrics, beside what this tick found."""
-        telemetry, versions = self._parts.telemetry, tick.versions
-        telemetry.up.set(tick.is_up)
+    def _show(self, sampled: SamplingRound, series: int, wall: float) -> bytes:
+        """The process's own metrics, beside what this round found."""
+        telemetry, versions = self._inputs.telemetry, sampled.versions
+        telemetry.up.set(sampled.is_up)
         telemetry.series.set(series)
         telemetry.last_sample.set(wall)
-        if tick.is_up:
+        if sampled.is_up:
             telemetry.show_versions(versions.nvml, versions.driver, versions.cuda)
         return generate_latest(telemetry.registry)
 
-    def _begin_anew(self, tick: Pass, allocation: Allocation) -> tuple[Reading, ...]:
+    def _begin_anew(
+        self, sampled: SamplingRound, allocations: NodeAllocations
+    ) -> tuple[Reading, ...]:
         """The readings, of units that changed hands without their past; their windows restart."""
-        if not allocation.is_known:
-            return tick.readings
+        if not allocations.is_known:
+            return sampled.readings
         holders: dict[str, frozenset[Pod]] = defaultdict(frozenset)
-        for holding in allocation.holdings:
-            holders[holding.unit] |= {holding.pod}
+        for allocation in allocations.devices:
+            holders[allocation.unit] |= {allocation.pod}
         changed = {
             unit
             for unit in holders.keys() | self._holders.keys()
@@ -126,14 +130,14 @@ class Composer:
         }
         self._holders = dict(holders)
         for unit in changed:
-            self._parts.restart_windows(unit)
+            self._inputs.restart_windows(unit)
         return tuple(
-            self._without_past(one) if one.unit.uuid in changed else one for one in tick.readings
+            self._without_past(one) if one.unit.uuid in changed else one for one in sampled.readings
         )
 
     def _without_past(self, reading: Reading) -> Reading:
         values = {key: value for key, value in reading.values.items() if key not in _OLD}
-        if self._parts.meter.tells_pids:
+        if self._inputs.meter.tells_pids:
             return replace(reading, values=values)
         # Processes of the holder before would be counted for the new one.
         return replace(reading, values=values, uses=None, memory=None)
@@ -146,31 +150,31 @@ class Composer:
             for one in (reading.unit.uuid, *(reading.memory or ()), *(reading.uses or ()))
         )
         if seen - self._seen:
-            self._parts.wake()
+            self._inputs.wake()
         self._seen = seen
 
     def _families(
         self,
-        tick: Pass,
-        allocation: Allocation,
-        usage: Usage,
-        numbers: dict[Pod, pods.PodNumbers],
-    ) -> list[Family]:
+        sampled: SamplingRound,
+        allocations: NodeAllocations,
+        usage: NodeUsage,
+        pod_metrics: dict[Pod, pods.PodMetrics],
+    ) -> list[MetricFamily]:
         """The most needed first: what an HPA reads survives a limit."""
         settings, chosen = self._settings, self._settings.families
-        if not tick.is_up:
+        if not sampled.is_up:
             return []
-        built = rows.build(tick.readings, allocation, usage, settings.fall_back_to_device)
-        found: list[Family] = []
+        built = rows.build(sampled.readings, allocations, usage, settings.fall_back_to_device)
+        found: list[MetricFamily] = []
         if "pods" in chosen:
-            found += pods.build(numbers, settings.node)
+            found += pods.build(pod_metrics, settings.node)
         if "nvidia_gpu" in chosen:
-            found += nvidia_gpu.build(built, tick.count, settings.node)
+            found += nvidia_gpu.build(built, sampled.count, settings.node)
         if "custom" in chosen:
-            found += self._custom.build(built, usage, tick.versions.driver)
+            found += self._custom.build(built, usage, sampled.versions.driver)
         if "dcgm" in chosen:
-            found += self._dcgm.build(built, tick.states, tick.versions.driver, tick.count)
+            found += self._dcgm.build(built, sampled.states, sampled.versions.driver, sampled.count)
         return found
 
     def _drop(self, metric: str, count: int) -> None:
-        self._parts.telemetry.dropped_series.labels(metric).inc(count)
+        self._inputs.telemetry.dropped_series.labels(metric).inc(count)

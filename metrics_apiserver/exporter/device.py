@@ -12,14 +12,14 @@ from dataclasses import replace
 from functools import partial
 
 from metrics_apiserver.exporter import activity, probes
-from metrics_apiserver.exporter.activity import Activity
-from metrics_apiserver.exporter.asking import RAISED, Asker, Context
+from metrics_apiserver.exporter.activity import ActivityReader
+from metrics_apiserver.exporter.device_caller import RAISED, DeviceCaller, NVMLContext
 from metrics_apiserver.exporter.model import ProcessMemory, Reading, Unit
 from metrics_apiserver.exporter.nvml import gpm, instances
-from metrics_apiserver.exporter.nvml.library import Code, Failure, Handle
-from metrics_apiserver.exporter.probes import Pace
+from metrics_apiserver.exporter.nvml.library import Code, Handle, NVMLError
+from metrics_apiserver.exporter.probes import ReadInterval
+from metrics_apiserver.exporter.process_tracker import ProcessTracker
 from metrics_apiserver.exporter.rates import Rates
-from metrics_apiserver.exporter.tracking import Processes
 from metrics_apiserver.exporter.values import Values
 from metrics_apiserver.exporter.window import Window
 
@@ -56,10 +56,10 @@ class Gpu:
 
     def __init__(
         self,
-        context: Context,
+        context: NVMLContext,
         unit: Unit,
         handle: Handle,
-        found: Sequence[instances.Found] | None,
+        found: Sequence[instances.MigDevice] | None,
         now: float,
     ) -> None:
         window = context.settings.window_seconds
@@ -68,50 +68,50 @@ class Gpu:
         self.is_mig = found is not None
         self.is_mig_pending = False  # its mode changes at the next reset; see inventory
         self.layout = instances.layout(found or ())
-        self._asker = Asker(context, unit.uuid, now)
+        self._caller = DeviceCaller(context, unit.uuid, now)
         self._groups = context.settings.groups
         on = Counter(one.gi for one in found or ())
         self._instances = [
             _Instance(_instance_unit(unit, one), one.handle, window, on[one.gi] == 1)
             for one in found or ()
         ]
-        self._due: dict[Pace, float] = dict.fromkeys(Pace, float("-inf"))
-        self._values = Values(self._asker.drop)
+        self._due: dict[ReadInterval, float] = dict.fromkeys(ReadInterval, float("-inf"))
+        self._values = Values(self._caller.count_dropped)
         self._window = Window(window)
         self._seen_sample = 0
         self._sampled_at = self._forgot_at = now
         self._was_settled = False
-        self._processes = Processes(self._asker, handle)
+        self._processes = ProcessTracker(self._caller, handle)
         self._rates = Rates()
-        self._activity = Activity(self._asker, handle)
+        self._activity = ActivityReader(self._caller, handle)
 
     @property
     def is_broken(self) -> bool:
-        """The last tick brought unknown errors and not one answer."""
-        return self._asker.is_broken
+        """The last round brought unknown errors and not one answer."""
+        return self._caller.is_broken
 
     def read(self, now: float) -> list[Reading]:
-        """One tick: the GPU's reading and those of its instances.
+        """One round: the GPU's reading and those of its instances.
 
         Raises:
-            Failure: with a code of `asking.RAISED`, or INVALID_ARGUMENT for a stale MIG handle.
+            NVMLError: a code of `device_caller.RAISED`, or INVALID_ARGUMENT for a stale MIG handle.
         """
-        asker = self._asker
-        asker.begin(now)
-        due = [pace for pace in Pace if now >= self._due[pace]]
-        for pace in due:
-            self._due[pace] = now + pace - 0.01  # ticks are not exactly a second apart
+        caller = self._caller
+        caller.begin_round(now)
+        due = [interval for interval in ReadInterval if now >= self._due[interval]]
+        for interval in due:
+            self._due[interval] = now + interval - 0.01  # rounds are not exactly a second apart
         self._read_memory()
         for probe in probes.PROBES:
-            if probe.pace in due and self._is_collected(probe.group):
+            if probe.interval in due and self._is_collected(probe.group):
                 self._read_probe(probe)
-        for pace in due:
-            self._read_fields(pace)
+        for interval in due:
+            self._read_fields(interval)
         self._read_duty()
         if not self.is_mig:
             self._read_activity()
         self._processes.read_uses(self._is_busy())
-        if Pace.MEDIUM in due:
+        if ReadInterval.MEDIUM in due:
             self._processes.read_memory(self._values.get("memory_used"))
         return self._readings()
 
@@ -126,7 +126,7 @@ class Gpu:
             one.sm.clear()
             one.duty.clear()
         self._processes.forget_memory()
-        self._due[Pace.MEDIUM] = float("-inf")
+        self._due[ReadInterval.MEDIUM] = float("-inf")
 
     def close(self) -> None:
         """Frees what was allocated in NVML."""
@@ -143,72 +143,74 @@ class Gpu:
         return not group or group in self._groups
 
     def _read_memory(self) -> None:
-        asker = self._asker
+        caller = self._caller
         self._values.keep_memory(
-            asker.ask(_MEMORY, partial(asker.library.memory, self.handle)),
-            asker.ask(_MEMORY, partial(asker.library.memory_v1, self.handle)),
+            caller.attempt(_MEMORY, partial(caller.library.memory, self.handle)),
+            caller.attempt(_MEMORY, partial(caller.library.memory_v1, self.handle)),
         )
 
     def _read_probe(self, probe: probes.Probe) -> None:
-        asker = self._asker
+        caller = self._caller
         calls = [(probe.call, probe.arguments)]
         if probe.otherwise is not None:
             calls.append(probe.otherwise)
         found: tuple[float | None, ...] = (None,) * len(probe.keys)
         for call, arguments in calls:
             name = ".".join((call, *map(str, arguments)))
-            answer = asker.ask(name, partial(asker.library.call, call, self.handle, *arguments))
+            answer = caller.attempt(
+                name, partial(caller.library.call, call, self.handle, *arguments)
+            )
             if answer is not None:
                 found = probe.pick(answer)
                 break
         for key, value in zip(probe.keys, found, strict=True):
             self._values.keep(key, value)
 
-    def _read_fields(self, pace: Pace) -> None:
-        asker = self._asker
+    def _read_fields(self, interval: ReadInterval) -> None:
+        caller = self._caller
         wanted = [
             field
             for field in probes.FIELDS
-            if field.pace == pace
+            if field.interval == interval
             and self._is_collected(field.group)
-            and asker.allows(f"{_FIELDS}.{field.number}")
+            and caller.allows(f"{_FIELDS}.{field.number}")
         ]
         if not wanted:
             return
         numbers = [field.number for field in wanted]
-        found = asker.ask(_FIELDS, partial(asker.library.field_values, self.handle, numbers))
+        found = caller.attempt(_FIELDS, partial(caller.library.field_values, self.handle, numbers))
         for field in wanted:
             value = (found or {}).get(field.number)
-            if isinstance(value, Failure):
-                asker.fail(value.call, value)
+            if isinstance(value, NVMLError):
+                caller.record_error(value.call, value)
                 value = None
             elif value is not None:
-                asker.work(f"{_FIELDS}.{field.number}")
+                caller.record_success(f"{_FIELDS}.{field.number}")
             self._values.keep(field.key, value)
-        if pace is Pace.FAST:
-            for key, rate in self._rates.update(self._values, asker.now).items():
+        if interval is ReadInterval.FAST:
+            for key, rate in self._rates.update(self._values, caller.now).items():
                 self._values.keep(key, rate)
 
     def _read_duty(self) -> None:
-        asker, values = self._asker, self._values
-        if not asker.is_settled:
+        caller, values = self._caller, self._values
+        if not caller.is_settled:
             values.keep("gpu_util", None)
             values.keep("mem_copy_util", None)
-        samples = asker.ask(_SAMPLES, self._fetch_samples, quiet=(Code.NOT_FOUND,))
+        samples = caller.attempt(_SAMPLES, self._fetch_samples, quiet=(Code.NOT_FOUND,))
         has_ring = samples is not None or self._seen_sample > 0
         if self._take_samples(samples or ()):
-            self._sampled_at = asker.now
-        elif not has_ring or asker.now - self._sampled_at >= _SILENCE_SECONDS:
-            # One reading a tick, on boards without a ring of samples and while it is silent.
+            self._sampled_at = caller.now
+        elif not has_ring or caller.now - self._sampled_at >= _SILENCE_SECONDS:
+            # One reading a round, on boards without a ring of samples and while it is silent.
             if "gpu_util" in values:
-                self._window.add(asker.now, values["gpu_util"], asker.now)
-            if asker.now - self._forgot_at >= _SILENCE_SECONDS:
+                self._window.add(caller.now, values["gpu_util"], caller.now)
+            if caller.now - self._forgot_at >= _SILENCE_SECONDS:
                 # The clock that stamps them may have been set back: they are asked for from now.
-                self._forgot_at, self._seen_sample = asker.now, 0
-        values.keep("duty_cycle", self._window.mean(asker.now))
+                self._forgot_at, self._seen_sample = caller.now, 0
+        values.keep("duty_cycle", self._window.mean(caller.now))
 
     def _fetch_samples(self) -> list[tuple[int, int]]:
-        _, found = self._asker.library.call(
+        _, found = self._caller.library.call(
             _SAMPLES, self.handle, _GPU_UTILIZATION_SAMPLES, self._seen_sample
         )
         return [(int(one.timeStamp), int(one.sampleValue.uiVal)) for one in found]
@@ -216,18 +218,18 @@ class Gpu:
     def _take_samples(self, samples: Iterable[tuple[int, int]]) -> bool:
         """Whether one could be believed."""
         # The first answer is the driver's whole buffer, of the time before we looked.
-        asker, seen = self._asker, self._seen_sample
+        caller, seen = self._caller, self._seen_sample
         is_believed = self._was_settled and seen > 0
-        self._was_settled = asker.is_settled
+        self._was_settled = caller.is_settled
         is_any = False
         for stamp, value in sorted(samples):
             if stamp <= seen:
                 continue
             self._seen_sample = stamp
             if not 0 <= value <= 100:
-                asker.drop("duty_cycle")
+                caller.count_dropped("duty_cycle")
             elif is_believed:
-                self._window.add(stamp / 1e6, value, asker.now)
+                self._window.add(stamp / 1e6, value, caller.now)
                 is_any = True
         return is_any
 
@@ -243,11 +245,11 @@ class Gpu:
             whole = Reading(self.unit, dict(self._values), is_split=True)
             return [whole, *(self._read_instance(one) for one in self._instances)]
         memory = None if state.memory is None else {p: m for p, (_, m) in state.memory.items()}
-        uses = state.uses if self._asker.is_settled else None
+        uses = state.uses if self._caller.is_settled else None
         return [Reading(self.unit, dict(self._values), uses, memory)]
 
     def _read_instance(self, one: _Instance) -> Reading:
-        values = Values(self._asker.drop)
+        values = Values(self._caller.count_dropped)
         if one.is_alone:
             self._read_alone(one, values)
         return Reading(one.unit, values, None, self._memory_of(one))
@@ -263,13 +265,13 @@ class Gpu:
         return {pid: held for pid, (on, held) in state.items() if on in ((gi, ci), (gi, None))}
 
     def _read_alone(self, one: _Instance, values: Values) -> None:
-        asker, library = self._asker, self._asker.library
+        caller, library = self._caller, self._caller.library
         try:
             values.keep_memory(library.memory(one.handle), library.memory_v1(one.handle))
-        except Failure as failure:
-            if failure.code in (*RAISED, Code.INVALID_ARGUMENT):
+        except NVMLError as error:
+            if error.code in (*RAISED, Code.INVALID_ARGUMENT):
                 raise
-            asker.fail(f"{_MEMORY}.mig", failure)
+            caller.record_error(f"{_MEMORY}.mig", error)
         measured = self._activity.measure(one.unit.gi)
         activity.keep(values, measured)
         for window, key, number in (
@@ -277,12 +279,12 @@ class Gpu:
             (one.duty, "duty_cycle", gpm.GRAPHICS),
         ):
             value = measured.get(number)
-            if value is not None and 0 <= value <= 100 and asker.is_settled:
-                window.add(asker.now, value, asker.now)
-            values.keep(key, window.mean(asker.now))
+            if value is not None and 0 <= value <= 100 and caller.is_settled:
+                window.add(caller.now, value, caller.now)
+            values.keep(key, window.mean(caller.now))
 
 
-def _instance_unit(gpu: Unit, found: instances.Found) -> Unit:
+def _instance_unit(gpu: Unit, found: instances.MigDevice) -> Unit:
     return replace(
         gpu, uuid=found.uuid, parent=gpu.uuid, gi=found.gi, ci=found.ci, profile=found.profile
     )

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from metrics_apiserver.exporter.asking import Context
 from metrics_apiserver.exporter.device import Gpu
+from metrics_apiserver.exporter.device_caller import NVMLContext
 from metrics_apiserver.exporter.model import Unit
 from metrics_apiserver.exporter.nvml import instances
-from metrics_apiserver.exporter.nvml.library import Code, Failure, Handle, Library
+from metrics_apiserver.exporter.nvml.library import Code, Handle, Library, NVMLError
 
 Condition = Literal["lost", "no_permission", "paused"]
 
@@ -43,7 +43,7 @@ class Inventory:
         self.gpus.clear()
 
 
-def enumerate_gpus(context: Context, now: float, is_paused: Callable[[int], bool]) -> Inventory:
+def enumerate_gpus(context: NVMLContext, now: float, is_paused: Callable[[int], bool]) -> Inventory:
     """Opens every GPU that can be opened.
 
     Args:
@@ -52,7 +52,7 @@ def enumerate_gpus(context: Context, now: float, is_paused: Callable[[int], bool
         is_paused: index -> whether the GPU is to be left alone.
 
     Raises:
-        Failure: what concerns the whole library.
+        NVMLError: what concerns the whole library.
     """
     library = context.library
     found = Inventory(int(library.call("nvmlDeviceGetCount")))
@@ -63,25 +63,25 @@ def enumerate_gpus(context: Context, now: float, is_paused: Callable[[int], bool
             continue
         try:
             gpu = _open(context, index, now)
-        except Failure as failure:
-            found.absent[index] = _condition(failure)
-            context.capabilities.failed(f"index {index}", failure, now)
+        except NVMLError as error:
+            found.absent[index] = _condition(error)
+            context.capabilities.record_error(f"index {index}", error, now)
         else:
             found.gpus[gpu.unit.uuid] = gpu
     return found
 
 
-def _condition(failure: Failure) -> Condition:
-    if failure.code in (Code.GPU_IS_LOST, Code.RESET_REQUIRED):
+def _condition(error: NVMLError) -> Condition:
+    if error.code in (Code.GPU_IS_LOST, Code.RESET_REQUIRED):
         return "lost"
-    if failure.code == Code.NO_PERMISSION:
+    if error.code == Code.NO_PERMISSION:
         return "no_permission"
-    if failure.code in (Code.UNINITIALIZED, Code.LIB_RM_VERSION_MISMATCH):
-        raise failure
+    if error.code in (Code.UNINITIALIZED, Code.LIB_RM_VERSION_MISMATCH):
+        raise error
     return "lost"
 
 
-def _open(context: Context, index: int, now: float) -> Gpu:
+def _open(context: NVMLContext, index: int, now: float) -> Gpu:
     library = context.library
     handle = library.call("nvmlDeviceGetHandleByIndex", index)
     unit = Unit(
@@ -99,19 +99,19 @@ def _open(context: Context, index: int, now: float) -> Gpu:
 
 
 def _optional_text(library: Library, handle: Handle) -> str:
-    with contextlib.suppress(Failure):
+    with contextlib.suppress(NVMLError):
         return library.text("nvmlDeviceGetName", handle)
     return ""
 
 
 def _bus_id(library: Library, handle: Handle) -> str:
-    with contextlib.suppress(Failure):
+    with contextlib.suppress(NVMLError):
         return str(library.call("nvmlDeviceGetPciInfo", handle).busId)
     return ""
 
 
 def _minor(library: Library, handle: Handle) -> int | None:
-    with contextlib.suppress(Failure):
+    with contextlib.suppress(NVMLError):
         return int(library.call("nvmlDeviceGetMinorNumber", handle))
     return None
 

@@ -35,8 +35,8 @@ class Unit:
 
 
 @dataclass(frozen=True, slots=True)
-class ProcessUse:
-    """Percent of a GPU that one process used since the tick before."""
+class ProcessUtilization:
+    """Percent of a GPU that one process used since the round before."""
 
     sm: float
     memory: float
@@ -59,7 +59,7 @@ class ProcessMemory:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What one tick knows of a unit.
+    """What one round knows of a unit.
 
     Attributes:
         values: by key; see `probes`.
@@ -70,7 +70,7 @@ class Reading:
 
     unit: Unit
     values: Mapping[str, float]
-    uses: Mapping[int, ProcessUse | None] | None = None
+    uses: Mapping[int, ProcessUtilization | None] | None = None
     memory: Mapping[int, ProcessMemory] | None = None
     is_split: bool = False
 
@@ -84,7 +84,7 @@ class Pod:
 
 
 @dataclass(frozen=True, slots=True)
-class Holding:
+class DeviceAllocation:
     """A container that was given a unit, or some of the slots a unit is shared out in.
 
     Attributes:
@@ -100,14 +100,14 @@ class Holding:
 
 
 @dataclass(frozen=True, slots=True)
-class Allocation:
+class NodeAllocations:
     """Who holds what on this node.
 
     Attributes:
-        is_known: False while nobody could be asked; holdings are empty then.
+        is_known: False while nobody could be asked; allocations are empty then.
     """
 
-    holdings: tuple[Holding, ...] = ()
+    devices: tuple[DeviceAllocation, ...] = ()
     is_known: bool = False
 
 

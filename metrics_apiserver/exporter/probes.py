@@ -1,8 +1,8 @@
 """What is asked of a GPU, how often, and under which key the answer is kept.
 
-Three paces: utilisation and memory each tick, sensors and clocks each 5 s, counters of errors each
-30 s. `nvmlDeviceGetPcieThroughput` is left alone: it waits 20 ms in the driver each time. A probe
-that belongs to a group is only asked when the group is collected.
+Three intervals: utilisation and memory every round, sensors and clocks every 5 s, error counters
+every 30 s. `nvmlDeviceGetPcieThroughput` is not used: each call blocks for 20 ms in the driver. A
+probe that belongs to a group is made only when that group is collected.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ import pynvml
 from metrics_apiserver.exporter.nvml import gpm
 
 
-class Pace(IntEnum):
-    """Seconds between two readings; FAST means each tick."""
+class ReadInterval(IntEnum):
+    """Seconds between two readings; FAST means each round."""
 
     FAST = 0
     MEDIUM = 5
@@ -30,7 +30,7 @@ class Probe:
     """One call and the values it gives."""
 
     keys: tuple[str, ...]
-    pace: Pace
+    interval: ReadInterval
     call: str
     arguments: tuple[Any, ...] = ()
     pick: Callable[[Any], tuple[float, ...]] = lambda found: (found,)
@@ -54,78 +54,83 @@ def _utilization(found: Any) -> tuple[float, ...]:
 PROBES = (
     Probe(
         ("gpu_util", "mem_copy_util"),
-        Pace.FAST,
+        ReadInterval.FAST,
         "nvmlDeviceGetUtilizationRates",
         pick=_utilization,
     ),
     Probe(
         ("temperature",),
-        Pace.MEDIUM,
+        ReadInterval.MEDIUM,
         "nvmlDeviceGetTemperature",
         (0,),
         otherwise=("nvmlDeviceGetTemperatureV", (0,)),
     ),
-    Probe(("power_milliwatts",), Pace.MEDIUM, "nvmlDeviceGetPowerUsage"),
-    Probe(("fan_percent",), Pace.MEDIUM, "nvmlDeviceGetFanSpeed"),
-    Probe(("sm_clock",), Pace.MEDIUM, "nvmlDeviceGetClockInfo", (pynvml.NVML_CLOCK_SM,)),
-    Probe(("mem_clock",), Pace.MEDIUM, "nvmlDeviceGetClockInfo", (pynvml.NVML_CLOCK_MEM,)),
-    Probe(("enc_util",), Pace.MEDIUM, "nvmlDeviceGetEncoderUtilization", pick=_first),
-    Probe(("dec_util",), Pace.MEDIUM, "nvmlDeviceGetDecoderUtilization", pick=_first),
-    Probe(("energy_millijoules",), Pace.MEDIUM, "nvmlDeviceGetTotalEnergyConsumption"),
+    Probe(("power_milliwatts",), ReadInterval.MEDIUM, "nvmlDeviceGetPowerUsage"),
+    Probe(("fan_percent",), ReadInterval.MEDIUM, "nvmlDeviceGetFanSpeed"),
+    Probe(("sm_clock",), ReadInterval.MEDIUM, "nvmlDeviceGetClockInfo", (pynvml.NVML_CLOCK_SM,)),
+    Probe(("mem_clock",), ReadInterval.MEDIUM, "nvmlDeviceGetClockInfo", (pynvml.NVML_CLOCK_MEM,)),
+    Probe(("enc_util",), ReadInterval.MEDIUM, "nvmlDeviceGetEncoderUtilization", pick=_first),
+    Probe(("dec_util",), ReadInterval.MEDIUM, "nvmlDeviceGetDecoderUtilization", pick=_first),
+    Probe(("energy_millijoules",), ReadInterval.MEDIUM, "nvmlDeviceGetTotalEnergyConsumption"),
     Probe(
         ("clocks_event_reasons",),
-        Pace.FAST,  # samples of it are counted
+        ReadInterval.FAST,  # samples of it are counted
         "nvmlDeviceGetCurrentClocksEventReasons",
         group="clocks",
         otherwise=("nvmlDeviceGetCurrentClocksThrottleReasons", ()),
     ),
-    Probe(("pcie_replay",), Pace.SLOW, "nvmlDeviceGetPcieReplayCounter"),
-    Probe(("vgpu_license",), Pace.SLOW, "nvmlDeviceGetGridLicensableFeatures_v4", pick=_license),
+    Probe(("pcie_replay",), ReadInterval.SLOW, "nvmlDeviceGetPcieReplayCounter"),
+    Probe(
+        ("vgpu_license",),
+        ReadInterval.SLOW,
+        "nvmlDeviceGetGridLicensableFeatures_v4",
+        pick=_license,
+    ),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One field of nvmlDeviceGetFieldValues; fields of one pace share a call."""
+    """One field of nvmlDeviceGetFieldValues; fields of one interval share a call."""
 
     key: str
     number: int
-    pace: Pace
+    interval: ReadInterval
     group: str = ""
 
 
 MEMORY_TEMPERATURE = 82
 FIELDS = (
-    Field("memory_temperature", MEMORY_TEMPERATURE, Pace.MEDIUM),
-    Field("nvlink_tx_kib", 138, Pace.FAST),
-    Field("nvlink_rx_kib", 139, Pace.FAST),
-    Field("pcie_tx_count", 197, Pace.FAST),
-    Field("pcie_rx_count", 198, Pace.FAST),
-    Field("power_instant_milliwatts", 186, Pace.MEDIUM, "power"),
-    Field("remapped_correctable", 142, Pace.SLOW),
-    Field("remapped_uncorrectable", 143, Pace.SLOW),
-    Field("remap_failure", 145, Pace.SLOW),
-    Field("ecc_sbe_volatile", 3, Pace.SLOW, "ecc"),
-    Field("ecc_dbe_volatile", 4, Pace.SLOW, "ecc"),
-    Field("ecc_sbe_aggregate", 5, Pace.SLOW, "ecc"),
-    Field("ecc_dbe_aggregate", 6, Pace.SLOW, "ecc"),
-    Field("retired_sbe", 29, Pace.SLOW, "retired"),
-    Field("retired_dbe", 30, Pace.SLOW, "retired"),
-    Field("retired_pending", 31, Pace.SLOW, "retired"),
-    Field("violation_power_ns", 74, Pace.SLOW, "violations"),
-    Field("violation_thermal_ns", 75, Pace.SLOW, "violations"),
-    Field("violation_sync_boost_ns", 76, Pace.SLOW, "violations"),
-    Field("violation_board_limit_ns", 77, Pace.SLOW, "violations"),
-    Field("violation_low_util_ns", 78, Pace.SLOW, "violations"),
-    Field("violation_reliability_ns", 79, Pace.SLOW, "violations"),
-    Field("nvlink_crc_flit", 38, Pace.SLOW, "nvlink"),
-    Field("nvlink_replay", 52, Pace.SLOW, "nvlink"),
-    Field("nvlink_recovery", 59, Pace.SLOW, "nvlink"),
+    Field("memory_temperature", MEMORY_TEMPERATURE, ReadInterval.MEDIUM),
+    Field("nvlink_tx_kib", 138, ReadInterval.FAST),
+    Field("nvlink_rx_kib", 139, ReadInterval.FAST),
+    Field("pcie_tx_count", 197, ReadInterval.FAST),
+    Field("pcie_rx_count", 198, ReadInterval.FAST),
+    Field("power_instant_milliwatts", 186, ReadInterval.MEDIUM, "power"),
+    Field("remapped_correctable", 142, ReadInterval.SLOW),
+    Field("remapped_uncorrectable", 143, ReadInterval.SLOW),
+    Field("remap_failure", 145, ReadInterval.SLOW),
+    Field("ecc_sbe_volatile", 3, ReadInterval.SLOW, "ecc"),
+    Field("ecc_dbe_volatile", 4, ReadInterval.SLOW, "ecc"),
+    Field("ecc_sbe_aggregate", 5, ReadInterval.SLOW, "ecc"),
+    Field("ecc_dbe_aggregate", 6, ReadInterval.SLOW, "ecc"),
+    Field("retired_sbe", 29, ReadInterval.SLOW, "retired"),
+    Field("retired_dbe", 30, ReadInterval.SLOW, "retired"),
+    Field("retired_pending", 31, ReadInterval.SLOW, "retired"),
+    Field("violation_power_ns", 74, ReadInterval.SLOW, "violations"),
+    Field("violation_thermal_ns", 75, ReadInterval.SLOW, "violations"),
+    Field("violation_sync_boost_ns", 76, ReadInterval.SLOW, "violations"),
+    Field("violation_board_limit_ns", 77, ReadInterval.SLOW, "violations"),
+    Field("violation_low_util_ns", 78, ReadInterval.SLOW, "violations"),
+    Field("violation_reliability_ns", 79, ReadInterval.SLOW, "violations"),
+    Field("nvlink_crc_flit", 38, ReadInterval.SLOW, "nvlink"),
+    Field("nvlink_replay", 52, ReadInterval.SLOW, "nvlink"),
+    Field("nvlink_recovery", 59, ReadInterval.SLOW, "nvlink"),
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Activity:
+class GpmMetric:
     """One GPM metric; `factor` brings NVML's number into the key's unit."""
 
     key: str
@@ -135,19 +140,19 @@ class Activity:
 
 
 _MIB = float(1 << 20)
-ACTIVITIES = (
-    Activity("prof_graphics", gpm.GRAPHICS),
-    Activity("prof_sm", gpm.SM),  # also what family (d) needs of MIG instances
-    Activity("prof_tensor", gpm.TENSOR),
-    Activity("prof_dram", gpm.DRAM),
-    Activity("prof_pcie_tx", gpm.PCIE_TX, _MIB),
-    Activity("prof_pcie_rx", gpm.PCIE_RX, _MIB),
-    Activity("prof_sm_occupancy", gpm.SM_OCCUPANCY, group="profiling"),
-    Activity("prof_fp64", gpm.FP64, group="profiling"),
-    Activity("prof_fp32", gpm.FP32, group="profiling"),
-    Activity("prof_fp16", gpm.FP16, group="profiling"),
-    Activity("prof_nvlink_rx", gpm.NVLINK_RX, _MIB, "profiling"),
-    Activity("prof_nvlink_tx", gpm.NVLINK_TX, _MIB, "profiling"),
+GPM_METRICS = (
+    GpmMetric("prof_graphics", gpm.GRAPHICS),
+    GpmMetric("prof_sm", gpm.SM),  # also what family (d) needs of MIG instances
+    GpmMetric("prof_tensor", gpm.TENSOR),
+    GpmMetric("prof_dram", gpm.DRAM),
+    GpmMetric("prof_pcie_tx", gpm.PCIE_TX, _MIB),
+    GpmMetric("prof_pcie_rx", gpm.PCIE_RX, _MIB),
+    GpmMetric("prof_sm_occupancy", gpm.SM_OCCUPANCY, group="profiling"),
+    GpmMetric("prof_fp64", gpm.FP64, group="profiling"),
+    GpmMetric("prof_fp32", gpm.FP32, group="profiling"),
+    GpmMetric("prof_fp16", gpm.FP16, group="profiling"),
+    GpmMetric("prof_nvlink_rx", gpm.NVLINK_RX, _MIB, "profiling"),
+    GpmMetric("prof_nvlink_tx", gpm.NVLINK_TX, _MIB, "profiling"),
 )
 
 # Values outside these are what drivers say when they know nothing (2^32-1, 9.2e18): dropped.
@@ -160,7 +165,7 @@ RANGES = {
     "dec_util": _PERCENT,
     "memory_temperature": (0.0, 200.0),
     "temperature": (0.0, 200.0),
-    **{one.key: _SHARE for one in ACTIVITIES if one.factor == 0.01},
+    **{one.key: _SHARE for one in GPM_METRICS if one.factor == 0.01},
 }
 
 # Keys that do not come from a probe of their own.

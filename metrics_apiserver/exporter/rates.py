@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 
 class Rates:
-    """Remembers the counters of the tick before."""
+    """Remembers the counters of the round before."""
 
     def __init__(self) -> None:
         self._before: dict[str, tuple[float, float]] = {}

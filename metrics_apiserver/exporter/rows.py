@@ -13,8 +13,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from metrics_apiserver.exporter import probes
-from metrics_apiserver.exporter.model import Allocation, Holding, Mode, Reading, Unit
-from metrics_apiserver.exporter.usage import Part, Usage
+from metrics_apiserver.exporter.model import DeviceAllocation, Mode, NodeAllocations, Reading, Unit
+from metrics_apiserver.exporter.usage import NodeUsage, UsageRecord
 
 # What tells how much is used; on a shared unit it is nobody's alone.
 USE_KEYS = frozenset(
@@ -30,7 +30,7 @@ USE_KEYS = frozenset(
         "memory_free",
         "memory_used_share",
         "nvlink_bandwidth",
-        *(one.key for one in probes.ACTIVITIES),
+        *(one.key for one in probes.GPM_METRICS),
     }
 )
 
@@ -40,73 +40,75 @@ class Row:
     """Values under one set of labels.
 
     Attributes:
-        holding: None where no pod is to be named.
+        allocation: None where no pod is to be named.
         mode: how the unit is given out; None while that is not known.
     """
 
     unit: Unit
     values: Mapping[str, float]
-    holding: Holding | None = None
+    allocation: DeviceAllocation | None = None
     mode: Mode | None = None
 
 
 def build(
-    readings: Iterable[Reading], allocation: Allocation, usage: Usage, fall_back: bool
+    readings: Iterable[Reading], allocations: NodeAllocations, usage: NodeUsage, fall_back: bool
 ) -> list[Row]:
-    """All rows of a tick.
+    """All rows of a round.
 
     Args:
-        readings: of the tick.
-        allocation: who holds what.
+        readings: of the round.
+        allocations: who holds what.
         usage: what processes used.
         fall_back: show a shared unit's own numbers for pods whose own are not known.
     """
-    holders: dict[str, list[Holding]] = defaultdict(list)
-    for holding in allocation.holdings:
-        holders[holding.unit].append(holding)
+    holders: dict[str, list[DeviceAllocation]] = defaultdict(list)
+    for allocation in allocations.devices:
+        holders[allocation.unit].append(allocation)
     found = []
     for reading in readings:
-        found += _of_unit(reading, holders.get(reading.unit.uuid, []), allocation, usage, fall_back)
+        found += _of_unit(
+            reading, holders.get(reading.unit.uuid, []), allocations, usage, fall_back
+        )
     return found
 
 
 def _of_unit(
     reading: Reading,
-    holders: list[Holding],
-    allocation: Allocation,
-    usage: Usage,
+    holders: list[DeviceAllocation],
+    allocations: NodeAllocations,
+    usage: NodeUsage,
     fall_back: bool,
 ) -> list[Row]:
     unit, values = reading.unit, reading.values
     if not holders:
-        return [Row(unit, values, None, "none" if allocation.is_known else None)]
-    if not any(holding.is_shared for holding in holders):
-        return [Row(unit, values, holding, "exclusive") for holding in holders]
+        return [Row(unit, values, None, "none" if allocations.is_known else None)]
+    if not any(allocation.is_shared for allocation in holders):
+        return [Row(unit, values, allocation, "exclusive") for allocation in holders]
     facts = {key: value for key, value in values.items() if key not in USE_KEYS}
     found = []
     told: set[str] = set()
-    for holding in holders:
-        own = _own(usage.containers.get((unit.uuid, holding.pod, holding.container)))
+    for allocation in holders:
+        own = _own(usage.containers.get((unit.uuid, allocation.pod, allocation.container)))
         told |= own.keys()
-        found.append(Row(unit, {**(values if fall_back else facts), **own}, holding, "share"))
+        found.append(Row(unit, {**(values if fall_back else facts), **own}, allocation, "share"))
     if not fall_back:
         rest = {key: v for key, v in values.items() if key in USE_KEYS and key not in told}
         found.append(Row(unit, rest, None, "share"))
     return found
 
 
-def _own(part: Part | None) -> dict[str, float]:
-    if part is None:
+def _own(record: UsageRecord | None) -> dict[str, float]:
+    if record is None:
         return {}
     own: dict[str, float] = {}
-    if part.use is not None:
+    if record.use is not None:
         own |= {
-            "duty_cycle": part.use.sm,
-            "gpu_util": part.use.sm,
-            "mem_copy_util": part.use.memory,
-            "enc_util": part.use.encoder,
-            "dec_util": part.use.decoder,
+            "duty_cycle": record.use.sm,
+            "gpu_util": record.use.sm,
+            "mem_copy_util": record.use.memory,
+            "enc_util": record.use.encoder,
+            "dec_util": record.use.decoder,
         }
-    if part.memory is not None:
-        own |= {"memory_used": part.memory, "memory_used_v1": part.memory}
+    if record.memory is not None:
+        own |= {"memory_used": record.memory, "memory_used_v1": record.memory}
     return own

@@ -1,4 +1,4 @@
-"""The only wiring: builds the parts, starts the threads, serves, watches, ends.
+"""The only wiring: builds the inputs, starts the threads, serves, watches, ends.
 
 SIGTERM stops accepting, gives NVML back and ends within two seconds. The process ends by itself,
 with code 1, where only another process can help: NVML beyond repair, or a thread that has hung in
@@ -26,26 +26,26 @@ from prometheus_client import (
 
 from metrics_apiserver.base.clock import wall_clock
 from metrics_apiserver.exporter import logs
-from metrics_apiserver.exporter.attribution.owners import Owners
+from metrics_apiserver.exporter.attribution.owners import ProcessOwners
 from metrics_apiserver.exporter.attribution.podlogs import PodLogs
 from metrics_apiserver.exporter.attribution.source import (
+    AllocationSource,
     KubeletSource,
-    NoSource,
+    NoAllocationSource,
     SidecarSource,
-    Source,
 )
-from metrics_apiserver.exporter.board import Board
-from metrics_apiserver.exporter.composer import Composer, Parts
+from metrics_apiserver.exporter.composer import Composer, ComposerInputs
+from metrics_apiserver.exporter.exposition import ExpositionStore
 from metrics_apiserver.exporter.families.dcgmtable import UNSUPPORTED
 from metrics_apiserver.exporter.sampler import Sampler
 from metrics_apiserver.exporter.settings import Settings
-from metrics_apiserver.exporter.telemetry import Telemetry
-from metrics_apiserver.exporter.threads import LookingThread, SamplingThread
-from metrics_apiserver.exporter.usage import Meter
-from metrics_apiserver.exporter.watchdog import Pulse
-from metrics_apiserver.exporter.web.config import Unusable
+from metrics_apiserver.exporter.telemetry import ExporterTelemetry
+from metrics_apiserver.exporter.threads import AttributionThread, SamplingThread
+from metrics_apiserver.exporter.usage import UsageMeter
+from metrics_apiserver.exporter.watchdog import Heartbeat
+from metrics_apiserver.exporter.web.config import WebConfigError
+from metrics_apiserver.exporter.web.handlers import Handlers
 from metrics_apiserver.exporter.web.listeners import Listeners, open_sockets
-from metrics_apiserver.exporter.web.server import Pages
 
 _logger = logging.getLogger(__name__)
 
@@ -56,12 +56,12 @@ _SWITCH_SECONDS = 0.0005
 
 @dataclass(frozen=True, slots=True)
 class Exporter:
-    """The parts of one process."""
+    """The inputs of one process."""
 
-    board: Board
-    telemetry: Telemetry
+    store: ExpositionStore
+    telemetry: ExporterTelemetry
     sampling: SamplingThread
-    looking: LookingThread
+    attribution: AttributionThread
 
 
 def build(settings: Settings, ended: Callable[[], None]) -> Exporter:
@@ -72,20 +72,20 @@ def build(settings: Settings, ended: Callable[[], None]) -> Exporter:
         ended: called from the sampling thread when it ends by itself.
     """
     clock = time.monotonic
-    telemetry = Telemetry(CollectorRegistry())
-    pulse = Pulse(clock)
-    board = Board(settings.sampling, pulse, clock)
+    telemetry = ExporterTelemetry(CollectorRegistry())
+    heartbeat = Heartbeat(clock)
+    store = ExpositionStore(settings.sampling, heartbeat, clock)
     holders = settings.holders
     owners = None
     if settings.sampling.processes:
         names = PodLogs(holders.pod_logs, holders.container_logs, clock)
-        owners = Owners(holders.proc, names, clock)
+        owners = ProcessOwners(holders.proc, names, clock)
     source = _source(settings, telemetry)
-    looking = LookingThread(source, holders.poll_seconds)
+    attribution = AttributionThread(source, holders.poll_seconds)
     sampler = Sampler(
         settings.sampling,
         telemetry,
-        pulse,
+        heartbeat,
         alive=owners.is_alive if owners else None,
         wall=wall_clock,
         now=clock(),
@@ -95,34 +95,34 @@ def build(settings: Settings, ended: Callable[[], None]) -> Exporter:
         telemetry.attribution_errors.labels(reason).inc()
 
     window = settings.sampling.window_seconds
-    parts = Parts(
+    inputs = ComposerInputs(
         source=source,
-        meter=Meter(window, owners.find if owners else None, count_error),
+        meter=UsageMeter(window, owners.find if owners else None, count_error),
         telemetry=telemetry,
         restart_windows=sampler.restart_windows,
-        wake=looking.wake,
-        wants_gzip=board.wants_gzip,
+        wake=attribution.wake,
+        wants_gzip=store.wants_gzip,
         wall=wall_clock,
     )
     sampling = SamplingThread(
         sampler,
-        Composer(settings.exposition, parts, window),
-        board,
+        Composer(settings.exposition, inputs, window),
+        store,
         telemetry,
         interval_seconds=settings.sampling.interval_seconds,
         ended=ended,
         clock=clock,
     )
-    return Exporter(board, telemetry, sampling, looking)
+    return Exporter(store, telemetry, sampling, attribution)
 
 
-def _source(settings: Settings, telemetry: Telemetry) -> Source:
+def _source(settings: Settings, telemetry: ExporterTelemetry) -> AllocationSource:
     holders = settings.holders
     if holders.attribution == "daemonset":
         return KubeletSource(holders, telemetry, time.monotonic, wall_clock)
     if holders.attribution == "sidecar":
         return SidecarSource(holders, telemetry, wall_clock)
-    return NoSource()
+    return NoAllocationSource()
 
 
 def run(settings: Settings) -> int:
@@ -132,7 +132,7 @@ def run(settings: Settings) -> int:
     sys.setswitchinterval(_SWITCH_SECONDS)
     try:
         return asyncio.run(_serve(settings))
-    except (OSError, Unusable) as error:
+    except (OSError, WebConfigError) as error:
         _logger.critical("cannot serve", extra={"error": str(error)})
         return 1
 
@@ -149,28 +149,28 @@ async def _serve(settings: Settings) -> int:
     exporter = build(settings, end)
     ProcessCollector(registry=exporter.telemetry.registry)
     GCCollector(registry=exporter.telemetry.registry)
-    pages = Pages(exporter.board, exporter.telemetry, settings.web.telemetry_path)
+    handlers = Handlers(exporter.store, exporter.telemetry, settings.web.telemetry_path)
     listeners = Listeners(
-        settings.web, pages.application, exporter.telemetry, open_sockets(settings.web.listen)
+        settings.web, handlers.application, exporter.telemetry, open_sockets(settings.web.listen)
     )
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
     _logger.info("names that NVML cannot supply", extra={"metrics": ", ".join(UNSUPPORTED)})
-    exporter.looking.start()
+    exporter.attribution.start()
     exporter.sampling.start()
     try:
         await listeners.start()
         async with asyncio.TaskGroup() as group:
             loops = [
                 group.create_task(listeners.run(), name="web configuration"),
-                group.create_task(_watch(exporter.board), name="watchdog"),
+                group.create_task(_watch(exporter.store), name="watchdog"),
             ]
             await ended.wait()
             for one in loops:
                 one.cancel()
     finally:
         deadline = time.monotonic() + _STOP_SECONDS
-        exporter.looking.stop()
+        exporter.attribution.stop()
         exporter.sampling.stop()
         await listeners.close()
     await _join(exporter.sampling, deadline)
@@ -188,11 +188,13 @@ async def _join(thread: SamplingThread, deadline: float) -> None:
         _logger.warning("the sampling thread does not end", extra={"in": "NVML"})
 
 
-async def _watch(board: Board) -> None:
+async def _watch(store: ExpositionStore) -> None:
     """Ends the process when its sampling thread is beyond hope."""
     while True:
         await asyncio.sleep(1.0)
-        if board.pulse.verdict == "dead":
-            _logger.critical("sampling hangs; the process ends", extra={"call": board.pulse.doing})
+        if store.heartbeat.state == "dead":
+            _logger.critical(
+                "sampling hangs; the process ends", extra={"call": store.heartbeat.doing}
+            )
             # Nothing that waits for the thread may run any more.
             os._exit(1)

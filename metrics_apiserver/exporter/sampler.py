@@ -1,8 +1,8 @@
-"""The thread that owns NVML: a tick each second, and whatever it takes to keep NVML usable.
+"""The thread that owns NVML: a round each second, and whatever it takes to keep NVML usable.
 
 Nothing else calls into the driver, save the wait for events. A lost GPU leaves the others alone;
 a driver that was reloaded, GPUs that came or went and a changed MIG layout mean to shut NVML down
-and begin anew (`opening`).
+and begin anew (`session`).
 """
 
 from __future__ import annotations
@@ -13,18 +13,23 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from metrics_apiserver.exporter import inventory
-from metrics_apiserver.exporter.asking import Context
 from metrics_apiserver.exporter.capability import Capabilities
 from metrics_apiserver.exporter.device import Gpu
+from metrics_apiserver.exporter.device_caller import NVMLContext
+from metrics_apiserver.exporter.device_history import DeviceHistory
 from metrics_apiserver.exporter.inventory import Inventory
-from metrics_apiserver.exporter.journal import Journal
 from metrics_apiserver.exporter.model import DeviceState, Reading
 from metrics_apiserver.exporter.nvml import events
-from metrics_apiserver.exporter.nvml.library import Code, Failure, Library, Versions
-from metrics_apiserver.exporter.opening import BROKEN_LIMIT, REBUILD_SECONDS, Fatal, Opening
+from metrics_apiserver.exporter.nvml.library import Code, DriverVersions, Library, NVMLError
+from metrics_apiserver.exporter.session import (
+    BROKEN_LIMIT,
+    REBUILD_SECONDS,
+    FatalError,
+    NVMLSession,
+)
 from metrics_apiserver.exporter.settings import Sampling
-from metrics_apiserver.exporter.telemetry import Telemetry
-from metrics_apiserver.exporter.watchdog import Pulse
+from metrics_apiserver.exporter.telemetry import ExporterTelemetry
+from metrics_apiserver.exporter.watchdog import Heartbeat
 
 _logger = logging.getLogger(__name__)
 
@@ -37,8 +42,8 @@ _EVENTS_GOOD_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Pass:
-    """What one tick found.
+class SamplingRound:
+    """What one round found.
 
     Attributes:
         is_up: NVML is initialised.
@@ -50,16 +55,16 @@ class Pass:
     states: tuple[DeviceState, ...] = ()
     count: int | None = None
     absent: tuple[str, ...] = ()
-    versions: Versions = field(default_factory=Versions)
+    versions: DriverVersions = field(default_factory=DriverVersions)
 
 
 class Sampler:
-    """NVML's owner; `turn` is one tick.
+    """NVML's owner; `sample` is one round.
 
     Args:
         settings: how to read.
         telemetry: counts.
-        pulse: stamped before each call.
+        heartbeat: stamped before each call.
         alive: tells whether a pid exists, where pids are the host's.
         wall: epoch seconds.
         now: monotonic seconds.
@@ -68,21 +73,21 @@ class Sampler:
     def __init__(
         self,
         settings: Sampling,
-        telemetry: Telemetry,
-        pulse: Pulse,
+        telemetry: ExporterTelemetry,
+        heartbeat: Heartbeat,
         *,
         alive: Callable[[int], bool] | None = None,
         wall: Callable[[], float],
         now: float,
     ) -> None:
-        library = Library(pulse.beat, settings.library)
-        context = Context(library, Capabilities(telemetry), telemetry, settings, alive)
-        self.opening = Opening(context, now)
+        library = Library(heartbeat.beat, settings.library)
+        context = NVMLContext(library, Capabilities(telemetry), telemetry, settings, alive)
+        self.session = NVMLSession(context, now)
         self._context = context
         self._library = library
         self._wall = wall
-        self._journal = Journal()
-        self._broken_ticks = 0
+        self._history = DeviceHistory()
+        self._broken_rounds = 0
         self._rebuild = ""
         self._lost: dict[str, float] = {}
         self._indices: dict[str, int] = {}
@@ -91,53 +96,53 @@ class Sampler:
         self._events_at = now
         self._events_pause = _EVENTS_SECONDS
 
-    # --- one tick ----------------------------------------------------------------------------
+    # --- one round ----------------------------------------------------------------------------
 
-    def turn(self, now: float) -> Pass:
+    def sample(self, now: float) -> SamplingRound:
         """Reads everything once.
 
         Raises:
-            Fatal: see `opening`.
+            FatalError: see `session`.
         """
-        if self._rebuild and now - self.opening.opened_at >= REBUILD_SECONDS:
+        if self._rebuild and now - self.session.opened_at >= REBUILD_SECONDS:
             self._context.telemetry.nvml_restarts.labels(self._rebuild).inc()
-            self.opening.close(now)
-        was_open = self.opening.inventory is not None
-        if not self.opening.open(now):
-            return Pass(is_up=False)
-        found = self.opening.inventory or Inventory()
+            self.session.close(now)
+        was_open = self.session.inventory is not None
+        if not self.session.open(now):
+            return SamplingRound(is_up=False)
+        found = self.session.inventory or Inventory()
         if not was_open:
             self._begin(found, now)
         try:
             self._take_events(now)
             self._check(found, now)
             readings = self._read_all(found, now)
-        except Failure as failure:
-            self.opening.count(failure)
-            self._rebuild = "uninitialized" if failure.code == Code.UNINITIALIZED else "failure"
-            return Pass(is_up=False)
-        return Pass(
+        except NVMLError as error:
+            self.session.count_error(error)
+            self._rebuild = "uninitialized" if error.code == Code.UNINITIALIZED else "failure"
+            return SamplingRound(is_up=False)
+        return SamplingRound(
             is_up=True,
             readings=tuple(readings),
             states=self._states(found, now),
             count=found.count,
             absent=self._absent(found),
-            versions=self.opening.versions,
+            versions=self.session.versions,
         )
 
     def restart_windows(self, uuid: str) -> None:
         """A unit changed hands."""
-        for gpu in self.opening.inventory.gpus.values() if self.opening.inventory else ():
+        for gpu in self.session.inventory.gpus.values() if self.session.inventory else ():
             gpu.restart(uuid)
 
     def close(self, now: float = 0.0) -> None:
         """Gives everything back to the driver."""
-        if self.opening.inventory is not None:
-            with contextlib.suppress(Fatal):
-                self.opening.close(now)
+        if self.session.inventory is not None:
+            with contextlib.suppress(FatalError):
+                self.session.close(now)
 
     def _begin(self, found: Inventory, now: float) -> None:
-        self._journal.begin(found.gpus, self.opening.reporting)
+        self._history.begin(found.gpus, self.session.reporting)
         self._gone = frozenset(
             uuid
             for uuid, index in self._indices.items()
@@ -161,30 +166,30 @@ class Sampler:
                 continue
             try:
                 part = gpu.read(now)
-            except Failure as failure:
-                self._lose(uuid, failure, now)
+            except NVMLError as error:
+                self._lose(uuid, error, now)
                 continue
             if self._lost.pop(uuid, None) is not None:
                 self._rebuild = "device_back"
                 continue
             broken.append(gpu.is_broken)
-            self._journal.observe(uuid, part[0].values, now)
-            readings += [self._journal.complete(part[0]), *part[1:]]
-        self._broken_ticks = self._broken_ticks + 1 if broken and all(broken) else 0
-        if self._broken_ticks >= BROKEN_LIMIT:
-            raise Fatal("every GPU answers with unknown errors: the device nodes may be gone")
+            self._history.observe(uuid, part[0].values, now)
+            readings += [self._history.complete(part[0]), *part[1:]]
+        self._broken_rounds = self._broken_rounds + 1 if broken and all(broken) else 0
+        if self._broken_rounds >= BROKEN_LIMIT:
+            raise FatalError("every GPU answers with unknown errors: the device nodes may be gone")
         return readings
 
-    def _lose(self, uuid: str, failure: Failure, now: float) -> None:
-        if failure.code in (Code.GPU_IS_LOST, Code.RESET_REQUIRED):
-            self.opening.count(failure)
+    def _lose(self, uuid: str, error: NVMLError, now: float) -> None:
+        if error.code in (Code.GPU_IS_LOST, Code.RESET_REQUIRED):
+            self.session.count_error(error)
             if uuid not in self._lost:
-                _logger.error("GPU is lost", extra={"uuid": uuid, "error": str(failure)})
+                _logger.error("GPU is lost", extra={"uuid": uuid, "error": str(error)})
             self._lost[uuid] = now + _LOST_PROBE_SECONDS
-        elif failure.code == Code.INVALID_ARGUMENT:
+        elif error.code == Code.INVALID_ARGUMENT:
             self._rebuild = "stale_handle"
         else:
-            raise failure
+            raise error
 
     def _check(self, found: Inventory, now: float) -> None:
         """Whether the devices are still those that were opened."""
@@ -204,63 +209,63 @@ class Sampler:
             self._absent_check_at = now + _LOST_PROBE_SECONDS
             if any(self._is_back(index) for index in found.absent):
                 self._rebuild = "device_back"
-        if self.opening.end_pauses(now):
+        if self.session.end_pauses(now):
             self._rebuild = "mig"
 
     def _mend_events(self, found: Inventory, now: float) -> None:
-        failure = self.opening.watch.failure
-        if failure is None:
+        error = self.session.watcher.failure
+        if error is None:
             if now - self._events_at > _EVENTS_GOOD_SECONDS:
                 self._events_pause = _EVENTS_SECONDS
         elif now >= self._events_at:
-            self.opening.count(failure)
+            self.session.count_error(error)
             self._events_at = now + self._events_pause
             self._events_pause = min(2 * self._events_pause, _EVENTS_MAX_SECONDS)
-            self.opening.watch_again()
-            self._journal.begin(found.gpus, self.opening.reporting)
+            self.session.restart_event_watcher()
+            self._history.begin(found.gpus, self.session.reporting)
         else:
             # Nothing would arrive: an XID of 0 were made up.
-            self._journal.begin(found.gpus, frozenset())
+            self._history.begin(found.gpus, frozenset())
 
     def _is_back(self, index: int) -> bool:
-        if self.opening.is_paused(index):
+        if self.session.is_paused(index):
             return False
         try:
             self._library.call("nvmlDeviceGetHandleByIndex", index)
-        except Failure:
+        except NVMLError:
             return False
         return True
 
     def _check_mig(self, gpu: Gpu, now: float) -> None:
         try:
             change = inventory.mig_changed(self._library, gpu)
-        except Failure as failure:
-            if failure.code in (Code.UNINITIALIZED, Code.LIB_RM_VERSION_MISMATCH):
+        except NVMLError as error:
+            if error.code in (Code.UNINITIALIZED, Code.LIB_RM_VERSION_MISMATCH):
                 raise
             return  # reading the GPU says it better
         if change == "pending":
             # Our handles block the change: let go of this GPU and look again later.
-            self.opening.pause(gpu.unit.index, now)
+            self.session.pause(gpu.unit.index, now)
         if change:
             self._rebuild = "mig"
 
     def _take_events(self, now: float) -> None:
-        for event in self.opening.watch.take():
+        for event in self.session.watcher.drain():
             if event.kind == events.MIG_CHANGE:
                 self._mig_check_at = float("-inf")
-            self._journal.add(event, now, self._wall())
+            self._history.add(event, now, self._wall())
 
     def _states(self, found: Inventory, now: float) -> tuple[DeviceState, ...]:
         present = (
             replace(
-                self._journal.state(uuid, now),
+                self._history.state(uuid, now),
                 is_lost=uuid in self._lost,
                 is_mig=gpu.is_mig,
                 capabilities=self._context.capabilities.of(uuid),
             )
             for uuid, gpu in found.gpus.items()
         )
-        gone = (replace(self._journal.state(uuid, now), is_lost=True) for uuid in self._gone)
+        gone = (replace(self._history.state(uuid, now), is_lost=True) for uuid in self._gone)
         return (*present, *gone)
 
     def _absent(self, found: Inventory) -> tuple[str, ...]:

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import astuple
 
-from metrics_apiserver.exporter.model import ProcessUse
+from metrics_apiserver.exporter.model import ProcessUtilization
 
-ZERO = ProcessUse(0, 0, 0, 0)
+ZERO = ProcessUtilization(0, 0, 0, 0)
 
 
-def add(one: ProcessUse | None, other: ProcessUse | None) -> ProcessUse | None:
+def add(
+    one: ProcessUtilization | None, other: ProcessUtilization | None
+) -> ProcessUtilization | None:
     """Both together."""
     if one is None or other is None:
         return None
-    return ProcessUse(
+    return ProcessUtilization(
         one.sm + other.sm,
         one.memory + other.memory,
         one.encoder + other.encoder,
@@ -22,7 +24,9 @@ def add(one: ProcessUse | None, other: ProcessUse | None) -> ProcessUse | None:
     )
 
 
-def evened(uses: Mapping[int, ProcessUse | None]) -> Mapping[int, ProcessUse | None]:
+def normalized(
+    uses: Mapping[int, ProcessUtilization | None],
+) -> Mapping[int, ProcessUtilization | None]:
     """The same, by pid, with no more in sum than the whole unit.
 
     The driver's samples of processes are of different moments, and under MPS kernels run side by
@@ -35,7 +39,7 @@ def evened(uses: Mapping[int, ProcessUse | None]) -> Mapping[int, ProcessUse | N
     sm, memory, encoder, decoder = (100 / total if total > 100 else 1.0 for total in totals)
     return {
         pid: one
-        and ProcessUse(
+        and ProcessUtilization(
             one.sm * sm, one.memory * memory, one.encoder * encoder, one.decoder * decoder
         )
         for pid, one in uses.items()

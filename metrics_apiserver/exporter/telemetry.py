@@ -10,10 +10,10 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from metrics_apiserver import __version__
 
-_TICK_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+_DURATION_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 
 
-class Telemetry:
+class ExporterTelemetry:
     """Every counter and gauge of the process; prefix `gpu_exporter_`."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
@@ -28,19 +28,20 @@ class Telemetry:
 
         self.up = gauge("up", "1 while NVML is initialised and answers.")
         self.build_info = gauge(
-            "build_info", "Versions; 1.", "version", "nvml_version", "driver_version", "cuda"
+            "build_info", "DriverVersions; 1.", "version", "nvml_version", "driver_version", "cuda"
         )
         self.last_sample = gauge(
             "last_sample_timestamp_seconds", "When the served snapshot was taken, epoch seconds."
         )
         self.sample_duration = Histogram(
             "gpu_exporter_sample_duration_seconds",
-            "Time one tick took, NVML calls and rendering.",
-            buckets=_TICK_BUCKETS,
+            "Time one sampling round took, NVML calls and rendering.",
+            buckets=_DURATION_BUCKETS,
             registry=registry,
         )
         self.interval = gauge(
-            "sample_interval_seconds", "Time between two ticks; doubled while ticks are slow."
+            "sample_interval_seconds",
+            "Time between two sampling rounds; doubled while rounds are slow.",
         )
         self.nvml_errors = counter("nvml_errors_total", "Calls NVML refused.", "call", "code")
         self.nvml_restarts = counter(

@@ -1,7 +1,7 @@
 """The two threads beside HTTP: one samples NVML, one asks who holds the GPUs.
 
 Both are daemons: a thread that hangs in the driver must not keep the process from ending. The
-sampler's tick is doubled while ticks take more than half of it, up to ten times.
+sampling interval is doubled while a round takes more than half of it, up to ten times the flag.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ import logging
 import threading
 from collections.abc import Callable
 
-from metrics_apiserver.exporter.attribution.source import Source
-from metrics_apiserver.exporter.board import Board
+from metrics_apiserver.exporter.attribution.source import AllocationSource
 from metrics_apiserver.exporter.composer import Composer
-from metrics_apiserver.exporter.opening import Fatal
+from metrics_apiserver.exporter.exposition import ExpositionStore
 from metrics_apiserver.exporter.sampler import Sampler
-from metrics_apiserver.exporter.telemetry import Telemetry
+from metrics_apiserver.exporter.session import FatalError
+from metrics_apiserver.exporter.telemetry import ExporterTelemetry
 
 _logger = logging.getLogger(__name__)
 
@@ -25,10 +25,10 @@ _BEAT_SECONDS = 1.0  # while it sleeps: a long interval is no hang
 
 
 class SamplingThread(threading.Thread):
-    """Ticks until it is stopped or something only a new process can cure.
+    """Samples until it is stopped, or until only a new process can help.
 
     Args:
-        interval_seconds: of two ticks.
+        interval_seconds: of two rounds.
         ended: called when it ends by itself.
         clock: monotonic seconds.
 
@@ -40,8 +40,8 @@ class SamplingThread(threading.Thread):
         self,
         sampler: Sampler,
         composer: Composer,
-        board: Board,
-        telemetry: Telemetry,
+        store: ExpositionStore,
+        telemetry: ExporterTelemetry,
         *,
         interval_seconds: float,
         ended: Callable[[], None],
@@ -51,9 +51,9 @@ class SamplingThread(threading.Thread):
         self.failure: str | None = None
         self._sampler = sampler
         self._composer = composer
-        self._board = board
+        self._store = store
         self._telemetry = telemetry
-        self._pace = Pace(interval_seconds)
+        self._interval = AdaptiveInterval(interval_seconds)
         self._ended = ended
         self._clock = clock
         self._stopping = threading.Event()
@@ -66,8 +66,8 @@ class SamplingThread(threading.Thread):
         """The thread."""
         try:
             while not self._stopping.is_set():
-                self._sleep(self.turn())
-        except Fatal as fatal:
+                self._sleep(self.run_once())
+        except FatalError as fatal:
             self.failure = str(fatal)
         except Exception:
             self.failure = "a fault of the exporter"
@@ -80,39 +80,39 @@ class SamplingThread(threading.Thread):
     def _sleep(self, seconds: float) -> None:
         until = self._clock() + seconds
         while (left := until - self._clock()) > 0:
-            self._board.pulse.beat("sleep")
+            self._store.heartbeat.beat("sleep")
             if self._stopping.wait(min(left, _BEAT_SECONDS)):
                 return
 
-    def turn(self) -> float:
-        """One tick; seconds until the next.
+    def run_once(self) -> float:
+        """One round; seconds until the next.
 
         Raises:
-            Fatal: see there.
+            FatalError: see there.
         """
         started = self._clock()
-        self._board.pulse.beat("tick")
-        tick = self._sampler.turn(started)
-        self._board.pulse.beat("rendering")
-        self._board.publish(self._composer.compose(tick, started))
+        self._store.heartbeat.beat("sampling")
+        sampled = self._sampler.sample(started)
+        self._store.heartbeat.beat("rendering")
+        self._store.publish(self._composer.compose(sampled, started))
         took = self._clock() - started
         self._telemetry.sample_duration.observe(took)
-        interval = self._pace.after(took)
+        interval = self._interval.after(took)
         self._telemetry.interval.set(interval)
-        self._board.expect(interval)
-        self._board.pulse.beat("sleep")
+        self._store.expect(interval)
+        self._store.heartbeat.beat("sleep")
         return max(0.0, interval - took)
 
 
-class Pace:
-    """The time between two ticks, longer while ticks are slow."""
+class AdaptiveInterval:
+    """The time between two rounds, longer while rounds are slow."""
 
     def __init__(self, seconds: float) -> None:
         self._base = seconds
         self._factor = 1.0
 
     def after(self, took: float) -> float:
-        """The interval after a tick that took so long."""
+        """The interval after a round that took so long."""
         if took > self._base * self._factor / 2:
             self._factor = min(2 * self._factor, _MAX_FACTOR)
         elif took < self._base * self._factor / 8:
@@ -120,14 +120,14 @@ class Pace:
         return self._base * self._factor
 
 
-class LookingThread(threading.Thread):
-    """Asks the source of holdings now and then, and earlier when it is woken.
+class AttributionThread(threading.Thread):
+    """Asks the source of allocations now and then, and earlier when it is woken.
 
     Args:
         poll_seconds: between two looks.
     """
 
-    def __init__(self, source: Source, poll_seconds: float) -> None:
+    def __init__(self, source: AllocationSource, poll_seconds: float) -> None:
         super().__init__(name="attribution", daemon=True)
         self._source = source
         self._poll_seconds = poll_seconds

@@ -3,7 +3,7 @@
 A unit of one pod's own needs no pids told apart: whatever computes on it is that pod's. On a
 shared unit pids must be found out; until then nothing is known of its pods, and nothing is made
 up: a process that may be anybody's leaves all of them without a number. Windows end with the
-holding, so that a new pod does not inherit the load of the one before.
+allocation, so that a new pod does not inherit the load of the one before.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from dataclasses import dataclass, field
 
 from metrics_apiserver.exporter import sums
 from metrics_apiserver.exporter.model import (
-    Allocation,
-    Holding,
+    DeviceAllocation,
+    NodeAllocations,
     Pod,
     ProcessMemory,
-    ProcessUse,
+    ProcessUtilization,
     Reading,
 )
 from metrics_apiserver.exporter.window import Window
 
 
 @dataclass(frozen=True, slots=True)
-class Owner:
+class ProcessOwner:
     """Where a process runs.
 
     Attributes:
@@ -42,11 +42,11 @@ class Owner:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class UsageRecord:
     """What one container, or process, used of a unit; None where it is not known.
 
     Attributes:
-        use: percent of the unit, over the window (of a process: of the last tick).
+        use: percent of the unit, over the window (of a process: of the last totals).
         memory: bytes.
         pid, kinds, name: of a process; 0 and empty for a container.
     """
@@ -54,7 +54,7 @@ class Part:
     unit: str
     pod: Pod
     container: str
-    use: ProcessUse | None
+    use: ProcessUtilization | None
     memory: int | None
     is_legal: bool = True
     pid: int = 0
@@ -63,8 +63,8 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Usage:
-    """All of a tick.
+class NodeUsage:
+    """All of a round.
 
     Attributes:
         containers: by (unit, pod, container); the holders', and those of pods that hold nothing.
@@ -72,32 +72,32 @@ class Usage:
         unattributed: processes that belong to nobody known.
     """
 
-    containers: Mapping[tuple[str, Pod, str], Part] = field(default_factory=dict)
-    processes: tuple[Part, ...] = ()
+    containers: Mapping[tuple[str, Pod, str], UsageRecord] = field(default_factory=dict)
+    processes: tuple[UsageRecord, ...] = ()
     unattributed: int = 0
 
 
-class _Windows:
+class _UtilizationWindows:
     __slots__ = ("windows",)
 
     def __init__(self, seconds: float) -> None:
         self.windows = tuple(Window(seconds) for _ in range(4))
 
-    def add(self, use: ProcessUse, now: float) -> None:
+    def add(self, use: ProcessUtilization, now: float) -> None:
         values = (use.sm, use.memory, use.encoder, use.decoder)
         for window, value in zip(self.windows, values, strict=True):
             window.add(now, min(100.0, value), now)
 
-    def mean(self, now: float) -> ProcessUse | None:
+    def mean(self, now: float) -> ProcessUtilization | None:
         means = [window.mean(now) for window in self.windows]
         sm, memory, encoder, decoder = means
         if sm is None or memory is None or encoder is None or decoder is None:
             return None
-        return ProcessUse(sm, memory, encoder, decoder)
+        return ProcessUtilization(sm, memory, encoder, decoder)
 
 
-class Meter:
-    """Keeps the windows from tick to tick.
+class UsageMeter:
+    """Keeps the windows from round to round.
 
     Args:
         window_seconds: over which utilisation is averaged.
@@ -108,62 +108,66 @@ class Meter:
     def __init__(
         self,
         window_seconds: float,
-        owner_of: Callable[[int], Owner | None] | None,
+        owner_of: Callable[[int], ProcessOwner | None] | None,
         count_error: Callable[[str], None],
     ) -> None:
         self._seconds = window_seconds
         self._owner_of = owner_of
         self._count_error = count_error
-        self._windows: dict[tuple[str, Pod, str], _Windows] = {}
+        self._windows: dict[tuple[str, Pod, str], _UtilizationWindows] = {}
 
     @property
     def tells_pids(self) -> bool:
-        """Whether processes are told apart by their owners, and not by the holding alone."""
+        """Whether processes are told apart by their owners, and not by the allocation alone."""
         return self._owner_of is not None
 
-    def update(self, readings: Iterable[Reading], allocation: Allocation, now: float) -> Usage:
-        """One tick.
+    def update(
+        self, readings: Iterable[Reading], allocations: NodeAllocations, now: float
+    ) -> NodeUsage:
+        """One round.
 
         Args:
-            readings: of the tick.
-            allocation: who holds what.
+            readings: of the round.
+            allocations: who holds what.
             now: monotonic seconds.
         """
-        holders: dict[str, list[Holding]] = defaultdict(list)
-        for holding in allocation.holdings:
-            holders[holding.unit].append(holding)
-        tick = _Tick(allocation.is_known)
+        holders: dict[str, list[DeviceAllocation]] = defaultdict(list)
+        for allocation in allocations.devices:
+            holders[allocation.unit].append(allocation)
+        totals = _RoundTotals(allocations.is_known)
         for reading in readings:
             if reading.is_split:
                 continue
-            self._attribute(reading, holders.get(reading.unit.uuid, []), tick)
-        return self._finish(tick, now)
+            self._attribute(reading, holders.get(reading.unit.uuid, []), totals)
+        return self._finish(totals, now)
 
-    def _attribute(self, reading: Reading, holders: list[Holding], tick: _Tick) -> None:
+    def _attribute(
+        self, reading: Reading, holders: list[DeviceAllocation], totals: _RoundTotals
+    ) -> None:
         unit = reading.unit.uuid
-        pods = {holding.pod for holding in holders}
+        pods = {allocation.pod for allocation in holders}
         sole = holders[0] if len(pods) == 1 and not holders[0].is_shared else None
         owners = self._owners(reading)
         can_tell = sole is not None or owners is not None
-        uses = None if reading.uses is None else sums.evened(reading.uses)
-        for holding in holders:
-            key = (unit, holding.pod, holding.container)
+        uses = None if reading.uses is None else sums.normalized(reading.uses)
+        for allocation in holders:
+            key = (unit, allocation.pod, allocation.container)
             # One pod's containers on one unit can only be told apart by their processes.
             alone = owners is not None or len({h.container for h in holders}) == 1
             known = can_tell and alone
-            tick.uses[key] = sums.ZERO if known and uses is not None else None
-            tick.memory[key] = 0 if known and reading.memory is not None else None
-        unsure = _Unsure()
+            totals.uses[key] = sums.ZERO if known and uses is not None else None
+            totals.memory[key] = 0 if known and reading.memory is not None else None
+        unattributed = _UnattributedUse()
         for pid in {*(uses or ()), *(reading.memory or ())}:
             owner = (owners or {}).get(pid)
             use = None if uses is None else uses.get(pid, sums.ZERO)
             memory = (reading.memory or {}).get(pid)
             place = _place(owner, sole, holders)
             if place is None:
-                tick.unattributed += 1
-                unsure.consider(owner, use, memory)
+                totals.unattributed += 1
+                unattributed.consider(owner, use, memory)
                 continue
-            process = Part(
+            process = UsageRecord(
                 unit,
                 *place,
                 use,
@@ -173,12 +177,12 @@ class Meter:
                 memory.kinds if memory else "",
                 owner.name if owner else "",
             )
-            tick.add(process, reading.memory is not None, memory is not None)
-        for holding in holders:
-            unsure.blur(tick, (unit, holding.pod, holding.container))
+            totals.add(process, reading.memory is not None, memory is not None)
+        for allocation in holders:
+            unattributed.blur(totals, (unit, allocation.pod, allocation.container))
 
-    def _owners(self, reading: Reading) -> dict[int, Owner] | None:
-        """Owners of the processes that are there; None where they cannot be found out."""
+    def _owners(self, reading: Reading) -> dict[int, ProcessOwner] | None:
+        """ProcessOwners of the processes that are there; None where they cannot be found out."""
         if self._owner_of is None:
             return None
         pids = {*(reading.uses or ()), *(reading.memory or ())}
@@ -188,33 +192,38 @@ class Meter:
             self._count_error("pidns")
             return None
         if reading.uses and not found.keys() & reading.uses.keys():
-            # Drivers number the processes that compute as the host does also where they translate
-            # the pids of those that hold memory; `_Unsure` keeps that from making busy pods idle.
+            # Some drivers translate the pids of processes that hold memory and not those of
+            # processes that compute; `_UnattributedUse` keeps busy pods from looking idle then.
             self._count_error("pidns")
         return found
 
-    def _finish(self, tick: _Tick, now: float) -> Usage:
+    def _finish(self, totals: _RoundTotals, now: float) -> NodeUsage:
         self._windows = {
-            key: self._windows.get(key) or _Windows(self._seconds) for key in tick.uses
+            key: self._windows.get(key) or _UtilizationWindows(self._seconds) for key in totals.uses
         }
         containers = {}
-        for key, use in tick.uses.items():
+        for key, use in totals.uses.items():
             windows = self._windows[key]
             if use is not None:
                 windows.add(use, now)
             unit, pod, container = key
-            containers[key] = Part(
-                unit, pod, container, windows.mean(now), tick.memory[key], key not in tick.illegal
+            containers[key] = UsageRecord(
+                unit,
+                pod,
+                container,
+                windows.mean(now),
+                totals.memory[key],
+                key not in totals.illegal,
             )
-        return Usage(containers, tuple(tick.processes), tick.unattributed)
+        return NodeUsage(containers, tuple(totals.processes), totals.unattributed)
 
 
 def _place(
-    owner: Owner | None, sole: Holding | None, holders: list[Holding]
+    owner: ProcessOwner | None, sole: DeviceAllocation | None, holders: list[DeviceAllocation]
 ) -> tuple[Pod, str] | None:
     """The pod and container a process counts for."""
     if owner is not None and owner.pod is not None:
-        mine = [holding for holding in holders if holding.pod == owner.pod]
+        mine = [allocation for allocation in holders if allocation.pod == owner.pod]
         if len(mine) == 1:
             return owner.pod, mine[0].container
         return owner.pod, owner.container
@@ -223,14 +232,17 @@ def _place(
     return None
 
 
-class _Unsure:
-    """Processes that may be any holder's: what their pods use is then not known in this tick."""
+class _UnattributedUse:
+    """Processes that may be any holder's: what their pods use is then not known in this round."""
 
     def __init__(self) -> None:
         self._uses = self._memory = False
 
     def consider(
-        self, owner: Owner | None, use: ProcessUse | None, memory: ProcessMemory | None
+        self,
+        owner: ProcessOwner | None,
+        use: ProcessUtilization | None,
+        memory: ProcessMemory | None,
     ) -> None:
         """A process without a place; one of the host is certainly nobody's."""
         if owner is not None and not owner.is_nameless:
@@ -239,26 +251,26 @@ class _Unsure:
         # Memory of a process that is gone is about to be given back.
         self._memory |= owner is not None and memory is not None and memory.used != 0
 
-    def blur(self, tick: _Tick, key: tuple[str, Pod, str]) -> None:
+    def blur(self, totals: _RoundTotals, key: tuple[str, Pod, str]) -> None:
         """Takes away what is not known of a holder."""
         if self._uses:
-            tick.uses[key] = None
+            totals.uses[key] = None
         if self._memory:
-            tick.memory[key] = None
+            totals.memory[key] = None
 
 
-class _Tick:
-    """Sums of one tick."""
+class _RoundTotals:
+    """Sums of one round."""
 
     def __init__(self, is_known: bool) -> None:
-        self.uses: dict[tuple[str, Pod, str], ProcessUse | None] = {}
+        self.uses: dict[tuple[str, Pod, str], ProcessUtilization | None] = {}
         self.memory: dict[tuple[str, Pod, str], int | None] = {}
         self.illegal: set[tuple[str, Pod, str]] = set()
-        self.processes: list[Part] = []
+        self.processes: list[UsageRecord] = []
         self.unattributed = 0
         self._is_known = is_known
 
-    def add(self, process: Part, knows_memory: bool, holds_memory: bool) -> None:
+    def add(self, process: UsageRecord, knows_memory: bool, holds_memory: bool) -> None:
         """Counts a process for its container; not while nobody knows who holds what."""
         key = (process.unit, process.pod, process.container)
         if not process.is_legal:

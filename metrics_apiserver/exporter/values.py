@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from metrics_apiserver.exporter import probes
-from metrics_apiserver.exporter.nvml.library import Memory
+from metrics_apiserver.exporter.nvml.library import MemoryInfo
 
 _ANY = (0.0, float("inf"))
 
@@ -34,7 +34,7 @@ class Values(dict[str, float]):
             self._drop(key)
         self.pop(key, None)
 
-    def keep_memory(self, found: Memory | None, first: Memory | None) -> None:
+    def keep_memory(self, found: MemoryInfo | None, first: MemoryInfo | None) -> None:
         """Bytes by the newest version that the driver knows, and `used` by the first."""
         self.keep("memory_used_v1", first.used if first else None)
         self.keep("memory_total", found.total if found else None)

@@ -1,6 +1,6 @@
 """Tells a thread that hangs in the driver from one that works.
 
-The sampling thread stamps the pulse before each call into NVML and at each tick. A thread that
+The sampling thread stamps the heartbeat before each call into NVML and at each round. A thread that
 does not come back cannot be stopped from outside, so what remains is to say so and, later, to end
 the process.
 """
@@ -16,7 +16,7 @@ DEAD_SECONDS = 120.0  # then the process ends, so that the kubelet starts anothe
 UNHEALTHY_SECONDS = 60.0  # then /healthz fails
 
 
-class Pulse:
+class Heartbeat:
     """When the sampling thread last did something, and what.
 
     Args:
@@ -39,7 +39,7 @@ class Pulse:
         return self._clock() - self._at
 
     @property
-    def verdict(self) -> Literal["alive", "stale", "dead"]:
+    def state(self) -> Literal["alive", "stale", "dead"]:
         """What the age means."""
         age = self.age
         if age > DEAD_SECONDS:

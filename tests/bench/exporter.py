@@ -5,7 +5,7 @@
 
 The real exporter runs on the fake NVML with every family, every group and the processes told apart,
 and is scraped on one kept connection: first compressed every five seconds, as one Prometheus does,
-which shows what sampling costs; then quickly, spread over the ticks, which shows how long a scrape
+which shows what sampling costs; then quickly, spread over the rounds, which shows how long a scrape
 takes beside them; then while a call hangs in the driver. The budget is a 99th percentile under 5
 ms; the exit code says whether it was kept. The fake driver answers at once: what a real one adds,
 `make test-gpu` shows.
@@ -22,7 +22,7 @@ from pathlib import Path
 
 from tests.bench import measure
 from tests.fakes.hostproc import Host
-from tests.fakes.kubelet import Granted, Kubelet
+from tests.fakes.kubelet import ContainerAllocation, Kubelet
 from tests.fakes.nvml.launch import Exporter
 from tests.fakes.nvml.rig import parse
 from tests.fakes.nvml.scenario import MIB, Scenario, gpu_uuid
@@ -30,7 +30,7 @@ from tests.fakes.nvml.scenario import MIB, Scenario, gpu_uuid
 GPUS, PODS = 16, 128
 HANGING = "quickly, while NVML hangs"
 BUDGET_MS = 5.0
-# Not a divisor of the tick, so that scrapes fall on all its parts.
+# Not a divisor of the round, so that scrapes fall on all its parts.
 PAUSE_SECONDS = 0.0171
 # From then on a scrape shows that NVML hangs, and 10 s later that the snapshot is too old.
 HANG_SHOWS_SECONDS = 21.0
@@ -50,7 +50,7 @@ HEAD = (
     "p99 ms",
     "longest ms",
     "cores: all",
-    "ms a tick",
+    "ms a round",
     "RSS MB",
 )
 
@@ -69,7 +69,7 @@ def build(directory: Path) -> tuple[Kubelet, Exporter, Scenario]:
     scenario = Scenario(directory / "scenario").add_gpus(GPUS, util=80, gpm_supported=1)
     ids = [f"{gpu_uuid(gpu)}::{slot}" for gpu in range(GPUS) for slot in range(PODS // GPUS)]
     kubelet.allocatable = {"nvidia.com/gpu": ids}
-    kubelet.grant(*(Granted(f"pod-{n}", (one,)) for n, one in enumerate(ids)))
+    kubelet.allocate(*(ContainerAllocation(f"pod-{n}", (one,)) for n, one in enumerate(ids)))
     for number in range(PODS):
         pid = 1000 + number
         scenario.process(number * GPUS // PODS, pid, mem=300 * MIB, sm=5 + number % 6)
@@ -108,8 +108,8 @@ def scrape(
     return taken, size
 
 
-def ticks(exporter: Exporter) -> tuple[float, float]:
-    """Seconds that all ticks took together, and how many there were."""
+def rounds(exporter: Exporter) -> tuple[float, float]:
+    """Seconds that all rounds took together, and how many there were."""
     found = parse(exporter.get()[2])
     name = "gpu_exporter_sample_duration_seconds"
     return found.samples[f"{name}_sum"][0][1], found.samples[f"{name}_count"][0][1]
@@ -125,17 +125,17 @@ def run(exporter: Exporter, scenario: Scenario, seconds: float) -> tuple[list[li
             scenario.set(0, "hang.nvmlDeviceGetMemoryInfo_v2", 120_000).write()
             time.sleep(HANG_SHOWS_SECONDS)
             seconds = HANG_SECONDS
-        used, before, started = measure.cpu_seconds(pid), ticks(exporter), time.perf_counter()
+        used, before, started = measure.cpu_seconds(pid), rounds(exporter), time.perf_counter()
         taken, size = scrape(exporter.port, seconds, encoding, pause)
         cores = (measure.cpu_seconds(pid) - used) / (time.perf_counter() - started)
-        after = ticks(exporter)
-        tick = (after[0] - before[0]) / max(1.0, after[1] - before[1]) * 1000
+        after = rounds(exporter)
+        sampling = (after[0] - before[0]) / max(1.0, after[1] - before[1]) * 1000
         if pause == PAUSE_SECONDS:
             worst = max(worst, percentile(taken, 0.99))
         milliseconds = (percentile(taken, 0.5), percentile(taken, 0.99), max(taken))
         rows.append([title, f"{len(taken)}", f"{size / 1024:.0f}"])
         rows[-1] += [f"{one:.2f}" for one in milliseconds]
-        rows[-1] += [f"{cores:.3f}", f"{tick:.1f}", f"{measure.resident_mb(pid):.0f}"]
+        rows[-1] += [f"{cores:.3f}", f"{sampling:.1f}", f"{measure.resident_mb(pid):.0f}"]
     return rows, worst
 
 

@@ -62,7 +62,7 @@ class Claim:
 
 
 @dataclass(frozen=True)
-class Granted:
+class ContainerAllocation:
     """What a container was given."""
 
     pod: str
@@ -88,7 +88,7 @@ class Kubelet:
 
     def __init__(self, directory: Path) -> None:
         self.socket = directory / "kubelet.sock"
-        self.granted: list[Granted] = []
+        self.allocated: list[ContainerAllocation] = []
         self.allocatable: dict[str, list[str]] = {}
         self.version = "v1"
         self.has_allocatable = True
@@ -126,9 +126,9 @@ class Kubelet:
             self._server = None
         self.socket.unlink(missing_ok=True)
 
-    def grant(self, *granted: Granted) -> None:
+    def allocate(self, *granted: ContainerAllocation) -> None:
         """Replaces what is listed."""
-        self.granted = list(granted)
+        self.allocated = list(granted)
 
     def answer(self, path: str, context: grpc.ServicerContext) -> bytes:
         """What a call gets."""
@@ -151,8 +151,8 @@ class Kubelet:
 
     def _list(self) -> Any:
         module = self._messages
-        pods: dict[tuple[str, str], list[Granted]] = {}
-        for one in self.granted:
+        pods: dict[tuple[str, str], list[ContainerAllocation]] = {}
+        for one in self.allocated:
             pods.setdefault((one.namespace, one.pod), []).append(one)
         return module.ListPodResourcesResponse(
             pod_resources=[
@@ -163,7 +163,7 @@ class Kubelet:
             ]
         )
 
-    def _container(self, granted: Granted) -> Any:
+    def _container(self, granted: ContainerAllocation) -> Any:
         module = self._messages
         devices = [self._devices(granted.resource, [one]) for one in granted.ids]
         cpus = self._devices("example.com/other", ["other-0"])

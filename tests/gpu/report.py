@@ -1,7 +1,7 @@
 """`python -m tests.gpu.report`: what this machine's driver supplies, and what reading it costs.
 
 For the notes on a new board or driver: versions, capabilities by GPU, the slowest calls, the cost
-of a tick, and every metric that is there with its first series.
+of a round, and every metric that is there with its first series.
 """
 
 from __future__ import annotations
@@ -55,30 +55,30 @@ def main() -> int:
     exporter = runtime.build(settings, lambda: None)
     sampler = exporter.sampling._sampler
     taken = timed(sampler._library)
-    ticks = []
+    rounds = []
     for _ in range(TICKS):
         started = time.perf_counter()
-        exporter.sampling.turn()
-        ticks.append((time.perf_counter() - started) * 1000)
+        exporter.sampling.run_once()
+        rounds.append((time.perf_counter() - started) * 1000)
         time.sleep(0.25)
-    current = exporter.board.current
+    current = exporter.store.current
     if current is None or not current.is_up:
         print("no NVIDIA GPU can be read on this machine: nothing was tested")
         return 1
-    versions = sampler.opening.versions
+    versions = sampler.session.versions
     print(f"driver {versions.driver}, NVML {versions.nvml}, CUDA {versions.cuda}")
     print(f"as uid {os.geteuid()}, {rights()}")
-    for gpu in sampler.opening.inventory.gpus.values() if sampler.opening.inventory else ():
+    for gpu in sampler.session.inventory.gpus.values() if sampler.session.inventory else ():
         mode = f"MIG with {len(gpu.layout)} instances" if gpu.is_mig else "no MIG"
         print(f"GPU {gpu.unit.index}: {gpu.unit.name}, {gpu.unit.bus_id}, {mode}")
-    print(f"tick: median {statistics.median(ticks):.2f} ms, longest {max(ticks):.2f} ms")
+    print(f"round: median {statistics.median(rounds):.2f} ms, longest {max(rounds):.2f} ms")
     print("\nslowest calls (milliseconds: median, longest, number)")
     slow = sorted(taken.items(), key=lambda one: -statistics.median(one[1]))
     for name, values in slow[:15]:
         print(f"  {name:48} {statistics.median(values):8.3f} {max(values):8.3f} {len(values)}")
     print("\ncapabilities")
     capabilities: Capabilities = sampler._context.capabilities
-    for uuid in sampler.opening.inventory.gpus if sampler.opening.inventory else ():
+    for uuid in sampler.session.inventory.gpus if sampler.session.inventory else ():
         found = capabilities.of(uuid)
         lacking = sorted(name for name, there in found.items() if not there)
         print(f"  {uuid}: {len(found) - len(lacking)} there, lacking: {', '.join(lacking) or '-'}")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.fakes.hostproc import Host
-from tests.fakes.kubelet import Granted, Kubelet
+from tests.fakes.kubelet import ContainerAllocation, Kubelet
 from tests.fakes.nvml.launch import Exporter
 from tests.fakes.nvml.rig import Text, parse
 from tests.gpu.burn import MEMORY_BYTES, Burner
@@ -36,7 +36,7 @@ def test_a_pod_that_burns(tmp_path: Path, burner: Burner, shared: bool) -> None:
     with Kubelet(sockets) as kubelet:
         ids = [f"{uuid}::{n}" for n in range(2)] if shared else [uuid]
         kubelet.allocatable = {"nvidia.com/gpu": ids}
-        kubelet.grant(Granted("burner", (ids[0],)))
+        kubelet.allocate(ContainerAllocation("burner", (ids[0],)))
         exporter = Exporter(tmp_path, {"NODE_NAME": "node"}, flags, with_library=False)
         exporter.start()
         try:
@@ -62,7 +62,7 @@ def _settle(exporter: Exporter) -> Text:
     while True:
         found = parse(exporter.get()[2])
         busy = (found.value("gpu_pod_utilization_percent", pod_name="burner") or 0) > 80
-        # What processes use is believed some ticks later than what the GPU does.
+        # What processes use is believed some rounds later than what the GPU does.
         told = (found.value("DCGM_CUSTOM_PROCESS_SM_UTIL", PodName="burner") or 0) > 50
         if (busy and told) or time.monotonic() > deadline:
             return found

@@ -17,19 +17,19 @@ _POD = re.compile(
 _CONTAINER = re.compile(r"(?:^|[/:-])([0-9a-f]{64})(?:\.scope)?(?:/|$)")
 
 
-class Place(NamedTuple):
+class ContainerCgroup(NamedTuple):
     """Where a process runs; the container is empty where the path does not say."""
 
     pod_uid: str
     container_id: str
 
 
-def parse(text: str) -> Place | None:
+def parse(text: str) -> ContainerCgroup | None:
     """The place of a process by its whole cgroup file; None outside of pods."""
     for line in text.splitlines():
         path = line.split(":", 2)[-1]
         pod = _POD.search(path)
         if pod is not None:
             container = _CONTAINER.search(path)
-            return Place(pod[1].replace("_", "-"), container[1] if container else "")
+            return ContainerCgroup(pod[1].replace("_", "-"), container[1] if container else "")
     return None

@@ -28,11 +28,11 @@ def is_slot(device_id: str) -> bool:
     return base_of(device_id) != device_id.rpartition("=")[2]
 
 
-class Units:
+class DeviceIndex:
     """Finds units by what a plugin calls them.
 
     Args:
-        units: of the last tick.
+        units: of the last round.
     """
 
     def __init__(self, units: Iterable[Unit]) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from metrics_apiserver.exporter.attribution import cgroups
 from metrics_apiserver.exporter.attribution.podlogs import PodLogs
-from metrics_apiserver.exporter.usage import Owner
+from metrics_apiserver.exporter.usage import ProcessOwner
 
 _KEEP_SECONDS = 60.0
 _MAX_BYTES = 64 << 10
@@ -22,12 +22,12 @@ _START_TIME = 19  # of the fields after the command, which may hold anything
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    owner: Owner
+    owner: ProcessOwner
     started: str
     until: float
 
 
-class Owners:
+class ProcessOwners:
     """Finds owners of processes.
 
     Args:
@@ -45,8 +45,8 @@ class Owners:
         """Whether the pid exists here."""
         return (self._proc / str(pid)).is_dir()
 
-    def find(self, pid: int) -> Owner | None:
-        """Where the process runs; the last answer for one that just ended, else None."""
+    def find(self, pid: int) -> ProcessOwner | None:
+        """Where the process runs; the last response for one that just ended, else None."""
         now = self._clock()
         known = self._known.get(pid)
         started = self._started(pid)
@@ -62,15 +62,15 @@ class Owners:
         self._known[pid] = _Known(owner, started, now + keep)
         return owner
 
-    def _read(self, pid: int) -> Owner:
+    def _read(self, pid: int) -> ProcessOwner:
         name = self._text(pid, "comm").strip()
         place = cgroups.parse(self._text(pid, "cgroup"))
         if place is None:
-            return Owner(None, "", name)
+            return ProcessOwner(None, "", name)
         pod = self._names.pod(place.pod_uid)
         if pod is None:
-            return Owner(None, "", name, is_nameless=True)
-        return Owner(pod, self._names.container(place.container_id), name)
+            return ProcessOwner(None, "", name, is_nameless=True)
+        return ProcessOwner(pod, self._names.container(place.container_id), name)
 
     def _started(self, pid: int) -> str:
         after = self._text(pid, "stat").rpartition(")")[2].split()

@@ -20,7 +20,7 @@ from metrics_apiserver.exporter.attribution.deviceids import base_of
 
 _TIMEOUT_SECONDS = 10.0
 _MAX_BYTES = 16 << 20
-_MAX_CONTAINERS = 16_384  # on one node; what has more is no kubelet's answer
+_MAX_CONTAINERS = 16_384  # on one node; what has more is no kubelet's response
 _MAX_IDS = 65_536
 _OPTIONS = (
     # grpc-core would send the socket's escaped path as :authority, which strict servers refuse.
@@ -34,8 +34,8 @@ _NVIDIA_MIG = "nvidia.com/mig-"
 DRA_DRIVER = "gpu.nvidia.com"
 
 
-class Unavailable(Exception):
-    """The kubelet gave no answer that can be used.
+class KubeletUnavailable(Exception):
+    """The kubelet gave no response that can be used.
 
     Attributes:
         reason: a short word for a metric.
@@ -47,7 +47,7 @@ class Unavailable(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Claimed:
+class ClaimedDevice:
     """A device that a container was given through a ResourceClaim."""
 
     pool: str
@@ -56,18 +56,18 @@ class Claimed:
 
 
 @dataclass(frozen=True, slots=True)
-class Grant:
+class ContainerResources:
     """What one container was given."""
 
     namespace: str
     pod: str
     container: str
     device_ids: tuple[str, ...] = ()
-    claimed: tuple[Claimed, ...] = ()
+    claimed: tuple[ClaimedDevice, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class PodResourcesResponse:
     """One look.
 
     Attributes:
@@ -75,11 +75,11 @@ class Answer:
             does not say.
     """
 
-    grants: tuple[Grant, ...]
+    containers: tuple[ContainerResources, ...]
     slots: Mapping[str, int] | None
 
 
-class Client:
+class PodResourcesClient:
     """Asks the kubelet; every look dials anew, since the kubelet makes its socket anew.
 
     Args:
@@ -91,11 +91,11 @@ class Client:
         self._names = resource_names | frozenset(_NVIDIA)
         self._service = _SERVICES[0]
 
-    def look(self) -> Answer:
+    def fetch(self) -> PodResourcesResponse:
         """Blocks for up to two timeouts.
 
         Raises:
-            Unavailable: no socket, no service, too many calls, or an answer that does not parse.
+            KubeletUnavailable: no socket, no service, rate limited, or not decodable.
         """
         with grpc.insecure_channel(self._target, options=_OPTIONS) as channel:
             listed = self._list(channel)
@@ -107,23 +107,25 @@ class Client:
                     raise _unavailable(error) from None
                 allocatable = None
         try:
-            grants = _bounded(self._grants(listed))
+            containers = _bounded(self._containers(listed))
             slots = None if allocatable is None else self._slots(allocatable)
-        except wire.Malformed as fault:
-            raise Unavailable("decode", f"the kubelet's answer does not parse: {fault}") from None
-        return Answer(grants, slots)
+        except wire.DecodeError as fault:
+            raise KubeletUnavailable(
+                "decode", f"the kubelet's response does not parse: {fault}"
+            ) from None
+        return PodResourcesResponse(containers, slots)
 
     def _list(self, channel: grpc.Channel) -> bytes:
         for service in (self._service, *_SERVICES):
             try:
-                answer = self._call(channel, "List", service)
+                response = self._call(channel, "List", service)
             except grpc.RpcError as error:
                 if _code(error) is not grpc.StatusCode.UNIMPLEMENTED:
                     raise _unavailable(error) from None
             else:
                 self._service = service
-                return answer
-        raise Unavailable("unimplemented", "the kubelet serves no pod resources")
+                return response
+        raise KubeletUnavailable("unimplemented", "the kubelet serves no pod resources")
 
     def _call(self, channel: grpc.Channel, method: str, service: str | None = None) -> bytes:
         ask: Callable[..., bytes] = channel.unary_unary(
@@ -146,7 +148,7 @@ class Client:
         )
         found = Counter(base_of(device) for device in itertools.islice(ids, _MAX_IDS + 1))
         if found.total() > _MAX_IDS:
-            raise wire.Malformed(f"more than {_MAX_IDS} devices")
+            raise wire.DecodeError(f"more than {_MAX_IDS} devices")
         return dict(found)
 
     def _device_ids(self, data: bytes) -> tuple[str, ...]:
@@ -157,7 +159,7 @@ class Client:
             return ()
         return tuple(wire.text(content) for number, content in found if number == 2)
 
-    def _grants(self, data: bytes) -> Iterator[Grant]:
+    def _containers(self, data: bytes) -> Iterator[ContainerResources]:
         """ListPodResourcesResponse: pod_resources=1 {name=1, namespace=2, containers=3}."""
         for number, content in wire.fields(data):
             if number != 1:
@@ -166,15 +168,15 @@ class Client:
             texts = {kind: wire.text(part) for kind, part in parts if kind in (1, 2)}
             for kind, part in parts:
                 if kind == 3:
-                    grant = self._grant(part, texts.get(2, ""), texts.get(1, ""))
-                    if grant.device_ids or grant.claimed:
-                        yield grant
+                    resources = self._container(part, texts.get(2, ""), texts.get(1, ""))
+                    if resources.device_ids or resources.claimed:
+                        yield resources
 
-    def _grant(self, data: bytes, namespace: str, pod: str) -> Grant:
+    def _container(self, data: bytes, namespace: str, pod: str) -> ContainerResources:
         """ContainerResources: name=1, devices=2, dynamic_resources=5 {claim_resources=4}."""
         container = ""
         ids: list[str] = []
-        claimed: list[Claimed] = []
+        claimed: list[ClaimedDevice] = []
         for number, content in wire.fields(data):
             if number == 1:
                 container = wire.text(content)
@@ -183,22 +185,22 @@ class Client:
             elif number == 5:
                 claims = (part for number, part in wire.fields(content) if number == 4)
                 claimed += [one for claim in claims if (one := _claimed(claim)) is not None]
-        return Grant(namespace, pod, container, tuple(ids), tuple(claimed))
+        return ContainerResources(namespace, pod, container, tuple(ids), tuple(claimed))
 
 
-def _bounded(grants: Iterable[Grant]) -> tuple[Grant, ...]:
+def _bounded(containers: Iterable[ContainerResources]) -> tuple[ContainerResources, ...]:
     """All of them, as long as a node can have so many."""
-    found: list[Grant] = []
+    found: list[ContainerResources] = []
     ids = 0
-    for grant in grants:
-        found.append(grant)
-        ids += len(grant.device_ids) + len(grant.claimed)
+    for resources in containers:
+        found.append(resources)
+        ids += len(resources.device_ids) + len(resources.claimed)
         if len(found) > _MAX_CONTAINERS or ids > _MAX_IDS:
-            raise wire.Malformed(f"more than {_MAX_CONTAINERS} containers or {_MAX_IDS} devices")
+            raise wire.DecodeError(f"more than {_MAX_CONTAINERS} containers or {_MAX_IDS} devices")
     return tuple(found)
 
 
-def _claimed(data: bytes) -> Claimed | None:
+def _claimed(data: bytes) -> ClaimedDevice | None:
     """ClaimResource: cdi_devices=1 {name=1}, driver_name=2, pool_name=3, device_name=4."""
     texts, names = {}, []
     for number, content in wire.fields(data):
@@ -208,7 +210,7 @@ def _claimed(data: bytes) -> Claimed | None:
             texts[number] = wire.text(content)
     if texts.get(2) != DRA_DRIVER:
         return None
-    return Claimed(texts.get(3, ""), texts.get(4, ""), tuple(names))
+    return ClaimedDevice(texts.get(3, ""), texts.get(4, ""), tuple(names))
 
 
 def _code(error: grpc.RpcError) -> grpc.StatusCode | None:
@@ -224,9 +226,9 @@ _REASONS = {
 }
 
 
-def _unavailable(error: grpc.RpcError) -> Unavailable:
+def _unavailable(error: grpc.RpcError) -> KubeletUnavailable:
     code = _code(error)
     reason = _REASONS.get(code, "rpc") if code else "rpc"
     if code is grpc.StatusCode.RESOURCE_EXHAUSTED and "larger than max" in str(error):
         reason = "too_large"  # our own limit, which gRPC reports by the same code
-    return Unavailable(reason, f"the kubelet's pod-resources service: {code and code.name}")
+    return KubeletUnavailable(reason, f"the kubelet's pod-resources service: {code and code.name}")

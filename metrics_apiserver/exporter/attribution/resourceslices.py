@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from metrics_apiserver.exporter.attribution.podresources import DRA_DRIVER, Claimed
+from metrics_apiserver.exporter.attribution.podresources import DRA_DRIVER, ClaimedDevice
 
 _logger = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ class ResourceSlices:
         self._uuids: dict[tuple[str, str], str] = {}
         self._read_at = float("-inf")
 
-    def find(self, claimed: Claimed) -> str | None:
+    def find(self, claimed: ClaimedDevice) -> str | None:
         """The UUID, or None; never blocks."""
         return self._uuids.get((claimed.pool, claimed.device))
 
@@ -62,7 +62,7 @@ class ResourceSlices:
         """Reads the slices if one of the wanted is not known, or not known to be so still.
 
         Raises:
-            OSError, ValueError, KeyError: the API server gives no answer that can be used.
+            OSError, ValueError, KeyError: the API server gives no response that can be used.
         """
         age = self._clock() - self._read_at
         if age < (_KEEP_SECONDS if wanted <= self._uuids.keys() else _REFRESH_SECONDS):
@@ -95,12 +95,12 @@ class ResourceSlices:
                     f"/apis/resource.k8s.io/{version}/resourceslices?fieldSelector={selector}",
                     headers={"Authorization": f"Bearer {token}", "Accept": "application/json"},
                 )
-                answer = connection.getresponse()
-                body = answer.read(_MAX_BYTES + 1)
-                if answer.status == http.HTTPStatus.NOT_FOUND:
+                response = connection.getresponse()
+                body = response.read(_MAX_BYTES + 1)
+                if response.status == http.HTTPStatus.NOT_FOUND:
                     continue
-                if answer.status != http.HTTPStatus.OK or len(body) > _MAX_BYTES:
-                    raise OSError(f"listing ResourceSlices: HTTP {answer.status}")
+                if response.status != http.HTTPStatus.OK or len(body) > _MAX_BYTES:
+                    raise OSError(f"listing ResourceSlices: HTTP {response.status}")
                 items: list[dict[str, Any]] = json.loads(body).get("items") or []
                 return items
         finally:

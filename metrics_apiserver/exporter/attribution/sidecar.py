@@ -13,8 +13,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from metrics_apiserver.exporter.attribution.deviceids import Units, base_of, is_slot
-from metrics_apiserver.exporter.model import Allocation, Holding, Pod
+from metrics_apiserver.exporter.attribution.deviceids import DeviceIndex, base_of, is_slot
+from metrics_apiserver.exporter.model import DeviceAllocation, NodeAllocations, Pod
 
 _VARIABLE = "NVIDIA_VISIBLE_DEVICES"
 _SAYS_NOTHING = ("", "all", "none", "void")
@@ -49,12 +49,12 @@ class Sidecar:
         self._names: tuple[str, ...] = self._given
         self._pids: frozenset[int] = frozenset()
 
-    def look(self) -> None:
+    def refresh(self) -> None:
         """Reads what processes and device nodes tell."""
         self._pids = frozenset(self._list_pids())
         self._names = self._given or tuple(sorted(self._visible())) or tuple(self._nodes())
 
-    def allocation(self, units: Units, foreign: frozenset[str]) -> Allocation:
+    def allocations(self, units: DeviceIndex, foreign: frozenset[str]) -> NodeAllocations:
         """What is our pod's; known as soon as one unit could be told.
 
         One that cannot be read now still counts: the pod's sums are then not known.
@@ -71,8 +71,8 @@ class Sidecar:
             uuid = unit.uuid if unit else base_of(name)
             is_shared = is_slot(name) or uuid in foreign
             share = None if is_shared else 1.0
-            found[uuid] = Holding(uuid, self._pod, "", share, is_shared)
-        return Allocation(tuple(found.values()) if is_any else (), is_any)
+            found[uuid] = DeviceAllocation(uuid, self._pod, "", share, is_shared)
+        return NodeAllocations(tuple(found.values()) if is_any else (), is_any)
 
     def is_foreign(self, pids: Iterable[int]) -> bool:
         """Whether some of a unit's processes are certainly not the pod's.

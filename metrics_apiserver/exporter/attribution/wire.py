@@ -1,7 +1,7 @@
-"""The protobuf wire format, as far as the kubelet's answers use it: strings and messages.
+"""The protobuf wire format, as far as the kubelet's responses use it: strings and messages.
 
 A whole protobuf runtime for four messages would weigh more than they do. Unknown fields are
-skipped, as the format asks; anything that does not parse refuses the whole answer.
+skipped, as the format asks; anything that does not parse refuses the whole response.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ _FIXED = {_FIXED64: 8, _FIXED32: 4}
 _MAX_FIELDS = 1 << 17  # of one message; a node has no more pods, and a plugin no more devices
 
 
-class Malformed(ValueError):
+class DecodeError(ValueError):
     """Bytes that are no message."""
 
 
@@ -21,17 +21,17 @@ def fields(data: bytes) -> Iterator[tuple[int, bytes]]:
     """Number and content of each length-delimited field, in order; others are skipped.
 
     Raises:
-        Malformed: with the first fault, after the fields before it were given.
+        DecodeError: with the first fault, after the fields before it were given.
     """
     at = count = 0
     while at < len(data):
         count += 1
         if count > _MAX_FIELDS:
-            raise Malformed("too many fields")
+            raise DecodeError("too many fields")
         tag, at = _varint(data, at)
         number, kind = tag >> 3, tag & 7
         if number == 0:
-            raise Malformed("field number 0")
+            raise DecodeError("field number 0")
         if kind == _VARINT:
             _, at = _varint(data, at)
             continue
@@ -40,10 +40,10 @@ def fields(data: bytes) -> Iterator[tuple[int, bytes]]:
         elif kind in _FIXED:
             size = _FIXED[kind]
         else:
-            raise Malformed(f"wire type {kind}")
+            raise DecodeError(f"wire type {kind}")
         end = at + size
         if end > len(data):
-            raise Malformed("a field ends after its message")
+            raise DecodeError("a field ends after its message")
         if kind == _BYTES:
             yield number, data[at:end]
         at = end
@@ -53,13 +53,13 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
     value = 0
     for shift in range(0, 70, 7):
         if at >= len(data):
-            raise Malformed("a number ends after its message")
+            raise DecodeError("a number ends after its message")
         byte = data[at]
         at += 1
         value |= (byte & 0x7F) << shift
         if byte < 0x80:
             return value, at
-    raise Malformed("a number of more than ten bytes")
+    raise DecodeError("a number of more than ten bytes")
 
 
 def text(content: bytes) -> str:
@@ -67,4 +67,4 @@ def text(content: bytes) -> str:
     try:
         return content.decode()
     except UnicodeDecodeError:
-        raise Malformed("a string that is not UTF-8") from None
+        raise DecodeError("a string that is not UTF-8") from None

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
-from metrics_apiserver.exporter.families import granted
-from metrics_apiserver.exporter.families.text import MAX_CACHED, Family, labels
+from metrics_apiserver.exporter.families import allocated
+from metrics_apiserver.exporter.families.text import MAX_CACHED, MetricFamily, labels
 from metrics_apiserver.exporter.model import Mode, Pod, Unit
 from metrics_apiserver.exporter.rows import Row
 from metrics_apiserver.exporter.settings import Exposition
-from metrics_apiserver.exporter.usage import Part, Usage
+from metrics_apiserver.exporter.usage import NodeUsage, UsageRecord
 
 _MIB = 1 << 20
 
@@ -34,19 +34,19 @@ ALLOCATE_MODE = "DCGM_CUSTOM_ALLOCATE_MODE"
 _MODES = {"none": 0, "exclusive": 1, "share": 2}
 
 
-class Builder:
+class CustomBuilder:
     """Writes the family by the settings."""
 
     def __init__(self, settings: Exposition) -> None:
         self._settings = settings
         self._labels = lru_cache(MAX_CACHED)(self._make_labels)
 
-    def build(self, rows: Sequence[Row], usage: Usage, driver: str) -> list[Family]:
+    def build(self, rows: Sequence[Row], usage: NodeUsage, driver: str) -> list[MetricFamily]:
         """The family's metrics.
 
         Args:
-            rows: of the tick.
-            usage: of the tick.
+            rows: of the round.
+            usage: of the round.
             driver: version, a label of the device's series.
         """
         return [
@@ -55,52 +55,54 @@ class Builder:
             *self._devices(rows, driver),
         ]
 
-    def _processes(self, rows: Sequence[Row], usage: Usage) -> list[Family]:
+    def _processes(self, rows: Sequence[Row], usage: NodeUsage) -> list[MetricFamily]:
         units = {row.unit.uuid: row.unit for row in rows}
         modes = {row.unit.uuid: row.mode for row in rows}
         found = {
-            prefix: [Family(prefix + name, "gauge", text) for name, text in PROCESS]
+            prefix: [MetricFamily(prefix + name, "gauge", text) for name, text in PROCESS]
             for prefix in (LEGAL, ILLEGAL)
         }
-        parts: Iterable[Part] = usage.containers.values()
+        records: Iterable[UsageRecord] = usage.containers.values()
         if self._settings.per_process:
-            parts = usage.processes
-        for part in parts:
-            text = self._part_labels(part, units[part.unit], modes[part.unit])
+            records = usage.processes
+        for record in records:
+            text = self._record_labels(record, units[record.unit], modes[record.unit])
             values: tuple[float | None, ...] = (None,) * 4
-            if part.use is not None:
-                use = part.use
+            if record.use is not None:
+                use = record.use
                 values = (use.sm, use.memory, use.encoder, use.decoder)
-            memory = None if part.memory is None else part.memory // _MIB
-            families = found[LEGAL if part.is_legal else ILLEGAL]
+            memory = None if record.memory is None else record.memory // _MIB
+            families = found[LEGAL if record.is_legal else ILLEGAL]
             for family, value in zip(families, (*values, memory), strict=True):
                 family.add(text, value)
         return [*found[LEGAL], *found[ILLEGAL]]
 
-    def _containers(self, rows: Sequence[Row]) -> list[Family]:
-        size = Family(MEM_ALLOCATED, "gauge", "Memory granted to the container, MiB.")
-        share = Family(
+    def _containers(self, rows: Sequence[Row]) -> list[MetricFamily]:
+        size = MetricFamily(MEM_ALLOCATED, "gauge", "Memory granted to the container, MiB.")
+        share = MetricFamily(
             CP_ALLOCATED,
             "gauge",
             "Share of the computing time granted; 0 where none is set apart.",
         )
         for row in rows:
-            if row.holding is None:
+            if row.allocation is None:
                 continue
-            holding = row.holding
-            text = self._labels(row.unit, row.mode, holding.pod, holding.container, None)
-            bytes_ = granted.memory(row)
+            allocation = row.allocation
+            text = self._labels(row.unit, row.mode, allocation.pod, allocation.container, None)
+            bytes_ = allocated.memory(row)
             size.add(text, None if bytes_ is None else bytes_ // _MIB)
             share.add(text, 0)
         return [size, share]
 
-    def _devices(self, rows: Sequence[Row], driver: str) -> list[Family]:
-        total = Family(FB_TOTAL, "gauge", "Memory of the GPU, MiB.")
-        allocated = Family(FB_ALLOCATED, "gauge", "Share of the GPU's memory granted to pods, 0-1.")
-        mode = Family(
+    def _devices(self, rows: Sequence[Row], driver: str) -> list[MetricFamily]:
+        total = MetricFamily(FB_TOTAL, "gauge", "Memory of the GPU, MiB.")
+        allocated_share = MetricFamily(
+            FB_ALLOCATED, "gauge", "Share of the GPU's memory granted to pods, 0-1."
+        )
+        mode = MetricFamily(
             ALLOCATE_MODE, "gauge", "How the node gives GPUs out: 0 none, 1 exclusive, 2 share."
         )
-        shares = granted.shares(rows)
+        shares = allocated.shares(rows)
         modes = [row.mode for row in rows]
         seen = set()
         for row in rows:
@@ -110,15 +112,15 @@ class Builder:
             seen.add(row.unit.uuid)
             text = self._device_labels(row.unit, driver)
             total.add(text, int(bytes_) // _MIB)
-            allocated.add(text, shares.get(row.unit.uuid))
+            allocated_share.add(text, shares.get(row.unit.uuid))
         if modes and None not in modes:
             node = labels((("NodeName", self._settings.node),))
             mode.add(node, max(_MODES[one] for one in modes if one is not None))
-        return [total, allocated, mode]
+        return [total, allocated_share, mode]
 
-    def _part_labels(self, part: Part, unit: Unit, mode: Mode | None) -> str:
-        process = (part.pid, part.name, part.kinds) if part.pid else None
-        return self._labels(unit, mode, part.pod, part.container, process)
+    def _record_labels(self, record: UsageRecord, unit: Unit, mode: Mode | None) -> str:
+        process = (record.pid, record.name, record.kinds) if record.pid else None
+        return self._labels(unit, mode, record.pod, record.container, process)
 
     def _make_labels(
         self,

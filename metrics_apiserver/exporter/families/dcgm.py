@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from metrics_apiserver.exporter import journal
+from metrics_apiserver.exporter import device_history
 from metrics_apiserver.exporter.families.dcgmtable import (
     CLOCK_EVENTS,
     COUNT,
@@ -19,12 +19,12 @@ from metrics_apiserver.exporter.families.dcgmtable import (
     TABLE,
     XID_COUNT,
 )
-from metrics_apiserver.exporter.families.text import MAX_CACHED, Family, Table, labels
-from metrics_apiserver.exporter.model import DeviceState, Holding, Unit
+from metrics_apiserver.exporter.families.text import MAX_CACHED, MetricFamily, Table, labels
+from metrics_apiserver.exporter.model import DeviceAllocation, DeviceState, Unit
 from metrics_apiserver.exporter.rows import Row
 from metrics_apiserver.exporter.settings import Exposition
 
-_WINDOW_MS = str(int(journal.RECENT_SECONDS * 1000))
+_WINDOW_MS = str(int(device_history.RECENT_SECONDS * 1000))
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ _STYLES = {
 }
 
 
-class Builder:
+class DcgmBuilder:
     """Writes the family by the settings.
 
     Args:
@@ -66,21 +66,21 @@ class Builder:
 
     def build(
         self, rows: Sequence[Row], states: Iterable[DeviceState], driver: str, count: int | None
-    ) -> list[Family]:
+    ) -> list[MetricFamily]:
         """The family's metrics.
 
         Args:
-            rows: of the tick.
+            rows: of the round.
             states: for the counts of recent events.
             driver: version, a label of every series.
             count: GPUs by NVML.
         """
         found = Table(self._table)
         for row in rows:
-            found.add(self._labels(row.unit, row.holding, driver), row.values)
+            found.add(self._labels(row.unit, row.allocation, driver), row.values)
         units = {row.unit.uuid: row.unit for row in rows if not row.unit.parent}
         # Once for each GPU whoever holds it: those who count its series are right as well.
-        devices = Family(COUNT, "gauge", "GPUs on the node; once for each of them.")
+        devices = MetricFamily(COUNT, "gauge", "GPUs on the node; once for each of them.")
         for unit in units.values():
             devices.add(self._labels(unit, None, driver), count)
         families = [*found.families, devices]
@@ -90,9 +90,9 @@ class Builder:
 
     def _recent(
         self, units: Mapping[str, Unit], states: Iterable[DeviceState], driver: str
-    ) -> list[Family]:
-        xids = Family(XID_COUNT, "gauge", "XIDs by number in the window.")
-        reasons = Family(CLOCK_EVENTS, "gauge", "Samples by clock event in the window.")
+    ) -> list[MetricFamily]:
+        xids = MetricFamily(XID_COUNT, "gauge", "XIDs by number in the window.")
+        reasons = MetricFamily(CLOCK_EVENTS, "gauge", "Samples by clock event in the window.")
         for state in states:
             unit = units.get(state.uuid)
             if unit is None:
@@ -105,7 +105,9 @@ class Builder:
                 reasons.add(labels([*pairs, ("clock_event", reason), window]), count)
         return [xids, reasons]
 
-    def _pairs(self, unit: Unit, holding: Holding | None, driver: str) -> list[tuple[str, str]]:
+    def _pairs(
+        self, unit: Unit, allocation: DeviceAllocation | None, driver: str
+    ) -> list[tuple[str, str]]:
         names, settings = self._names, self._settings
         pairs = [
             ("gpu", str(unit.index)),
@@ -122,12 +124,12 @@ class Builder:
         if names.node:
             constant[names.node] = settings.node
         pairs += sorted(constant.items())
-        if holding is not None:
+        if allocation is not None:
             pairs += sorted(
                 (
-                    (names.container, holding.container),
-                    (names.namespace, holding.pod.namespace),
-                    (names.pod, holding.pod.name),
+                    (names.container, allocation.container),
+                    (names.namespace, allocation.pod.namespace),
+                    (names.pod, allocation.pod.name),
                 )
             )
         return pairs

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 
-from metrics_apiserver.exporter.families import granted
-from metrics_apiserver.exporter.families.text import MAX_CACHED, Family, Metric, Table, labels
-from metrics_apiserver.exporter.model import Holding, Mode, Unit
+from metrics_apiserver.exporter.families import allocated
+from metrics_apiserver.exporter.families.text import MAX_CACHED, Metric, MetricFamily, Table, labels
+from metrics_apiserver.exporter.model import DeviceAllocation, Mode, Unit
 from metrics_apiserver.exporter.rows import Row
 
 TABLE = (
@@ -45,45 +45,49 @@ SHARING_MEMORY = "nvidia_gpu_sharing_memory"
 ALLOCATED_DEVICES = "nvidia_gpu_allocated_num_devices"
 
 
-def build(rows: Sequence[Row], count: int | None, node: str) -> list[Family]:
+def build(rows: Sequence[Row], count: int | None, node: str) -> list[MetricFamily]:
     """The family's metrics.
 
     Args:
-        rows: of the tick.
+        rows: of the round.
         count: GPUs by NVML; None while NVML is not initialised.
         node: the node's name.
     """
     found = Table(TABLE)
-    allocated = Family(ALLOCATED_BYTES, "gauge", "Memory granted to the container on this device.")
-    sharing = Family(SHARING_MEMORY, "gauge", "The same, of shared devices only.")
+    allocated_bytes = MetricFamily(
+        ALLOCATED_BYTES, "gauge", "Memory granted to the container on this device."
+    )
+    sharing = MetricFamily(SHARING_MEMORY, "gauge", "The same, of shared devices only.")
     node_labels = labels((("node_name", node),))
-    devices = Family(NUM_DEVICES, "gauge", "GPUs on the node.")
+    devices = MetricFamily(NUM_DEVICES, "gauge", "GPUs on the node.")
     devices.add(node_labels, count)
     for row in rows:
-        text = _labels(row.unit, row.holding, row.mode, node)
+        text = _labels(row.unit, row.allocation, row.mode, node)
         found.add(text, row.values)
-        size = granted.memory(row)
-        allocated.add(text, size)
+        size = allocated.memory(row)
+        allocated_bytes.add(text, size)
         if row.mode == "share":
             sharing.add(text, size)
-    sums = Family(ALLOCATED_DEVICES, "gauge", "GPUs granted to pods, shared ones by their share.")
-    shares = granted.shares(rows)
+    sums = MetricFamily(
+        ALLOCATED_DEVICES, "gauge", "GPUs granted to pods, shared ones by their share."
+    )
+    shares = allocated.shares(rows)
     if count is not None and None not in shares.values():
         sums.add(node_labels, float(sum(share for share in shares.values() if share)))
-    return [devices, *found.families, allocated, sharing, sums]
+    return [devices, *found.families, allocated_bytes, sharing, sums]
 
 
 @lru_cache(MAX_CACHED)
-def _labels(unit: Unit, holding: Holding | None, mode: Mode | None, node: str) -> str:
+def _labels(unit: Unit, allocation: DeviceAllocation | None, mode: Mode | None, node: str) -> str:
     pairs = [
         ("minor_number", "" if unit.minor is None else str(unit.minor)),
         ("uuid", unit.uuid),
         ("name", unit.name),
         ("allocate_mode", mode or ""),
-        ("container_name", holding.container if holding else ""),
-        ("namespace_name", holding.pod.namespace if holding else ""),
+        ("container_name", allocation.container if allocation else ""),
+        ("namespace_name", allocation.pod.namespace if allocation else ""),
         ("node_name", node),
-        ("pod_name", holding.pod.name if holding else ""),
+        ("pod_name", allocation.pod.name if allocation else ""),
     ]
     if unit.gi is not None:
         pairs.append(("GPU_I_ID", str(unit.gi)))

@@ -2,7 +2,7 @@
 
 An average target of 60 means 60 per cent of what each pod was granted, whatever its number of
 GPUs. The labels never say which GPU: adapters that take one of several series of a pod would else
-show an arbitrary GPU. A pod of which one part is not known has no series: half a sum is wrong.
+show an arbitrary GPU. A pod of which one record is not known has no series: half a sum is wrong.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from metrics_apiserver.exporter.families.text import Family, labels
-from metrics_apiserver.exporter.model import Allocation, Holding, Pod, Reading
-from metrics_apiserver.exporter.usage import Part, Usage
+from metrics_apiserver.exporter.families.text import MetricFamily, labels
+from metrics_apiserver.exporter.model import DeviceAllocation, NodeAllocations, Pod, Reading
+from metrics_apiserver.exporter.usage import NodeUsage, UsageRecord
 
 UTILIZATION = "gpu_pod_utilization_percent"
 SM = "gpu_pod_sm_utilization_percent"
@@ -35,7 +35,7 @@ HELP = {
 
 
 @dataclass(frozen=True, slots=True)
-class PodNumbers:
+class PodMetrics:
     """A pod's values by metric name; those that are not known are left out."""
 
     values: Mapping[str, float]
@@ -43,7 +43,7 @@ class PodNumbers:
 
 
 @dataclass(slots=True)
-class _Unit:
+class _PodDevice:
     """What a pod has of one unit; None is not known."""
 
     share: float | None
@@ -54,11 +54,11 @@ class _Unit:
     source: str
 
 
-class Calculator:
+class PodMetricsCalculator:
     """Turns readings into the numbers of pods.
 
     Args:
-        fall_back: show a shared unit's own numbers for pods whose own are not known.
+        fall_back: show a shared unit's own values for pods whose own are not known.
         warmup_seconds: see `settings.Exposition`.
     """
 
@@ -69,27 +69,31 @@ class Calculator:
         self._warm: set[Pod] = set()
 
     def calculate(
-        self, readings: Iterable[Reading], allocation: Allocation, usage: Usage, now: float
-    ) -> dict[Pod, PodNumbers]:
+        self,
+        readings: Iterable[Reading],
+        allocations: NodeAllocations,
+        usage: NodeUsage,
+        now: float,
+    ) -> dict[Pod, PodMetrics]:
         """Every pod that holds a unit that could be read.
 
         Args:
-            readings: of the tick.
-            allocation: who holds what.
+            readings: of the round.
+            allocations: who holds what.
             usage: what processes used.
             now: monotonic seconds.
         """
         by_uuid = {reading.unit.uuid: reading for reading in readings}
-        holdings: dict[Pod, list[Holding]] = defaultdict(list)
-        for holding in allocation.holdings:
-            holdings[holding.pod].append(holding)
-        parts: dict[tuple[str, Pod], list[Part]] = defaultdict(list)
-        for part in usage.containers.values():
-            parts[part.unit, part.pod].append(part)
+        of_pods: dict[Pod, list[DeviceAllocation]] = defaultdict(list)
+        for allocation in allocations.devices:
+            of_pods[allocation.pod].append(allocation)
+        records: dict[tuple[str, Pod], list[UsageRecord]] = defaultdict(list)
+        for record in usage.containers.values():
+            records[record.unit, record.pod].append(record)
         found = {}
-        for pod, held in holdings.items():
+        for pod, held in of_pods.items():
             units = [
-                self._of_unit(by_uuid.get(uuid), of_unit, parts[uuid, pod])
+                self._of_unit(by_uuid.get(uuid), of_unit, records[uuid, pod])
                 for uuid, of_unit in _by_unit(held).items()
             ]
             found[pod] = _numbers(units)
@@ -97,64 +101,66 @@ class Calculator:
         self._warm &= found.keys()
         return {pod: one for pod, one in found.items() if self._is_warm(pod, one, now)}
 
-    def _is_warm(self, pod: Pod, numbers: PodNumbers, now: float) -> bool:
+    def _is_warm(self, pod: Pod, pod_metrics: PodMetrics, now: float) -> bool:
         if self._warmup_seconds <= 0 or pod in self._warm:
             return True
         since = self._cold_since.setdefault(pod, now)
-        if numbers.values.get(UTILIZATION, 0) > 0 or now - since >= self._warmup_seconds:
+        if pod_metrics.values.get(UTILIZATION, 0) > 0 or now - since >= self._warmup_seconds:
             self._warm.add(pod)
             return True
         return False
 
-    def _of_unit(self, reading: Reading | None, held: list[Holding], parts: list[Part]) -> _Unit:
-        shares = [holding.share for holding in held]
-        is_shared = any(holding.is_shared for holding in held)
+    def _of_unit(
+        self, reading: Reading | None, held: list[DeviceAllocation], records: list[UsageRecord]
+    ) -> _PodDevice:
+        shares = [allocation.share for allocation in held]
+        is_shared = any(allocation.is_shared for allocation in held)
         share: float | None = 1.0
         if is_shared:
             share = None if None in shares else sum(one for one in shares if one is not None)
         if reading is None:
-            return _Unit(share, None, None, None, None, "none")
+            return _PodDevice(share, None, None, None, None, "none")
         values = reading.values
         total = values.get("memory_total")
-        sm, memory = _processes(parts)
+        sm, memory = _processes(records)
         if reading.unit.parent:
             # NVML tells no processes' use on MIG instances.
             activity = None if is_shared and not self._fall_back else values.get("sm_util")
             used = None if is_shared and not self._fall_back else values.get("memory_used")
             source = "none" if activity is None else "gpm"
-            return _Unit(share, activity, activity, used, total, source)
+            return _PodDevice(share, activity, activity, used, total, source)
         if not is_shared:
             duty = values.get("duty_cycle")
             source = "none" if duty is None else "device"
-            return _Unit(share, duty, sm, values.get("memory_used"), total, source)
+            return _PodDevice(share, duty, sm, values.get("memory_used"), total, source)
         if sm is not None and share:
-            return _Unit(share, min(100.0, sm / share), sm, memory, total, "process")
+            return _PodDevice(share, min(100.0, sm / share), sm, memory, total, "process")
         if self._fall_back and "duty_cycle" in values:
-            return _Unit(share, values["duty_cycle"], sm, memory, total, "device")
-        return _Unit(share, None, sm, memory, total, "none")
+            return _PodDevice(share, values["duty_cycle"], sm, memory, total, "device")
+        return _PodDevice(share, None, sm, memory, total, "none")
 
 
-def _by_unit(held: Iterable[Holding]) -> dict[str, list[Holding]]:
-    found: dict[str, list[Holding]] = defaultdict(list)
-    for holding in held:
-        found[holding.unit].append(holding)
+def _by_unit(held: Iterable[DeviceAllocation]) -> dict[str, list[DeviceAllocation]]:
+    found: dict[str, list[DeviceAllocation]] = defaultdict(list)
+    for allocation in held:
+        found[allocation.unit].append(allocation)
     return found
 
 
-def _processes(parts: list[Part]) -> tuple[float | None, float | None]:
+def _processes(records: list[UsageRecord]) -> tuple[float | None, float | None]:
     """SM time and memory of the pod's processes on one unit.
 
     Of all its containers, also those that hold nothing or whose names are not known.
     """
-    sm: float | None = 0.0 if parts else None
-    memory: float | None = 0 if parts else None
-    for part in parts:
-        sm = None if sm is None or part.use is None else sm + part.use.sm
-        memory = None if memory is None or part.memory is None else memory + part.memory
+    sm: float | None = 0.0 if records else None
+    memory: float | None = 0 if records else None
+    for record in records:
+        sm = None if sm is None or record.use is None else sm + record.use.sm
+        memory = None if memory is None or record.memory is None else memory + record.memory
     return None if sm is None else min(100.0, sm), memory
 
 
-def _numbers(units: list[_Unit]) -> PodNumbers:
+def _numbers(units: list[_PodDevice]) -> PodMetrics:
     values: dict[str, float] = {}
     granted = _sum(unit.share for unit in units)
     if granted:
@@ -180,26 +186,26 @@ def _numbers(units: list[_Unit]) -> PodNumbers:
         if used is not None:
             values[MEMORY] = used / limit * 100
     sources = {unit.source for unit in units}
-    return PodNumbers(values, sources.pop() if len(sources) == 1 else _mixed(sources))
+    return PodMetrics(values, sources.pop() if len(sources) == 1 else _mixed(sources))
 
 
 def _mixed(sources: set[str]) -> str:
     return "none" if "none" in sources else "process" if "process" in sources else "gpm"
 
 
-def _sum(parts: Iterable[float | None]) -> float | None:
+def _sum(records: Iterable[float | None]) -> float | None:
     total = 0.0
-    for part in parts:
-        if part is None:
+    for record in records:
+        if record is None:
             return None
-        total += part
+        total += record
     return total
 
 
-def build(numbers: Mapping[Pod, PodNumbers], node: str) -> list[Family]:
+def build(pod_metrics: Mapping[Pod, PodMetrics], node: str) -> list[MetricFamily]:
     """The family's metrics."""
-    found = {name: Family(name, "gauge", text) for name, text in HELP.items()}
-    for pod, one in numbers.items():
+    found = {name: MetricFamily(name, "gauge", text) for name, text in HELP.items()}
+    for pod, one in pod_metrics.items():
         pairs = [("namespace_name", pod.namespace), ("pod_name", pod.name), ("node_name", node)]
         text = labels(pairs)
         for name, value in one.values.items():

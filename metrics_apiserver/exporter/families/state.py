@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
-from metrics_apiserver.exporter.families.text import MAX_CACHED, Family, labels
+from metrics_apiserver.exporter.families.text import MAX_CACHED, MetricFamily, labels
 from metrics_apiserver.exporter.model import DeviceState
 
 PREFIX = "gpu_exporter_"
@@ -29,15 +29,15 @@ def _feature_labels(uuid: str, feature: str) -> str:
     return labels([("uuid", uuid), ("feature", feature)])
 
 
-def build(states: Sequence[DeviceState], absent: Iterable[str]) -> list[Family]:
+def build(states: Sequence[DeviceState], absent: Iterable[str]) -> list[MetricFamily]:
     """The metrics.
 
     Args:
         states: of the GPUs.
         absent: conditions of GPUs that could not be opened.
     """
-    found = {name: Family(PREFIX + name, "gauge", text) for name, text in HELP.items()}
-    xids = Family(PREFIX + XIDS, "counter", XIDS_HELP)
+    found = {name: MetricFamily(PREFIX + name, "gauge", text) for name, text in HELP.items()}
+    xids = MetricFamily(PREFIX + XIDS, "counter", XIDS_HELP)
     conditions = Counter(absent)
     for state in states:
         conditions["lost" if state.is_lost else "ok"] += 1

@@ -16,7 +16,7 @@ _LABEL_ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n"})
 _HELP_ESCAPES = str.maketrans({"\\": "\\\\", "\n": "\\n"})
 
 
-# Labels of one series are the same at every tick; those of pods that are gone fall out.
+# Labels of one series are the same at every round; those of pods that are gone fall out.
 MAX_CACHED = 8192
 
 
@@ -32,7 +32,7 @@ def number(value: float) -> str:
 
 
 @dataclass(slots=True)
-class Family:
+class MetricFamily:
     """One metric with its series.
 
     Attributes:
@@ -83,10 +83,10 @@ class Table:
     """Families of a table, filled row by row."""
 
     def __init__(self, metrics: Iterable[Metric]) -> None:
-        self.families: list[Family] = []
+        self.families: list[MetricFamily] = []
         self._columns = []
         for one in metrics:
-            family = Family(one.name, one.kind, one.help)
+            family = MetricFamily(one.name, one.kind, one.help)
             self.families.append(family)
             self._columns.append((one.key, one.factor, one.is_whole, family.samples.append))
 

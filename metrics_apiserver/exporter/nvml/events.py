@@ -15,7 +15,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from metrics_apiserver.exporter.nvml.library import Code, Failure, Handle, Library
+from metrics_apiserver.exporter.nvml.library import Code, Handle, Library, NVMLError
 
 _logger = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ _PENDING = 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class NVMLEvent:
     """What happened to which device.
 
     Attributes:
@@ -41,23 +41,23 @@ class Event:
     data: int
 
 
-class Watch:
+class EventWatcher:
     """Owns the event set and its thread between `start` and `stop`.
 
     Args:
         patience_seconds: for which a thread that does not end is waited for.
 
     Attributes:
-        failure: why the wait ended by itself, else None.
+        error: why the wait ended by itself, else None.
     """
 
     def __init__(self, patience_seconds: float = 5.0) -> None:
         self._patience_seconds = patience_seconds
-        self._events: queue.Queue[Event] = queue.Queue(_PENDING)
+        self._events: queue.Queue[NVMLEvent] = queue.Queue(_PENDING)
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._keys: dict[int, str] = {}
-        self.failure: Failure | None = None
+        self.failure: NVMLError | None = None
 
     def start(self, library: Library, handles: Mapping[str, Handle]) -> frozenset[str]:
         """Registers the devices and begins to wait; gives the keys that can report.
@@ -91,9 +91,9 @@ class Watch:
         self._thread = None
         return not stuck
 
-    def take(self) -> list[Event]:
+    def drain(self) -> list[NVMLEvent]:
         """All events since the last call."""
-        found: list[Event] = []
+        found: list[NVMLEvent] = []
         with contextlib.suppress(queue.Empty):
             while True:
                 found.append(self._events.get_nowait())
@@ -103,32 +103,32 @@ class Watch:
         while not self._stopping.is_set():
             try:
                 data = library.call("nvmlEventSetWait_v2", event_set, _WAIT_MS)
-            except Failure as failure:
-                if failure.code == Code.TIMEOUT:
+            except NVMLError as error:
+                if error.code == Code.TIMEOUT:
                     continue
                 # The sampling thread builds the set anew.
-                _logger.warning("waiting for events failed", extra={"error": str(failure)})
-                self.failure = failure
+                _logger.warning("waiting for events failed", extra={"error": str(error)})
+                self.failure = error
                 break
-            event = Event(
+            event = NVMLEvent(
                 self._keys.get(_address(data.device), ""), int(data.eventType), int(data.eventData)
             )
             with contextlib.suppress(queue.Full):
                 self._events.put_nowait(event)
-        with contextlib.suppress(Failure):
+        with contextlib.suppress(NVMLError):
             library.call("nvmlEventSetFree", event_set)
 
 
 def _register(library: Library, handle: Handle, event_set: Handle) -> bool:
     try:
         supported = int(library.call("nvmlDeviceGetSupportedEventTypes", handle))
-    except Failure:
+    except NVMLError:
         return False
     for wanted in _WANTED:
         types = wanted & supported
         if not types & XID:
             return False
-        with contextlib.suppress(Failure):
+        with contextlib.suppress(NVMLError):
             library.call("nvmlDeviceRegisterEvents", handle, types, event_set)
             return True
     return False

@@ -1,8 +1,8 @@
 """GPU performance monitoring: activity of the parts of a GPU or MIG instance, on Hopper and later.
 
-Two snapshots of the counters make one measurement, so an object of `Sampler` keeps the one before:
-its two samples are allocated once and change places each time. Older boards have no such counters
-in NVML; nothing is made up for them.
+A measurement is the difference of two samples of the counters, so `GpmSampler` keeps the previous
+sample: its two buffers are allocated once and swapped each time. Older GPUs have no such counters
+in NVML, and no values are invented for them.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 import pynvml
 
-from metrics_apiserver.exporter.nvml.library import Code, Failure, Handle, Library
+from metrics_apiserver.exporter.nvml.library import Code, Handle, Library, NVMLError
 
 # NVML's numbers of the metrics.
 GRAPHICS, SM, SM_OCCUPANCY, TENSOR, DRAM = 1, 2, 3, 5, 10
@@ -20,7 +20,7 @@ FP64, FP32, FP16 = 11, 12, 13
 PCIE_TX, PCIE_RX, NVLINK_RX, NVLINK_TX = 20, 21, 60, 61
 
 _MIN_SECONDS = 0.1  # snapshots that are nearer to each other are refused
-_MAX_SECONDS = 900.0  # the slowest ticks there can be; after a pause the mean is of another time
+_MAX_SECONDS = 900.0  # the slowest rounds there can be; after a pause the mean is of another time
 
 
 def is_supported(library: Library, handle: Handle) -> bool:
@@ -28,7 +28,7 @@ def is_supported(library: Library, handle: Handle) -> bool:
     return bool(library.call("nvmlGpmQueryDeviceSupport", handle).isSupportedDevice)
 
 
-class Sampler:
+class GpmSampler:
     """Measures one GPU, or one GPU instance of it.
 
     Args:
@@ -47,7 +47,7 @@ class Sampler:
         self._before: Any = library.call("nvmlGpmSampleAlloc")
         try:
             self._after: Any = library.call("nvmlGpmSampleAlloc")
-        except Failure:
+        except NVMLError:
             library.call("nvmlGpmSampleFree", self._before)
             raise
         self._taken_at: float | None = None

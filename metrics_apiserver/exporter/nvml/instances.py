@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import pynvml
 
-from metrics_apiserver.exporter.nvml.library import Code, Failure, Handle, Library
+from metrics_apiserver.exporter.nvml.library import Code, Handle, Library, NVMLError
 
 _PROFILE_IN_NAME = re.compile(r"MIG (\S+)")
 
@@ -26,7 +26,7 @@ class MigMode:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class MigDevice:
     """One MIG device: the compute instance `ci` of the GPU instance `gi`."""
 
     handle: Handle
@@ -40,31 +40,31 @@ def mode(library: Library, handle: Handle) -> MigMode:
     """Both off where the board or the driver has no MIG."""
     try:
         current, pending = library.call("nvmlDeviceGetMigMode", handle)
-    except Failure as failure:
-        if failure.code in (Code.NOT_SUPPORTED, Code.FUNCTION_NOT_FOUND):
+    except NVMLError as error:
+        if error.code in (Code.NOT_SUPPORTED, Code.FUNCTION_NOT_FOUND):
             return MigMode(current=False, pending=False)
         raise
     return MigMode(current=bool(current), pending=bool(pending))
 
 
-def enumerate_instances(library: Library, handle: Handle) -> list[Found]:
+def enumerate_instances(library: Library, handle: Handle) -> list[MigDevice]:
     """All MIG devices of a GPU; holes in the numbering are normal."""
     found = []
     for index in range(library.call("nvmlDeviceGetMaxMigDeviceCount", handle)):
         try:
             mig = library.call("nvmlDeviceGetMigDeviceHandleByIndex", handle, index)
-        except Failure as failure:
-            if failure.code in (Code.NOT_FOUND, Code.INVALID_ARGUMENT):
+        except NVMLError as error:
+            if error.code in (Code.NOT_FOUND, Code.INVALID_ARGUMENT):
                 continue
             raise
         gi = library.call("nvmlDeviceGetGpuInstanceId", mig)
         ci = library.call("nvmlDeviceGetComputeInstanceId", mig)
         uuid = library.text("nvmlDeviceGetUUID", mig)
-        found.append(Found(mig, uuid, gi, ci, _profile(library, handle, mig, gi)))
+        found.append(MigDevice(mig, uuid, gi, ci, _profile(library, handle, mig, gi)))
     return found
 
 
-def layout(found: Iterable[Found]) -> frozenset[tuple[str, int, int, str]]:
+def layout(found: Iterable[MigDevice]) -> frozenset[tuple[str, int, int, str]]:
     """What is compared to notice a change: a UUID can come back with another place or size."""
     return frozenset((one.uuid, one.gi, one.ci, one.profile) for one in found)
 
@@ -75,7 +75,7 @@ def _profile(library: Library, handle: Handle, mig: Handle, gi: int) -> str:
         try:
             if profile := source(library, handle, mig, gi):
                 return profile
-        except Failure:
+        except NVMLError:
             continue
     return ""
 
@@ -88,8 +88,8 @@ def _profile_by_id(library: Library, handle: Handle, mig: Handle, gi: int) -> st
     for profile in range(pynvml.NVML_GPU_INSTANCE_PROFILE_COUNT):
         try:
             info = library.call("nvmlDeviceGetGpuInstanceProfileInfo", handle, profile, 2)
-        except Failure as failure:
-            if failure.code in (Code.NOT_SUPPORTED, Code.INVALID_ARGUMENT):
+        except NVMLError as error:
+            if error.code in (Code.NOT_SUPPORTED, Code.INVALID_ARGUMENT):
                 continue  # not a profile of this board
             raise
         if info.id == wanted:

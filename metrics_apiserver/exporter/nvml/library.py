@@ -1,6 +1,6 @@
 """Calls into libnvidia-ml.so.1 through pynvml, each stamped for the watchdog before it is made.
 
-One kind of failure comes out, with NVML's number: pynvml's mismatch error is no NVMLError, its
+One kind of error comes out, with NVML's number: pynvml's mismatch error is no NVMLError, its
 errors cannot be hashed or compared with None, and texts that are not UTF-8 raise. Functions that
 an older pynvml or an older driver lacks fail as FUNCTION_NOT_FOUND. Nothing here is safe for two
 threads; the sampling thread owns it (events.py says what its own thread may call).
@@ -46,7 +46,7 @@ class Code(IntEnum):
     UNKNOWN = 999
 
 
-class Failure(Exception):
+class NVMLError(Exception):
     """A call that NVML refused.
 
     Attributes:
@@ -72,7 +72,7 @@ def _no_beat(call: str, /) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Memory:
+class MemoryInfo:
     """Bytes. `used` of the first version holds what the driver reserves, that of the second not."""
 
     total: int
@@ -82,7 +82,7 @@ class Memory:
 
 
 @dataclass(frozen=True, slots=True)
-class Versions:
+class DriverVersions:
     """What `build_info` tells of the driver; empty where NVML does not say."""
 
     driver: str = ""
@@ -104,12 +104,12 @@ class Library:
         self._without_memory_v2 = False
 
     def init(self) -> None:
-        """Loads and initialises; may be tried again after a failure."""
+        """Loads and initialises; may be tried again after an error."""
         if self._path is not None and pynvml.nvmlLib is None:
             try:
                 pynvml.nvmlLib = ctypes.CDLL(self._path)
             except OSError:
-                raise Failure("nvmlInitWithFlags", Code.LIBRARY_NOT_FOUND) from None
+                raise NVMLError("nvmlInitWithFlags", Code.LIBRARY_NOT_FOUND) from None
         self.call("nvmlInitWithFlags", 0)
         self._without_memory_v2 = False
 
@@ -121,20 +121,20 @@ class Library:
         """One function of pynvml.
 
         Raises:
-            Failure: whatever went wrong.
+            NVMLError: whatever went wrong.
         """
         self._beat(name)
         function: Callable[..., Any] | None = getattr(pynvml, name, None)
         if function is None:
-            raise Failure(name, Code.FUNCTION_NOT_FOUND)
+            raise NVMLError(name, Code.FUNCTION_NOT_FOUND)
         try:
             return function(*arguments)
         except pynvml.NVMLError as error:
-            raise Failure(name, int(error.value)) from None
+            raise NVMLError(name, int(error.value)) from None
         except pynvml.NVMLLibraryMismatchError:
-            raise Failure(name, Code.FUNCTION_NOT_FOUND) from None
+            raise NVMLError(name, Code.FUNCTION_NOT_FOUND) from None
         except UnicodeDecodeError:
-            raise Failure(name, Code.UNKNOWN) from None
+            raise NVMLError(name, Code.UNKNOWN) from None
 
     def raw(self, symbol: str, *arguments: Any) -> int:
         """One C function, its return code as it is."""
@@ -149,7 +149,7 @@ class Library:
         """One C function that is to succeed."""
         code = self.raw(symbol, *arguments)
         if code != Code.SUCCESS:
-            raise Failure(symbol, code)
+            raise NVMLError(symbol, code)
 
     def text(self, symbol: str, handle: Handle, size: int = _TEXT_BYTES) -> str:
         """A text of a device; bytes that are not UTF-8 are replaced."""
@@ -157,12 +157,12 @@ class Library:
         self.check(symbol, handle, buffer, ctypes.c_uint(size))
         return buffer.value.decode(errors="replace")
 
-    def versions(self) -> Versions:
+    def versions(self) -> DriverVersions:
         """Driver, NVML and CUDA versions."""
         cuda = ctypes.c_int()
         code = self.raw("nvmlSystemGetCudaDriverVersion_v2", ctypes.byref(cuda))
         number = cuda.value if code == Code.SUCCESS else 0
-        return Versions(
+        return DriverVersions(
             self._system_text("nvmlSystemGetDriverVersion"),
             self._system_text("nvmlSystemGetNVMLVersion"),
             f"{number // 1000}.{number % 1000 // 10}" if number else "",
@@ -173,33 +173,33 @@ class Library:
         code = self.raw(symbol, buffer, ctypes.c_uint(_SYSTEM_TEXT_BYTES))
         return buffer.value.decode(errors="replace") if code == Code.SUCCESS else ""
 
-    def memory(self, handle: Handle) -> Memory:
+    def memory(self, handle: Handle) -> MemoryInfo:
         """By the second version where the driver knows it, else by the first."""
         if not self._without_memory_v2:
             try:
                 found = self.call("nvmlDeviceGetMemoryInfo", handle, pynvml.nvmlMemory_v2)
-            except Failure as failure:
+            except NVMLError as error:
                 unknown = (Code.FUNCTION_NOT_FOUND, Code.ARGUMENT_VERSION_MISMATCH)
-                if failure.code not in unknown:
+                if error.code not in unknown:
                     raise
                 self._without_memory_v2 = True
             else:
-                return Memory(found.total, found.used, found.free, found.reserved)
+                return MemoryInfo(found.total, found.used, found.free, found.reserved)
         return self.memory_v1(handle)
 
-    def memory_v1(self, handle: Handle) -> Memory:
+    def memory_v1(self, handle: Handle) -> MemoryInfo:
         """By the first version, whose `used` is what older exporters show."""
         found = self.call("nvmlDeviceGetMemoryInfo", handle)
-        return Memory(found.total, found.used, found.free)
+        return MemoryInfo(found.total, found.used, found.free)
 
-    def field_values(self, handle: Handle, ids: Sequence[int]) -> dict[int, float | Failure]:
-        """Many fields by one call; each has a value or a failure of its own."""
+    def field_values(self, handle: Handle, ids: Sequence[int]) -> dict[int, float | NVMLError]:
+        """Many fields by one call; each has a value or an error of its own."""
         name = "nvmlDeviceGetFieldValues"
         found = self.call(name, handle, [(field, _SCOPES.get(field, 0)) for field in ids])
-        result: dict[int, float | Failure] = {}
+        result: dict[int, float | NVMLError] = {}
         for field, value_type, code, value in _FIELD_VALUE.iter_unpack(found):
             if code:
-                result[field] = Failure(f"{name}.{field}", code)
+                result[field] = NVMLError(f"{name}.{field}", code)
             else:
                 result[field] = _number(value, _TYPES.get(field, value_type))
         return result

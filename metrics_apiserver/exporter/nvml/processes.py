@@ -14,7 +14,7 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from metrics_apiserver.exporter.nvml.library import Code, Failure, Handle, Library
+from metrics_apiserver.exporter.nvml.library import Code, Handle, Library, NVMLError
 
 # pid, usedGpuMemory, gpuInstanceId, computeInstanceId of nvmlProcessInfo_t; pid, timeStamp, smUtil,
 # memUtil, encUtil, decUtil of nvmlProcessUtilizationSample_t.
@@ -37,7 +37,7 @@ LISTS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Running:
+class RunningProcess:
     """A process that holds memory of a GPU or MIG instance.
 
     Attributes:
@@ -53,7 +53,7 @@ class Running:
 
 
 @dataclass(frozen=True, slots=True)
-class Use:
+class UtilizationSample:
     """What one process used of a GPU in percent, by the driver's sample at a time (epoch µs)."""
 
     pid: int
@@ -66,7 +66,7 @@ class Use:
 
 def running(
     library: Library, handle: Handle, kind: str, alive: Callable[[int], bool] | None = None
-) -> list[Running]:
+) -> list[RunningProcess]:
     """The processes of one kind.
 
     Args:
@@ -75,14 +75,14 @@ def running(
         kind: a key of `LISTS`.
         alive: tells whether a pid exists, where our pid namespace is the host's.
     """
-    last = Failure(LISTS[kind], Code.FUNCTION_NOT_FOUND)
+    last = NVMLError(LISTS[kind], Code.FUNCTION_NOT_FOUND)
     for suffix in ("_v3", "_v2"):
         try:
             data, count = _fetch(library, LISTS[kind] + suffix, handle)
-        except Failure as failure:
-            if failure.code not in (Code.FUNCTION_NOT_FOUND, Code.ARGUMENT_VERSION_MISMATCH):
+        except NVMLError as error:
+            if error.code not in (Code.FUNCTION_NOT_FOUND, Code.ARGUMENT_VERSION_MISMATCH):
                 raise
-            last = failure
+            last = error
         else:
             return _decode(data, count, kind, alive)
     raise last
@@ -95,19 +95,19 @@ def _fetch(library: Library, symbol: str, handle: Handle) -> tuple[bytes, int]:
         if code == Code.SUCCESS:
             return b"", 0
         if code != Code.INSUFFICIENT_SIZE or count.value > _MAX_ROWS:
-            raise Failure(symbol, code)
+            raise NVMLError(symbol, code)
         room = count.value * 2 + 5
         count.value = room
         buffer = ctypes.create_string_buffer(room * _STRIDE_R535)
         code = library.raw(symbol, handle, ctypes.byref(count), buffer)
         if code == Code.SUCCESS:
             return buffer.raw, min(count.value, room)
-    raise Failure(symbol, code)
+    raise NVMLError(symbol, code)
 
 
 def _decode(
     data: bytes, count: int, kind: str, alive: Callable[[int], bool] | None
-) -> list[Running]:
+) -> list[RunningProcess]:
     rows = _rows(data, count, kind, _STRIDE)
     good = [row for row in rows if _is_plausible(row.pid, alive)]
     if len(good) == len(rows):
@@ -120,12 +120,12 @@ def _decode(
     return rows if alive else good
 
 
-def _rows(data: bytes, count: int, kind: str, stride: int) -> list[Running]:
+def _rows(data: bytes, count: int, kind: str, stride: int) -> list[RunningProcess]:
     found = []
     for index in range(count):
         pid, memory, gi, ci = _PROCESS_INFO.unpack_from(data, index * stride)
         found.append(
-            Running(
+            RunningProcess(
                 pid,
                 kind,
                 None if memory == _MEMORY_UNKNOWN else memory,
@@ -140,13 +140,13 @@ def _is_plausible(pid: int, alive: Callable[[int], bool] | None) -> bool:
     return 0 < pid <= _MAX_PID and (alive is None or alive(pid))
 
 
-def utilization(library: Library, handle: Handle, last_seen: int) -> list[Use]:
+def utilization(library: Library, handle: Handle, last_seen: int) -> list[UtilizationSample]:
     """One or more samples for each process that computed since `last_seen` (the driver's µs).
 
     An idle GPU gives none. Drivers ask for 100 rows whatever there is.
 
     Raises:
-        Failure: NOT_SUPPORTED on MIG devices and many virtual ones.
+        NVMLError: NOT_SUPPORTED on MIG devices and many virtual ones.
     """
     symbol = "nvmlDeviceGetProcessUtilization"
     count, since = ctypes.c_uint(0), ctypes.c_ulonglong(last_seen)
@@ -155,13 +155,15 @@ def utilization(library: Library, handle: Handle, last_seen: int) -> list[Use]:
         if code in (Code.SUCCESS, Code.NOT_FOUND):
             return []
         if code != Code.INSUFFICIENT_SIZE or count.value > _MAX_ROWS:
-            raise Failure(symbol, code)
+            raise NVMLError(symbol, code)
         room = count.value + 16
         count.value = room
         buffer = ctypes.create_string_buffer(room * _PROCESS_UTILIZATION.size)
         code = library.raw(symbol, handle, buffer, ctypes.byref(count), since)
         if code == Code.SUCCESS:
             rows = _PROCESS_UTILIZATION.iter_unpack(buffer.raw)
-            found = (Use(*row) for row in itertools.islice(rows, min(count.value, room)))
+            found = (
+                UtilizationSample(*row) for row in itertools.islice(rows, min(count.value, room))
+            )
             return [one for one in found if one.pid]
-    raise Failure(symbol, code)
+    raise NVMLError(symbol, code)

@@ -52,12 +52,12 @@ _SUITES = {
 }
 
 
-class Unusable(Exception):
+class WebConfigError(Exception):
     """The file, or a file that it names, cannot be used."""
 
 
 @dataclass(frozen=True, slots=True)
-class Tls:
+class TlsConfig:
     """Files and limits of TLS.
 
     Attributes:
@@ -82,7 +82,7 @@ class WebConfig:
         users: name -> bcrypt hash.
     """
 
-    tls: Tls | None = None
+    tls: TlsConfig | None = None
     users: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     headers: Mapping[str, str] = field(default_factory=dict)
 
@@ -91,22 +91,22 @@ def load(path: Path) -> WebConfig:
     """Reads the file.
 
     Raises:
-        Unusable: with what is wrong; never with a hash in it.
+        WebConfigError: with what is wrong; never with a hash in it.
     """
     try:
         with path.open("rb") as file:
             text = file.read(_MAX_BYTES + 1)
         if len(text) > _MAX_BYTES:
-            raise Unusable(f"{path}: more than {_MAX_BYTES} bytes")
+            raise WebConfigError(f"{path}: more than {_MAX_BYTES} bytes")
         document = yaml.safe_load(text) or {}
     except OSError as error:
-        raise Unusable(f"{path}: {error.strerror}") from None
+        raise WebConfigError(f"{path}: {error.strerror}") from None
     except yaml.YAMLError:
-        raise Unusable(f"{path}: not YAML") from None
+        raise WebConfigError(f"{path}: not YAML") from None
     try:
         return _parse(document, path.parent)
-    except Unusable as fault:
-        raise Unusable(f"{path}: {fault}") from None
+    except WebConfigError as fault:
+        raise WebConfigError(f"{path}: {fault}") from None
 
 
 def _parse(document: object, folder: Path) -> WebConfig:
@@ -117,32 +117,32 @@ def _parse(document: object, folder: Path) -> WebConfig:
     headers = _texts(http.get("headers"), "headers")
     for name in headers:
         if name.lower() not in _HEADERS:
-            raise Unusable(f"header {name} cannot be set")
+            raise WebConfigError(f"header {name} cannot be set")
     users = {
         name: text.encode()
         for name, text in _texts(whole.get("basic_auth_users"), "basic_auth_users").items()
     }
     if any(not one.startswith((b"$2a$", b"$2b$", b"$2y$")) for one in users.values()):
-        raise Unusable("basic_auth_users: a password is not a bcrypt hash")
+        raise WebConfigError("basic_auth_users: a password is not a bcrypt hash")
     tls = whole.get("tls_server_config")
     return WebConfig(_tls(tls, folder) if tls else None, users, headers)
 
 
-def _tls(document: object, folder: Path) -> Tls:
+def _tls(document: object, folder: Path) -> TlsConfig:
     found = _mapping(document, "tls_server_config", _TLS_KEYS)
     if not found.get("cert_file") or not found.get("key_file"):
-        raise Unusable("tls_server_config: cert_file and key_file are needed")
+        raise WebConfigError("tls_server_config: cert_file and key_file are needed")
     client_ca = folder / str(found["client_ca_file"]) if found.get("client_ca_file") else None
     client_auth = _choice(found, "client_auth_type", _CLIENT_AUTH, "")
     if (client_auth is not ssl.CERT_NONE) != (client_ca is not None):
-        raise Unusable("client_auth_type and client_ca_file need each other")
+        raise WebConfigError("client_auth_type and client_ca_file need each other")
     suites = found.get("cipher_suites") or []
     if not isinstance(suites, list) or not set(map(str, suites)) <= _SUITES.keys():
-        raise Unusable("cipher_suites: not a list of suites that are known and good")
+        raise WebConfigError("cipher_suites: not a list of suites that are known and good")
     sans = found.get("client_allowed_sans") or []
     if not isinstance(sans, list) or (sans and client_auth is not ssl.CERT_REQUIRED):
-        raise Unusable("client_allowed_sans: a list, with RequireAndVerifyClientCert")
-    return Tls(
+        raise WebConfigError("client_allowed_sans: a list, with RequireAndVerifyClientCert")
+    return TlsConfig(
         folder / str(found["cert_file"]),
         folder / str(found["key_file"]),
         client_auth,
@@ -157,7 +157,7 @@ def _tls(document: object, folder: Path) -> Tls:
 def _choice(found: Mapping[str, Any], key: str, choices: Mapping[str, Any], default: str) -> Any:
     text = found.get(key, default)
     if not isinstance(text, str) or text not in choices:
-        raise Unusable(f"{key}: {text!r} is not one of {', '.join(filter(None, choices))}")
+        raise WebConfigError(f"{key}: {text!r} is not one of {', '.join(filter(None, choices))}")
     return choices[text]
 
 
@@ -165,10 +165,12 @@ def _mapping(value: object, name: str, keys: set[str]) -> dict[str, Any]:
     if value is None:
         return {}
     if not isinstance(value, dict):
-        raise Unusable(f"{name}: not a mapping")
+        raise WebConfigError(f"{name}: not a mapping")
     unknown = [str(key) for key in value if key not in keys]
     if unknown:
-        raise Unusable(f"{name}: unknown key {unknown[0]}; known are {', '.join(sorted(keys))}")
+        raise WebConfigError(
+            f"{name}: unknown key {unknown[0]}; known are {', '.join(sorted(keys))}"
+        )
     return value
 
 
@@ -176,17 +178,17 @@ def _texts(value: object, name: str) -> dict[str, str]:
     if value is None:
         return {}
     if not isinstance(value, dict):
-        raise Unusable(f"{name}: not a mapping")
+        raise WebConfigError(f"{name}: not a mapping")
     if not all(isinstance(one, str) for pair in value.items() for one in pair):
-        raise Unusable(f"{name}: names and values must be strings")
+        raise WebConfigError(f"{name}: names and values must be strings")
     return value
 
 
-def context(tls: Tls) -> ssl.SSLContext:
+def context(tls: TlsConfig) -> ssl.SSLContext:
     """A context with the files as they are now.
 
     Raises:
-        Unusable: a file is missing, or pair and key do not belong together.
+        WebConfigError: a file is missing, or pair and key do not belong together.
     """
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     made.options |= ssl.OP_NO_TICKET | ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
@@ -200,7 +202,7 @@ def context(tls: Tls) -> ssl.SSLContext:
             # As in Go, every certificate of the bundle is an anchor, whoever signed it.
             made.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     except (OSError, ValueError) as error:
-        raise Unusable(f"TLS cannot be served: {type(error).__name__}: {error}") from None
+        raise WebConfigError(f"TLS cannot be served: {type(error).__name__}: {error}") from None
     made.verify_mode = tls.client_auth
     return made
 

@@ -18,10 +18,13 @@ from pathlib import Path
 from aiohttp import web
 
 from metrics_apiserver.exporter.settings import Web
-from metrics_apiserver.exporter.telemetry import Telemetry
+from metrics_apiserver.exporter.telemetry import ExporterTelemetry
 from metrics_apiserver.exporter.web import config
-from metrics_apiserver.exporter.web.config import Unusable, WebConfig
-from metrics_apiserver.exporter.web.door import HEAD_SECONDS, Door
+from metrics_apiserver.exporter.web.config import WebConfig, WebConfigError
+from metrics_apiserver.exporter.web.connection_limit import (
+    HEADER_TIMEOUT_SECONDS,
+    ConnectionLimiter,
+)
 
 _logger = logging.getLogger(__name__)
 
@@ -62,7 +65,7 @@ class Listeners:
         self,
         settings: Web,
         application: Callable[[WebConfig], web.Application],
-        telemetry: Telemetry,
+        telemetry: ExporterTelemetry,
         sockets: Sequence[socket.socket],
     ) -> None:
         self._settings = settings
@@ -77,7 +80,7 @@ class Listeners:
         """Serves for the first time.
 
         Raises:
-            Unusable: the web configuration is; nothing is served with less than it asks for.
+            WebConfigError: the web configuration is; nothing is served with less than it asks for.
         """
         await self._serve(self._load())
         self._telemetry.web_reload_successful.set(1)
@@ -95,7 +98,7 @@ class Listeners:
             return
         try:
             loaded = self._load()
-        except Unusable as fault:
+        except WebConfigError as fault:
             self._telemetry.web_reload_successful.set(0)
             _logger.warning("the web configuration is unusable", extra={"error": str(fault)})
             self._stamp = _stamp(config.files_of(path, self._config))
@@ -140,11 +143,11 @@ class Listeners:
         if runner.server is None:
             raise RuntimeError("the runner was not set up")
         return await asyncio.get_running_loop().create_server(
-            Door(runner.server),
+            ConnectionLimiter(runner.server),
             sock=listening.dup(),
             ssl=context,
             backlog=_BACKLOG,
-            ssl_handshake_timeout=HEAD_SECONDS if context else None,
+            ssl_handshake_timeout=HEADER_TIMEOUT_SECONDS if context else None,
         )
 
 

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry
 
-from metrics_apiserver.exporter.attribution.owners import Owners
+from metrics_apiserver.exporter.attribution.owners import ProcessOwners
 from metrics_apiserver.exporter.attribution.podlogs import PodLogs
 from metrics_apiserver.exporter.attribution.source import KubeletSource
 from metrics_apiserver.exporter.settings import Exposition, Holders, Sampling
-from metrics_apiserver.exporter.telemetry import Telemetry
+from metrics_apiserver.exporter.telemetry import ExporterTelemetry
 from tests.fakes.hostproc import Host
-from tests.fakes.kubelet import Granted, Kubelet
+from tests.fakes.kubelet import ContainerAllocation, Kubelet
 from tests.fakes.nvml.loaded import EPOCH_SECONDS, FakeNvml
 from tests.fakes.nvml.rig import Rig, Text, build_rig
 from tests.fakes.nvml.scenario import MIB, gpu_uuid
@@ -26,12 +26,12 @@ class Node:
     kubelet: Kubelet
     host: Host
     source: KubeletSource
-    telemetry: Telemetry
+    telemetry: ExporterTelemetry
 
-    def tick(self, times: int = 1) -> Text:
-        """Looks at the kubelet, then ticks."""
+    def sample(self, times: int = 1) -> Text:
+        """Fetches allocations from the kubelet, then samples."""
         self.source.refresh()
-        return self.rig.tick(times)
+        return self.rig.sample(times)
 
     def errors(self, reason: str) -> float:
         """How many holders could not be told for this reason."""
@@ -57,10 +57,10 @@ def build_node(
     def clock() -> float:
         return nvml.now
 
-    telemetry = Telemetry(CollectorRegistry())
+    telemetry = ExporterTelemetry(CollectorRegistry())
     settings = holders or Holders(socket=kubelet.socket)
     source = KubeletSource(settings, telemetry, clock, lambda: EPOCH_SECONDS + nvml.now)
-    owners = Owners(host.proc, PodLogs(host.pods, host.containers, clock), clock)
+    owners = ProcessOwners(host.proc, PodLogs(host.pods, host.containers, clock), clock)
     rig = build_rig(
         nvml,
         sampling=Sampling(settle_seconds=0, processes=processes),
@@ -85,7 +85,9 @@ def share(node: Node, nvml: FakeNvml) -> None:
     nvml.write()
     ids = slots(gpu_uuid(0), 4)
     node.kubelet.allocatable = {"nvidia.com/gpu": ids}
-    node.kubelet.grant(Granted("small", (ids[0],)), Granted("large", (ids[1], ids[3])))
+    node.kubelet.allocate(
+        ContainerAllocation("small", (ids[0],)), ContainerAllocation("large", (ids[1], ids[3]))
+    )
     node.host.run(100, "small")
     node.host.run(200, "large")
 
@@ -94,8 +96,9 @@ def share_in_one_pod(node: Node, nvml: FakeNvml) -> None:
     """As `share`, but two containers of one pod hold a slot each."""
     share(node, nvml)
     ids = slots(gpu_uuid(0), 4)
-    node.kubelet.grant(
-        Granted("large", (ids[0],), container="one"), Granted("large", (ids[1],), container="two")
+    node.kubelet.allocate(
+        ContainerAllocation("large", (ids[0],), container="one"),
+        ContainerAllocation("large", (ids[1],), container="two"),
     )
     node.host.run(100, "large", "one")
     node.host.run(200, "large", "two")

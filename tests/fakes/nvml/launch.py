@@ -22,7 +22,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from tests.fakes.kubelet import Granted, Kubelet
+from tests.fakes.kubelet import ContainerAllocation, Kubelet
 from tests.fakes.nvml import build
 from tests.fakes.nvml.scenario import MIB, Scenario, gpu_uuid
 from tests.fakes.prometheus import free_port
@@ -202,8 +202,11 @@ class Node:
             use = pods[pod]
             self._show(gpu, use if isinstance(use, Use) else Use(use))
         self.scenario.write()
-        self.kubelet.grant(
-            *(Granted(pod, (gpu_uuid(gpu),), self._namespace) for pod, gpu in self._held.items())
+        self.kubelet.allocate(
+            *(
+                ContainerAllocation(pod, (gpu_uuid(gpu),), self._namespace)
+                for pod, gpu in self._held.items()
+            )
         )
 
     def _show(self, gpu: int, use: Use) -> None:

@@ -1,4 +1,4 @@
-"""The exporter without threads and HTTP: a test moves the clock, ticks, and reads the text."""
+"""The exporter without threads and HTTP: a test moves the clock, samples, and reads the text."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from dataclasses import dataclass, field, replace
 
 from prometheus_client import CollectorRegistry
 
-from metrics_apiserver.exporter.attribution.source import Source
-from metrics_apiserver.exporter.composer import Composer, Parts
-from metrics_apiserver.exporter.model import Allocation, Holding, Pod, Reading
-from metrics_apiserver.exporter.sampler import Pass, Sampler
+from metrics_apiserver.exporter.attribution.source import AllocationSource
+from metrics_apiserver.exporter.composer import Composer, ComposerInputs
+from metrics_apiserver.exporter.exposition import RenderedExposition
+from metrics_apiserver.exporter.model import DeviceAllocation, NodeAllocations, Pod, Reading
+from metrics_apiserver.exporter.sampler import Sampler, SamplingRound
 from metrics_apiserver.exporter.settings import Exposition, Sampling
-from metrics_apiserver.exporter.snapshot import Snapshot
-from metrics_apiserver.exporter.telemetry import Telemetry
-from metrics_apiserver.exporter.usage import Meter, Owner
-from metrics_apiserver.exporter.watchdog import Pulse
+from metrics_apiserver.exporter.telemetry import ExporterTelemetry
+from metrics_apiserver.exporter.usage import ProcessOwner, UsageMeter
+from metrics_apiserver.exporter.watchdog import Heartbeat
 from tests.fakes.nvml.loaded import EPOCH_SECONDS, FakeNvml
 
 _LINE = re.compile(r"([a-zA-Z_:][\w:]*)(?:\{(.*)\})? (\S+)")
@@ -66,22 +66,22 @@ def parse(text: str | bytes) -> Text:
     return Text(types, samples)
 
 
-class Given:
-    """A source of holdings that says what the test sets."""
+class FakeAllocationSource:
+    """A source of allocations that says what the test sets."""
 
     def __init__(self) -> None:
-        self.known: Allocation = Allocation()
+        self.known: NodeAllocations = NodeAllocations()
 
     def refresh(self) -> None:
         return
 
-    def hold(self, *holdings: Holding) -> None:
-        """From now on these are the holdings."""
-        self.known = Allocation(holdings, True)
+    def set(self, *allocations: DeviceAllocation) -> None:
+        """From now on these are the allocations."""
+        self.known = NodeAllocations(allocations, True)
 
-    def allocation(
+    def allocations(
         self, readings: object, working: frozenset[tuple[str, Pod]], now: float
-    ) -> Allocation:
+    ) -> NodeAllocations:
         return self.known
 
 
@@ -92,24 +92,24 @@ class Rig:
     nvml: FakeNvml
     sampler: Sampler
     composer: Composer
-    telemetry: Telemetry
-    pulse: Pulse
-    given: Given
+    telemetry: ExporterTelemetry
+    heartbeat: Heartbeat
+    source: FakeAllocationSource
     wakes: list[float] = field(default_factory=list)
-    last: Pass | None = None
-    snapshot: Snapshot | None = None
+    last: SamplingRound | None = None
+    exposition: RenderedExposition | None = None
 
-    def tick(self, times: int = 1, seconds: float = 1.0) -> Text:
-        """Some ticks; the text after the last."""
+    def sample(self, times: int = 1, seconds: float = 1.0) -> Text:
+        """Runs sampling rounds; the text after the last one."""
         for _ in range(times):
             now = self.nvml.advance(seconds)
-            self.last = self.sampler.turn(now)
-            self.snapshot = self.composer.compose(self.last, now)
-        assert self.snapshot is not None
-        return parse(self.snapshot.text + self.snapshot.state)
+            self.last = self.sampler.sample(now)
+            self.exposition = self.composer.compose(self.last, now)
+        assert self.exposition is not None
+        return parse(self.exposition.text + self.exposition.state)
 
     def reading(self, uuid: str) -> Reading:
-        """A unit's reading of the last tick."""
+        """A unit's reading of the last sampled."""
         assert self.last is not None
         return next(one for one in self.last.readings if one.unit.uuid == uuid)
 
@@ -123,33 +123,33 @@ def build_rig(
     *,
     sampling: Sampling | None = None,
     exposition: Exposition | None = None,
-    owner_of: Callable[[int], Owner | None] | None = None,
+    owner_of: Callable[[int], ProcessOwner | None] | None = None,
     alive: Callable[[int], bool] | None = None,
-    source: Source | None = None,
+    source: AllocationSource | None = None,
 ) -> Rig:
     """A rig; utilisation is believed at once unless the settings say otherwise."""
     sampling = sampling or Sampling(settle_seconds=0)
     sampling = replace(sampling, driver_proc=nvml.clock.parent / "gpus")
-    telemetry = Telemetry(CollectorRegistry())
-    pulse = Pulse()
+    telemetry = ExporterTelemetry(CollectorRegistry())
+    heartbeat = Heartbeat()
 
     def wall() -> float:
         return EPOCH_SECONDS + nvml.now
 
-    sampler = Sampler(sampling, telemetry, pulse, alive=alive, wall=wall, now=nvml.now)
-    given, wakes = Given(), list[float]()
+    sampler = Sampler(sampling, telemetry, heartbeat, alive=alive, wall=wall, now=nvml.now)
+    fake, wakes = FakeAllocationSource(), list[float]()
 
     def count_error(reason: str) -> None:
         telemetry.attribution_errors.labels(reason).inc()
 
-    parts = Parts(
-        source=source or given,
-        meter=Meter(sampling.window_seconds, owner_of, count_error),
+    inputs = ComposerInputs(
+        source=source or fake,
+        meter=UsageMeter(sampling.window_seconds, owner_of, count_error),
         telemetry=telemetry,
         restart_windows=sampler.restart_windows,
         wake=lambda: wakes.append(nvml.now),
         wants_gzip=lambda: False,
         wall=wall,
     )
-    composer = Composer(exposition or Exposition(node="node-1"), parts, sampling.window_seconds)
-    return Rig(nvml, sampler, composer, telemetry, pulse, given, wakes)
+    composer = Composer(exposition or Exposition(node="node-1"), inputs, sampling.window_seconds)
+    return Rig(nvml, sampler, composer, telemetry, heartbeat, fake, wakes)

@@ -11,8 +11,8 @@ from prometheus_client import CollectorRegistry
 
 from metrics_apiserver.exporter.attribution.source import SidecarSource
 from metrics_apiserver.exporter.settings import Exposition, Holders
-from metrics_apiserver.exporter.telemetry import Telemetry
-from tests.fakes.kubelet import Claim, Granted
+from metrics_apiserver.exporter.telemetry import ExporterTelemetry
+from tests.fakes.kubelet import Claim, ContainerAllocation
 from tests.fakes.nvml.attributed import Node, share, share_in_one_pod, slots
 from tests.fakes.nvml.loaded import EPOCH_SECONDS, FakeNvml
 from tests.fakes.nvml.rig import build_rig
@@ -32,10 +32,11 @@ def test_whole_gpus(make_node: MakeNode, nvml: FakeNvml) -> None:
     nvml.scenario.add_gpus(4).set(0, "util", 80).set(1, "util", 20).set(2, "util", 50)
     nvml.write()
     node = make_node()
-    node.kubelet.grant(
-        Granted("trainer", (gpu_uuid(0), gpu_uuid(1))), Granted("bert", (gpu_uuid(2),), "ai")
+    node.kubelet.allocate(
+        ContainerAllocation("trainer", (gpu_uuid(0), gpu_uuid(1))),
+        ContainerAllocation("bert", (gpu_uuid(2),), "ai"),
     )
-    found = node.tick(3)
+    found = node.sample(3)
     assert found.value(DUTY, uuid=gpu_uuid(0), pod_name="trainer", container_name="server") == 80
     assert found.value(DUTY, uuid=gpu_uuid(2), pod_name="bert", namespace_name="ai") == 50
     assert found.value(DUTY, uuid=gpu_uuid(3), pod_name="", allocate_mode="none") == 0
@@ -54,8 +55,8 @@ def test_an_idle_pod_has_zero(make_node: MakeNode, nvml: FakeNvml) -> None:
     nvml.scenario.add_gpus(1)
     nvml.write()
     node = make_node()
-    node.kubelet.grant(Granted("bert", (gpu_uuid(0),)))
-    found = node.tick(3)
+    node.kubelet.allocate(ContainerAllocation("bert", (gpu_uuid(0),)))
+    found = node.sample(3)
     for name in (DUTY, UTILIZATION, "gpu_pod_sm_utilization_percent"):
         assert found.value(name, pod_name="bert") == 0
     assert found.value(SM, PodName="bert") == 0
@@ -67,8 +68,8 @@ def test_whole_gpus_need_no_pids(make_node: MakeNode, nvml: FakeNvml) -> None:
     nvml.scenario.process(0, 4711, mem=5000 * MIB, sm=35, memu=5).process(0, 4712, mem=1, sm=10)
     nvml.write()
     node = make_node()
-    node.kubelet.grant(Granted("bert", (gpu_uuid(0),)))
-    found = node.tick(3)
+    node.kubelet.allocate(ContainerAllocation("bert", (gpu_uuid(0),)))
+    found = node.sample(3)
     assert found.value(SM, PodName="bert", ContainerName="server") == 45
     assert found.value("DCGM_CUSTOM_PROCESS_MEM_USED", PodName="bert") == 5000
     assert found.value(UTILIZATION, pod_name="bert") == 60
@@ -78,26 +79,26 @@ def test_a_gpu_that_moves_to_another_pod(make_node: MakeNode, nvml: FakeNvml) ->
     nvml.scenario.add_gpus(1, util=90)
     nvml.write()
     node = make_node()
-    node.kubelet.grant(Granted("old", (gpu_uuid(0),)))
-    assert node.tick(10).value(UTILIZATION, pod_name="old") == 90
+    node.kubelet.allocate(ContainerAllocation("old", (gpu_uuid(0),)))
+    assert node.sample(10).value(UTILIZATION, pod_name="old") == 90
     nvml.scenario.set(0, "util", 0)
     nvml.write()
-    node.kubelet.grant(Granted("new", (gpu_uuid(0),)))
-    found = node.tick()
+    node.kubelet.allocate(ContainerAllocation("new", (gpu_uuid(0),)))
+    found = node.sample()
     assert found.values(UTILIZATION, pod_name="old") == []
     assert found.values(DUTY, pod_name="old") == []
     assert found.values(UTILIZATION) == [], "the old pod's load is not the new one's"
-    assert node.tick().value(UTILIZATION, pod_name="new") == 0
+    assert node.sample().value(UTILIZATION, pod_name="new") == 0
 
 
 def test_a_pod_that_lost_its_gpu(make_node: MakeNode, nvml: FakeNvml) -> None:
     nvml.scenario.add_gpus(1)
     nvml.write()
     node = make_node()
-    node.kubelet.grant(Granted("bert", (gpu_uuid(0),)))
-    node.tick(2)
-    node.kubelet.grant()
-    found = node.tick()
+    node.kubelet.allocate(ContainerAllocation("bert", (gpu_uuid(0),)))
+    node.sample(2)
+    node.kubelet.allocate()
+    found = node.sample()
     assert found.values(UTILIZATION) == []
     assert found.value("DCGM_CUSTOM_ALLOCATE_MODE") == 0
     assert found.value("nvidia_gpu_allocated_num_devices") == 0
@@ -107,11 +108,11 @@ def test_a_lost_gpu_takes_its_pods_number_away(make_node: MakeNode, nvml: FakeNv
     nvml.scenario.add_gpus(2, util=50)
     nvml.write()
     node = make_node()
-    node.kubelet.grant(Granted("bert", (gpu_uuid(0), gpu_uuid(1))))
-    assert node.tick(3).value(UTILIZATION, pod_name="bert") == 50
+    node.kubelet.allocate(ContainerAllocation("bert", (gpu_uuid(0), gpu_uuid(1))))
+    assert node.sample(3).value(UTILIZATION, pod_name="bert") == 50
     nvml.scenario.set(1, "lost", 1)
     nvml.write()
-    found = node.tick()
+    found = node.sample()
     assert found.value(UTILIZATION, pod_name="bert") is None, "half a mean is wrong"
 
 
@@ -119,13 +120,13 @@ def test_an_unknown_process_wakes_the_kubelets_reader(make_node: MakeNode, nvml:
     nvml.scenario.add_gpus(1)
     nvml.write()
     node = make_node()
-    node.tick(6)
+    node.sample(6)
     before = len(node.rig.wakes)
-    node.tick(6)
+    node.sample(6)
     assert len(node.rig.wakes) == before
     nvml.scenario.process(0, 77, mem=1, sm=5)
     nvml.write()
-    node.tick(2)
+    node.sample(2)
     assert len(node.rig.wakes) == before + 1
 
 
@@ -135,7 +136,7 @@ def test_an_unknown_process_wakes_the_kubelets_reader(make_node: MakeNode, nvml:
 def test_time_sliced_pods_get_their_own_numbers(make_node: MakeNode, nvml: FakeNvml) -> None:
     node = make_node(processes=True)
     share(node, nvml)
-    found = node.tick(3)
+    found = node.sample(3)
     assert found.value(UTILIZATION, pod_name="small") == 60, "15 % of a quarter"
     assert found.value(UTILIZATION, pod_name="large") == 80
     assert found.value("gpu_pod_sm_utilization_percent", pod_name="small") == 15
@@ -168,11 +169,11 @@ def test_many_pods_on_many_gpus(make_node: MakeNode, nvml: FakeNvml) -> None:
             name, pid, percent = f"pod-{gpu}-{slot}", 1000 + 8 * gpu + slot, (gpu + slot) % 12
             nvml.scenario.process(gpu, pid, mem=(pid - 900) * MIB, sm=percent)
             node.host.run(pid, name)
-            granted.append(Granted(name, (ids[gpu][slot],)))
+            granted.append(ContainerAllocation(name, (ids[gpu][slot],)))
             wanted[name] = (percent, min(100, percent * 8), (pid - 900) * MIB)
     nvml.write()
-    node.kubelet.grant(*granted)
-    found = node.tick(3)
+    node.kubelet.allocate(*granted)
+    found = node.sample(3)
     metrics = ("gpu_pod_sm_utilization_percent", UTILIZATION, "gpu_pod_memory_used_bytes")
     of = [{one["pod_name"]: value for one, value in found.samples[name]} for name in metrics]
     assert {name: tuple(column[name] for column in of) for name in of[0]} == wanted
@@ -185,7 +186,7 @@ def test_shared_gpus_without_processes_have_no_numbers_for_pods(
 ) -> None:
     node = make_node()
     share(node, nvml)
-    found = node.tick(3)
+    found = node.sample(3)
     assert found.values(UTILIZATION) == []
     assert found.value("gpu_pod_source", pod_name="small", source="none") == 1
     assert found.value("gpu_pod_devices", pod_name="small") == 0.25
@@ -199,7 +200,7 @@ def test_shared_gpus_without_processes_have_no_numbers_for_pods(
 def test_the_devices_numbers_for_every_pod_if_asked(make_node: MakeNode, nvml: FakeNvml) -> None:
     node = make_node(exposition=Exposition(fall_back_to_device=True))
     share(node, nvml)
-    found = node.tick(3)
+    found = node.sample(3)
     assert found.value(UTILIZATION, pod_name="small") == 70
     assert found.value("gpu_pod_source", pod_name="small", source="device") == 1
     assert {labels["pod_name"] for labels, _ in found.samples[DUTY]} == {"small", "large"}
@@ -210,12 +211,12 @@ def test_an_idle_pod_on_a_shared_gpu(make_node: MakeNode, nvml: FakeNvml) -> Non
     share(node, nvml)
     nvml.scenario.process(0, 100, mem=4000 * MIB, sm=0)
     nvml.write()
-    found = node.tick(20)
+    found = node.sample(20)
     assert found.value(UTILIZATION, pod_name="small") == 0
     assert found.value(UTILIZATION, pod_name="large") == 80
     nvml.scenario.process(0, 200, mem=2000 * MIB, sm=0).set(0, "util", 0)
     nvml.write()
-    assert node.tick(20).value(UTILIZATION, pod_name="large") == 0, "NOT_FOUND is no error"
+    assert node.sample(20).value(UTILIZATION, pod_name="large") == 0, "NOT_FOUND is no error"
 
 
 def test_all_slots_in_one_hand_are_a_whole_gpu(make_node: MakeNode, nvml: FakeNvml) -> None:
@@ -224,8 +225,8 @@ def test_all_slots_in_one_hand_are_a_whole_gpu(make_node: MakeNode, nvml: FakeNv
     node = make_node()
     ids = slots(gpu_uuid(0), 2)
     node.kubelet.allocatable = {"nvidia.com/gpu.shared": ids}
-    node.kubelet.grant(Granted("bert", tuple(ids), resource="nvidia.com/gpu.shared"))
-    found = node.tick(3)
+    node.kubelet.allocate(ContainerAllocation("bert", tuple(ids), resource="nvidia.com/gpu.shared"))
+    found = node.sample(3)
     assert found.value(UTILIZATION, pod_name="bert") == 66
     assert found.value("gpu_pod_devices", pod_name="bert") == 1
 
@@ -234,7 +235,7 @@ def test_slots_that_the_kubelet_does_not_count(make_node: MakeNode, nvml: FakeNv
     node = make_node(processes=True)
     share(node, nvml)
     node.kubelet.has_allocatable = False
-    found = node.tick(3)
+    found = node.sample(3)
     assert found.values(UTILIZATION) == []
     assert found.values("gpu_pod_devices") == []
     assert found.value("gpu_pod_sm_utilization_percent", pod_name="large") == 40
@@ -244,7 +245,7 @@ def test_slots_that_the_kubelet_does_not_count(make_node: MakeNode, nvml: FakeNv
 def test_two_containers_of_a_pod(make_node: MakeNode, nvml: FakeNvml) -> None:
     node = make_node(processes=True)
     share_in_one_pod(node, nvml)
-    found = node.tick(3)
+    found = node.sample(3)
     assert found.value(DUTY, container_name="one") == 15
     assert found.value(DUTY, container_name="two") == 40
     assert found.value(UTILIZATION, pod_name="large") == 100, "55 of 50, at most 100"
@@ -256,7 +257,7 @@ def test_nvml_that_speaks_of_another_pid_namespace(make_node: MakeNode, nvml: Fa
     share(node, nvml)
     node.host.end(100)
     node.host.end(200)
-    found = node.tick(3)
+    found = node.sample(3)
     assert found.values(UTILIZATION) == []
     assert node.rig.count("attribution_errors_total", reason="pidns") > 0
     assert found.value(DUTY, pod_name="") == 70
@@ -268,7 +269,7 @@ def test_processes_of_nobody(make_node: MakeNode, nvml: FakeNvml) -> None:
     nvml.scenario.process(0, 300, mem=500 * MIB, sm=3)
     nvml.write()
     node.host.run(300)
-    found = node.tick(3)
+    found = node.sample(3)
     assert node.rig.count("unattributed_processes") == 1
     assert sum(value for _, value in found.samples[SM]) == 55
 
@@ -279,7 +280,7 @@ def test_a_pod_that_took_a_gpu(make_node: MakeNode, nvml: FakeNvml) -> None:
     nvml.scenario.process(0, 300, mem=500 * MIB, sm=3)
     nvml.write()
     node.host.run(300, "thief", "main")
-    found = node.tick(3)
+    found = node.sample(3)
     assert found.value("DCGM_CUSTOM_ILLEGAL_PROCESS_SM_UTIL", PodName="thief") == 3
     assert found.value("DCGM_CUSTOM_ILLEGAL_PROCESS_MEM_USED", ContainerName="main") == 500
     assert found.values(SM, PodName="thief") == []
@@ -290,7 +291,7 @@ def test_memory_that_the_driver_does_not_tell(make_node: MakeNode, nvml: FakeNvm
     share(node, nvml)
     nvml.scenario.process(0, 100, mem=-1, sm=15)
     nvml.write()
-    found = node.tick(3)
+    found = node.sample(3)
     assert found.value("gpu_pod_memory_used_bytes", pod_name="small") is None
     assert found.value("gpu_pod_memory_used_bytes", pod_name="large") == 2000 * MIB
 
@@ -300,7 +301,7 @@ def test_a_process_in_several_lists_is_counted_once(make_node: MakeNode, nvml: F
     share(node, nvml)
     nvml.scenario.process(0, 100, mem=4000 * MIB, sm=15, kind="CGM")
     nvml.write()
-    found = node.tick(3)
+    found = node.sample(3)
     assert found.value("gpu_pod_memory_used_bytes", pod_name="small") == 4000 * MIB
 
 
@@ -310,7 +311,7 @@ def test_mps_shares_are_told_by_their_processes(make_node: MakeNode, nvml: FakeN
     nvml.scenario.process(0, 100, mem=4000 * MIB, sm=15, kind="M")
     nvml.scenario.process(0, 200, mem=2000 * MIB, sm=40, kind="M")
     nvml.write()
-    assert node.tick(3).value(UTILIZATION, pod_name="small") == 60
+    assert node.sample(3).value(UTILIZATION, pod_name="small") == 60
 
 
 def test_the_wide_rows_of_r535(make_node: MakeNode, nvml: FakeNvml) -> None:
@@ -320,7 +321,7 @@ def test_the_wide_rows_of_r535(make_node: MakeNode, nvml: FakeNvml) -> None:
     nvml.scenario.process(0, 201, mem=7 * MIB, sm=1)
     nvml.write()
     node.host.run(201, "large")
-    found = node.tick(3)
+    found = node.sample(3)
     assert found.value("gpu_pod_memory_used_bytes", pod_name="small") == 4000 * MIB
     assert found.value("gpu_pod_memory_used_bytes", pod_name="large") == 2007 * MIB
 
@@ -331,16 +332,16 @@ def test_utilisation_beyond_a_hundred_is_no_ones(make_node: MakeNode, nvml: Fake
     share(node, nvml)
     nvml.scenario.process(0, 100, mem=1, sm=4294967295)
     nvml.write()
-    found = node.tick(3)
+    found = node.sample(3)
     assert found.value(UTILIZATION, pod_name="small") is None
     assert found.value(SM, PodName="small") is None
     assert found.value(UTILIZATION, pod_name="large") == 80
     nvml.scenario.process(0, 100, mem=1, sm=15)
     nvml.write()
-    assert node.tick(2).value(UTILIZATION, pod_name="small") == 60
+    assert node.sample(2).value(UTILIZATION, pod_name="small") == 60
     nvml.scenario.process(0, 100, mem=1, sm=4294967295)
     nvml.write()
-    assert node.tick(2).value(UTILIZATION, pod_name="small") == 60, "held, as without an answer"
+    assert node.sample(2).value(UTILIZATION, pod_name="small") == 60, "held, as without an answer"
     assert node.rig.count("dropped_values_total", metric="process_utilization") > 0
 
 
@@ -349,8 +350,8 @@ def test_a_driver_that_hides_processes(make_node: MakeNode, nvml: FakeNvml) -> N
     nvml.scenario.add_gpus(1, util=80)
     nvml.write()
     node = make_node()
-    node.kubelet.grant(Granted("bert", (gpu_uuid(0),)))
-    found = node.tick(20)
+    node.kubelet.allocate(ContainerAllocation("bert", (gpu_uuid(0),)))
+    found = node.sample(20)
     assert found.values(SM) == []
     assert found.value(UTILIZATION, pod_name="bert") == 80
 
@@ -359,12 +360,14 @@ def test_warming_up(make_node: MakeNode, nvml: FakeNvml) -> None:
     nvml.scenario.add_gpus(2).set(1, "util", 10, at_ms=20_000)
     nvml.write()
     node = make_node(exposition=Exposition(warmup_seconds=60))
-    node.kubelet.grant(Granted("idle", (gpu_uuid(0),)), Granted("busy", (gpu_uuid(1),)))
-    assert node.tick(10).values(UTILIZATION) == []
-    found = node.tick(15)
+    node.kubelet.allocate(
+        ContainerAllocation("idle", (gpu_uuid(0),)), ContainerAllocation("busy", (gpu_uuid(1),))
+    )
+    assert node.sample(10).values(UTILIZATION) == []
+    found = node.sample(15)
     assert found.value(UTILIZATION, pod_name="busy") is not None
     assert found.value(UTILIZATION, pod_name="idle") is None
-    assert node.tick(50).value(UTILIZATION, pod_name="idle") == 0
+    assert node.sample(50).value(UTILIZATION, pod_name="idle") == 0
 
 
 # --- MIG, other plugins, claims ----------------------------------------------------------------
@@ -379,12 +382,12 @@ def test_mig_instances(make_node: MakeNode, nvml: FakeNvml) -> None:
     nvml.write()
     node = make_node(processes=True)
     node.kubelet.allocatable = {"nvidia.com/mig-1g.10gb": [first, second]}
-    node.kubelet.grant(
-        Granted("a", (first,), resource="nvidia.com/mig-1g.10gb"),
-        Granted("b", (second,), resource="nvidia.com/mig-1g.10gb"),
+    node.kubelet.allocate(
+        ContainerAllocation("a", (first,), resource="nvidia.com/mig-1g.10gb"),
+        ContainerAllocation("b", (second,), resource="nvidia.com/mig-1g.10gb"),
     )
     node.host.run(100, "a")
-    found = node.tick(3)
+    found = node.sample(3)
     assert found.value(UTILIZATION, pod_name="a") == 42
     assert found.value(UTILIZATION, pod_name="b") == 9
     assert found.value("gpu_pod_source", pod_name="a", source="gpm") == 1
@@ -411,18 +414,19 @@ def test_other_plugins(make_node: MakeNode, nvml: FakeNvml, device: str, resourc
     kubelet_names = frozenset({"aliyun.com/gpu"})
     socket = nvml.clock.parent / "kubelet.sock"
     node = make_node(holders=Holders(socket=socket, resource_names=kubelet_names))
-    node.kubelet.grant(Granted("bert", (device,), resource=resource))
-    assert node.tick(3).value(UTILIZATION, pod_name="bert") == 25
+    node.kubelet.allocate(ContainerAllocation("bert", (device,), resource=resource))
+    assert node.sample(3).value(UTILIZATION, pod_name="bert") == 25
 
 
 def test_devices_that_nobody_knows(make_node: MakeNode, nvml: FakeNvml) -> None:
     nvml.scenario.add_gpus(1)
     nvml.write()
     node = make_node()
-    node.kubelet.grant(
-        Granted("bert", ("GPU-elsewhere",)), Granted("fpga", ("x",), resource="intel.com/fpga")
+    node.kubelet.allocate(
+        ContainerAllocation("bert", ("GPU-elsewhere",)),
+        ContainerAllocation("fpga", ("x",), resource="intel.com/fpga"),
     )
-    found = node.tick(2)
+    found = node.sample(2)
     assert found.values(UTILIZATION) == []
     assert node.errors("unresolved_device") > 0
 
@@ -433,13 +437,13 @@ def test_claims(make_node: MakeNode, nvml: FakeNvml) -> None:
     nvml.write()
     node = make_node()
     named = Claim("anything", cdi=(f"k8s.gpu.nvidia.com/claim={gpu_uuid(0)}",))
-    node.kubelet.grant(
-        Granted("named", claims=(named,)),
-        Granted("numbered", claims=(Claim("gpu-1"),)),
-        Granted("foreign", claims=(Claim("gpu-2", driver="tpu.google.com"),)),
-        Granted("unknown", claims=(Claim("gpu-2-mig-1g10gb-0"),)),
+    node.kubelet.allocate(
+        ContainerAllocation("named", claims=(named,)),
+        ContainerAllocation("numbered", claims=(Claim("gpu-1"),)),
+        ContainerAllocation("foreign", claims=(Claim("gpu-2", driver="tpu.google.com"),)),
+        ContainerAllocation("unknown", claims=(Claim("gpu-2-mig-1g10gb-0"),)),
     )
-    found = node.tick(3)
+    found = node.sample(3)
     assert found.value(UTILIZATION, pod_name="named") == 30
     assert found.value(DUTY, uuid=gpu_uuid(1), pod_name="numbered") == 30
     assert found.value(DUTY, uuid=gpu_uuid(2), pod_name="") == 30
@@ -450,10 +454,11 @@ def test_a_claim_that_pods_share(make_node: MakeNode, nvml: FakeNvml) -> None:
     nvml.scenario.add_gpus(1, util=30)
     nvml.write()
     node = make_node()
-    node.kubelet.grant(
-        Granted("one", claims=(Claim("gpu-0"),)), Granted("two", claims=(Claim("gpu-0"),))
+    node.kubelet.allocate(
+        ContainerAllocation("one", claims=(Claim("gpu-0"),)),
+        ContainerAllocation("two", claims=(Claim("gpu-0"),)),
     )
-    found = node.tick(3)
+    found = node.sample(3)
     assert found.values(UTILIZATION) == [], "whose the load is cannot be known"
     assert {labels["pod_name"] for labels, _ in found.samples["gpu_pod_source"]} == {"one", "two"}
 
@@ -463,11 +468,11 @@ def test_our_own_pod_is_no_holder(make_node: MakeNode, nvml: FakeNvml) -> None:
     nvml.write()
     socket = nvml.clock.parent / "kubelet.sock"
     node = make_node(holders=Holders(socket=socket, pod="exporter", namespace="monitoring"))
-    node.kubelet.grant(
-        Granted("exporter", namespace="monitoring", claims=(Claim("gpu-0"),)),
-        Granted("bert", (gpu_uuid(0),)),
+    node.kubelet.allocate(
+        ContainerAllocation("exporter", namespace="monitoring", claims=(Claim("gpu-0"),)),
+        ContainerAllocation("bert", (gpu_uuid(0),)),
     )
-    found = node.tick(3)
+    found = node.sample(3)
     assert [labels["pod_name"] for labels, _ in found.samples[DUTY]] == ["bert"]
 
 
@@ -478,11 +483,14 @@ def test_pods_that_ended_are_listed_by_older_kubelets(make_node: MakeNode, nvml:
     nvml.scenario.add_gpus(1)
     nvml.write()
     node = make_node(processes=True)
-    both = Granted("ended", (gpu_uuid(0),)), Granted("running", (gpu_uuid(0),))
-    node.kubelet.grant(both[0])
-    node.tick()
-    node.kubelet.grant(*both)
-    assert node.tick(2).value(UTILIZATION, pod_name="running") == 0, "it came later"
+    both = (
+        ContainerAllocation("ended", (gpu_uuid(0),)),
+        ContainerAllocation("running", (gpu_uuid(0),)),
+    )
+    node.kubelet.allocate(both[0])
+    node.sample()
+    node.kubelet.allocate(*both)
+    assert node.sample(2).value(UTILIZATION, pod_name="running") == 0, "it came later"
     assert node.errors("conflict") == 0
 
 
@@ -491,27 +499,29 @@ def test_a_process_decides_between_two_pods(make_node: MakeNode, nvml: FakeNvml)
     nvml.write()
     node = make_node(processes=True)
     node.host.run(100, "running")
-    node.kubelet.grant(Granted("ended", (gpu_uuid(0),)), Granted("running", (gpu_uuid(0),)))
-    found = node.tick()
+    node.kubelet.allocate(
+        ContainerAllocation("ended", (gpu_uuid(0),)), ContainerAllocation("running", (gpu_uuid(0),))
+    )
+    found = node.sample()
     assert found.values(UTILIZATION) == []
     assert node.errors("conflict") > 0
-    assert node.tick(3).value(UTILIZATION, pod_name="running") is not None
+    assert node.sample(3).value(UTILIZATION, pod_name="running") is not None
 
 
 def test_the_last_answer_is_kept_for_five_minutes(make_node: MakeNode, nvml: FakeNvml) -> None:
     nvml.scenario.add_gpus(1, util=20)
     nvml.write()
     node = make_node()
-    node.kubelet.grant(Granted("bert", (gpu_uuid(0),)))
-    node.tick(3)
+    node.kubelet.allocate(ContainerAllocation("bert", (gpu_uuid(0),)))
+    node.sample(3)
     node.kubelet.stop()
-    assert node.tick(290).value(UTILIZATION, pod_name="bert") == 20
+    assert node.sample(290).value(UTILIZATION, pod_name="bert") == 20
     assert node.errors("socket") == 1
-    found = node.tick(20)
+    found = node.sample(20)
     assert found.values(UTILIZATION) == []
     assert found.value(DUTY, pod_name="", allocate_mode="") == 20, "devices go on"
     node.kubelet.start()
-    assert node.tick(2).value(UTILIZATION, pod_name="bert") == 20
+    assert node.sample(2).value(UTILIZATION, pod_name="bert") == 20
 
 
 def test_a_kubelet_of_before(make_node: MakeNode, nvml: FakeNvml) -> None:
@@ -519,8 +529,8 @@ def test_a_kubelet_of_before(make_node: MakeNode, nvml: FakeNvml) -> None:
     nvml.write()
     node = make_node()
     node.kubelet.version = "v1alpha1"
-    node.kubelet.grant(Granted("bert", (gpu_uuid(0),)))
-    assert node.tick(3).value(UTILIZATION, pod_name="bert") == 20
+    node.kubelet.allocate(ContainerAllocation("bert", (gpu_uuid(0),)))
+    assert node.sample(3).value(UTILIZATION, pod_name="bert") == 20
     node.kubelet.calls.clear()
     node.source.refresh()
     assert node.kubelet.calls == ["/v1alpha1.PodResourcesLister/List"]
@@ -541,15 +551,15 @@ def test_a_kubelet_that_refuses(
     nvml.scenario.add_gpus(1, util=20)
     nvml.write()
     node = make_node()
-    node.kubelet.grant(Granted("bert", (gpu_uuid(0),)))
-    node.tick(3)
-    node.kubelet.grant(Granted("next", (gpu_uuid(0),)))
+    node.kubelet.allocate(ContainerAllocation("bert", (gpu_uuid(0),)))
+    node.sample(3)
+    node.kubelet.allocate(ContainerAllocation("next", (gpu_uuid(0),)))
     node.kubelet.failure = status
-    assert node.tick().value(UTILIZATION, pod_name="bert") == 20, "the last answer counts"
+    assert node.sample().value(UTILIZATION, pod_name="bert") == 20, "the last answer counts"
     assert node.errors(reason) == 1
     node.kubelet.failure = None
-    assert node.tick().values(UTILIZATION) == []
-    assert node.tick().value(UTILIZATION, pod_name="next") == 20
+    assert node.sample().values(UTILIZATION) == []
+    assert node.sample().value(UTILIZATION, pod_name="next") == 20
 
 
 @pytest.mark.parametrize("garbage", [b"\xff", b"\x0a\x05ab", b"\x0a\x04\x0a\x02\xff\xfe", b"\x07"])
@@ -557,10 +567,10 @@ def test_an_answer_that_does_not_parse(make_node: MakeNode, nvml: FakeNvml, garb
     nvml.scenario.add_gpus(1, util=20)
     nvml.write()
     node = make_node()
-    node.kubelet.grant(Granted("bert", (gpu_uuid(0),)))
-    node.tick(2)
+    node.kubelet.allocate(ContainerAllocation("bert", (gpu_uuid(0),)))
+    node.sample(2)
     node.kubelet.garbage = garbage
-    assert node.tick(2).value(UTILIZATION, pod_name="bert") == 20
+    assert node.sample(2).value(UTILIZATION, pod_name="bert") == 20
     assert node.errors("decode") == 1
 
 
@@ -573,18 +583,18 @@ def test_a_sidecar(nvml: FakeNvml, tmp_path: Path) -> None:
     proc = tmp_path / "proc"
     (proc / "1").mkdir(parents=True)
     (proc / "1" / "environ").write_bytes(f"A=b\0NVIDIA_VISIBLE_DEVICES={gpu_uuid(1)}\0".encode())
-    telemetry = Telemetry(CollectorRegistry())
+    telemetry = ExporterTelemetry(CollectorRegistry())
     settings = Holders(attribution="sidecar", pod="bert", namespace="ai", proc=proc)
     source = SidecarSource(settings, telemetry, lambda: 0.0)
     source.refresh()
     rig = build_rig(nvml, source=source)
-    found = rig.tick(3)
+    found = rig.sample(3)
     assert found.value(UTILIZATION, pod_name="bert", namespace_name="ai") == 40
     assert found.value(DUTY, uuid=gpu_uuid(1), pod_name="bert") == 40
     assert found.value(DUTY, uuid=gpu_uuid(0), pod_name="") == 40
     # A process that is certainly another pod's makes the number nobody's.
     nvml.scenario.process(1, 1, mem=MIB).process(1, 99, mem=MIB)
     nvml.write()
-    found = rig.tick(8)
+    found = rig.sample(8)
     assert found.values(UTILIZATION) == []
     rig.sampler.close()

@@ -1,10 +1,10 @@
-"""What outlasts a tick: who held what, which processes were seen."""
+"""What outlasts a round: who held what, which processes were seen."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from metrics_apiserver.exporter.model import Holding, Pod
+from metrics_apiserver.exporter.model import DeviceAllocation, Pod
 from tests.fakes.nvml.loaded import FakeNvml
 from tests.fakes.nvml.rig import Rig
 from tests.fakes.nvml.scenario import gpu_uuid
@@ -18,36 +18,36 @@ def test_a_change_of_hands_drops_the_mean_once(
     nvml.scenario.add_gpus(2, util=50)
     nvml.write()
     rig = make_rig()
-    rig.given.hold(Holding(gpu_uuid(0), ONE, "c"))
-    rig.tick(5)
-    rig.given.hold(Holding(gpu_uuid(0), TWO, "c"))
-    found = rig.tick()
+    rig.source.set(DeviceAllocation(gpu_uuid(0), ONE, "c"))
+    rig.sample(5)
+    rig.source.set(DeviceAllocation(gpu_uuid(0), TWO, "c"))
+    found = rig.sample()
     assert found.values("nvidia_gpu_duty_cycle", uuid=gpu_uuid(0)) == []
     assert found.values("nvidia_gpu_duty_cycle", uuid=gpu_uuid(1)) == [50]
-    assert rig.tick().values("nvidia_gpu_duty_cycle", uuid=gpu_uuid(0)) == [50]
+    assert rig.sample().values("nvidia_gpu_duty_cycle", uuid=gpu_uuid(0)) == [50]
 
 
 def test_not_knowing_is_no_change(make_rig: Callable[..., Rig], nvml: FakeNvml) -> None:
     nvml.scenario.add_gpus(1, util=50)
     nvml.write()
     rig = make_rig()
-    rig.given.hold(Holding(gpu_uuid(0), ONE, "c"))
-    rig.tick(5)
-    known, rig.given.known = rig.given.known, type(rig.given.known)()
-    assert rig.tick().values("nvidia_gpu_duty_cycle") == [50]
-    rig.given.known = known
-    assert rig.tick().values("nvidia_gpu_duty_cycle") == [50]
+    rig.source.set(DeviceAllocation(gpu_uuid(0), ONE, "c"))
+    rig.sample(5)
+    known, rig.source.known = rig.source.known, type(rig.source.known)()
+    assert rig.sample().values("nvidia_gpu_duty_cycle") == [50]
+    rig.source.known = known
+    assert rig.sample().values("nvidia_gpu_duty_cycle") == [50]
 
 
 def test_news_wake_the_reader_of_holders(make_rig: Callable[..., Rig], nvml: FakeNvml) -> None:
     nvml.scenario.add_gpus(1)
     nvml.write()
     rig = make_rig()
-    rig.tick(3)
+    rig.sample(3)
     assert len(rig.wakes) == 1, "the GPU"
     nvml.scenario.process(0, 7, mem=1, sm=5)
     nvml.write()
-    rig.tick(8)
+    rig.sample(8)
     assert len(rig.wakes) == 2, "the process"
 
 
@@ -55,8 +55,8 @@ def test_a_snapshot_without_nvml_is_empty(make_rig: Callable[..., Rig], nvml: Fa
     nvml.scenario.set("*", "fail.nvmlInitWithFlags", 9)
     nvml.write()
     rig = make_rig()
-    rig.given.hold(Holding(gpu_uuid(0), ONE, "c"))
-    rig.tick()
-    assert rig.snapshot is not None
-    assert rig.snapshot.text == rig.snapshot.state == b""
-    assert not rig.snapshot.is_up
+    rig.source.set(DeviceAllocation(gpu_uuid(0), ONE, "c"))
+    rig.sample()
+    assert rig.exposition is not None
+    assert rig.exposition.text == rig.exposition.state == b""
+    assert not rig.exposition.is_up

@@ -10,7 +10,7 @@ import pytest
 
 from tests.fakes import prometheus as backends
 from tests.fakes.hostproc import Host
-from tests.fakes.kubelet import Granted
+from tests.fakes.kubelet import ContainerAllocation
 from tests.fakes.nvml import build
 from tests.fakes.nvml.launch import ROOT, Node
 from tests.fakes.nvml.scenario import MIB, gpu_uuid
@@ -48,10 +48,10 @@ def backend(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
     scenario.write()
     slots = [f"{gpu_uuid(1)}::{number}" for number in range(2)]
     node.kubelet.allocatable = {"nvidia.com/gpu": [gpu_uuid(0), *slots]}
-    node.kubelet.grant(
-        Granted("whole", (gpu_uuid(0),)),
-        Granted("half", (slots[0],)),
-        Granted("other", (slots[1],)),
+    node.kubelet.allocate(
+        ContainerAllocation("whole", (gpu_uuid(0),)),
+        ContainerAllocation("half", (slots[0],)),
+        ContainerAllocation("other", (slots[1],)),
     )
     with node, backends.prometheus(tmp_path_factory.mktemp("p"), [node.target]) as made:
         made.wait_for('gpu_exporter_xid_errors_total{xid="any"} == 0')

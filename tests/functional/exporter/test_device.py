@@ -1,4 +1,4 @@
-"""One GPU: paces, holds, and what is raised."""
+"""One GPU: intervals, holds, and what is raised."""
 
 from __future__ import annotations
 
@@ -6,33 +6,33 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from metrics_apiserver.exporter import inventory
-from metrics_apiserver.exporter.asking import Context
 from metrics_apiserver.exporter.capability import Capabilities
 from metrics_apiserver.exporter.device import Gpu
-from metrics_apiserver.exporter.nvml.library import Code, Failure, Library
+from metrics_apiserver.exporter.device_caller import NVMLContext
+from metrics_apiserver.exporter.nvml.library import Code, Library, NVMLError
 from metrics_apiserver.exporter.settings import Sampling
-from metrics_apiserver.exporter.telemetry import Telemetry
+from metrics_apiserver.exporter.telemetry import ExporterTelemetry
 from tests.fakes.nvml.loaded import FakeNvml
 from tests.fakes.nvml.scenario import gpu_uuid
 
 
 @pytest.fixture
-def context(nvml: FakeNvml) -> Context:
+def context(nvml: FakeNvml) -> NVMLContext:
     nvml.scenario.add_gpus(1)
     nvml.write()
-    telemetry = Telemetry(CollectorRegistry())
-    made = Context(Library(), Capabilities(telemetry), telemetry, Sampling(settle_seconds=0))
+    telemetry = ExporterTelemetry(CollectorRegistry())
+    made = NVMLContext(Library(), Capabilities(telemetry), telemetry, Sampling(settle_seconds=0))
     made.library.init()
     return made
 
 
-def gpu(context: Context, nvml: FakeNvml) -> Gpu:
+def gpu(context: NVMLContext, nvml: FakeNvml) -> Gpu:
     return inventory.enumerate_gpus(context, nvml.now, frozenset[int]().__contains__).gpus[
         gpu_uuid(0)
     ]
 
 
-def test_paces(context: Context, nvml: FakeNvml) -> None:
+def test_paces(context: NVMLContext, nvml: FakeNvml) -> None:
     one = gpu(context, nvml)
     calls: list[str] = []
     context.library._beat = calls.append
@@ -53,14 +53,14 @@ def test_paces(context: Context, nvml: FakeNvml) -> None:
     assert "nvmlDeviceGetPcieReplayCounter" in calls
 
 
-def test_slow_values_are_kept_between_their_readings(context: Context, nvml: FakeNvml) -> None:
+def test_slow_values_are_kept_between_their_readings(context: NVMLContext, nvml: FakeNvml) -> None:
     one = gpu(context, nvml)
     for _ in range(3):
         (reading,) = one.read(nvml.advance(1))
         assert reading.values["pcie_replay"] == 0
 
 
-def test_a_restart_forgets_the_window(context: Context, nvml: FakeNvml) -> None:
+def test_a_restart_forgets_the_window(context: NVMLContext, nvml: FakeNvml) -> None:
     one = gpu(context, nvml)
     nvml.scenario.set(0, "util", 80)
     nvml.write()
@@ -74,7 +74,7 @@ def test_a_restart_forgets_the_window(context: Context, nvml: FakeNvml) -> None:
     assert reading.values["duty_cycle"] == pytest.approx(20, abs=11)
 
 
-def test_a_restart_asks_again_for_what_is_read_seldom(context: Context, nvml: FakeNvml) -> None:
+def test_a_restart_asks_again_for_what_is_read_seldom(context: NVMLContext, nvml: FakeNvml) -> None:
     one = gpu(context, nvml)
     nvml.scenario.set(0, "enc", 80).process(0, 7, mem=5)
     nvml.write()
@@ -91,24 +91,26 @@ def test_a_restart_asks_again_for_what_is_read_seldom(context: Context, nvml: Fa
 
 
 @pytest.mark.parametrize("code", [1, 15, 16, 18])
-def test_what_concerns_the_device_is_raised(context: Context, nvml: FakeNvml, code: int) -> None:
+def test_what_concerns_the_device_is_raised(
+    context: NVMLContext, nvml: FakeNvml, code: int
+) -> None:
     one = gpu(context, nvml)
     one.read(nvml.advance(1))
     nvml.scenario.set(0, "fail.nvmlDeviceGetUtilizationRates", code)
     nvml.write()
-    with pytest.raises(Failure) as raised:
+    with pytest.raises(NVMLError) as raised:
         one.read(nvml.advance(1))
     assert raised.value.code == code
 
 
-def test_a_mig_handle_that_is_stale_is_raised(context: Context, nvml: FakeNvml) -> None:
+def test_a_mig_handle_that_is_stale_is_raised(context: NVMLContext, nvml: FakeNvml) -> None:
     uuid = nvml.scenario.add_instance(0, 0, gi=1)
     nvml.write()
     one = gpu(context, nvml)
     assert len(one.read(nvml.advance(1))) == 2
     nvml.scenario.set(0, "mig.0", "-")
     nvml.write()
-    with pytest.raises(Failure) as raised:
+    with pytest.raises(NVMLError) as raised:
         one.read(nvml.advance(1))
     assert raised.value.code == Code.INVALID_ARGUMENT
     nvml.scenario.set(0, "mig.0", uuid).set(uuid, "mem_used", "err=999")
@@ -117,7 +119,7 @@ def test_a_mig_handle_that_is_stale_is_raised(context: Context, nvml: FakeNvml) 
     assert "memory_used" not in instance.values
 
 
-def test_two_compute_instances_of_one_gpu_instance(context: Context, nvml: FakeNvml) -> None:
+def test_two_compute_instances_of_one_gpu_instance(context: NVMLContext, nvml: FakeNvml) -> None:
     """What is the GPU instance's is neither's own."""
     nvml.scenario.set(0, "gpm_supported", 1).set(0, "gpm.gi4.2", 33).set(0, "gpm.gi5.2", 44)
     for n, gi in enumerate((4, 4, 5)):

@@ -8,24 +8,24 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from metrics_apiserver.exporter import inventory
-from metrics_apiserver.exporter.asking import Context
 from metrics_apiserver.exporter.capability import Capabilities
-from metrics_apiserver.exporter.nvml.library import Failure, Library
+from metrics_apiserver.exporter.device_caller import NVMLContext
+from metrics_apiserver.exporter.nvml.library import Library, NVMLError
 from metrics_apiserver.exporter.settings import Sampling
-from metrics_apiserver.exporter.telemetry import Telemetry
+from metrics_apiserver.exporter.telemetry import ExporterTelemetry
 from tests.fakes.nvml.loaded import FakeNvml
 from tests.fakes.nvml.scenario import gpu_uuid
 
 nobody = frozenset[int]().__contains__
 
 
-def context(nvml: FakeNvml) -> Context:
+def context(nvml: FakeNvml) -> NVMLContext:
     nvml.write()
-    telemetry = Telemetry(CollectorRegistry())
+    telemetry = ExporterTelemetry(CollectorRegistry())
     library = Library()
     library.init()
     settings = Sampling(driver_proc=Path("/nowhere"))
-    return Context(library, Capabilities(telemetry), telemetry, settings)
+    return NVMLContext(library, Capabilities(telemetry), telemetry, settings)
 
 
 def test_conditions(nvml: FakeNvml) -> None:
@@ -50,7 +50,7 @@ def test_a_gpu_that_tells_little(nvml: FakeNvml) -> None:
 @pytest.mark.parametrize("code", [1, 18])
 def test_what_concerns_the_library_is_raised(nvml: FakeNvml, code: int) -> None:
     nvml.scenario.add_gpus(1).set("*", "fail.nvmlDeviceGetHandleByIndex_v2", code)
-    with pytest.raises(Failure):
+    with pytest.raises(NVMLError):
         inventory.enumerate_gpus(context(nvml), 0.0, nobody)
 
 

@@ -18,7 +18,7 @@ import yaml
 
 from tests.demo.questions import Asker, Unanswered
 from tests.fakes import prometheus as backends
-from tests.fakes.kubelet import Granted
+from tests.fakes.kubelet import ContainerAllocation
 from tests.fakes.nvml import build
 from tests.fakes.nvml.launch import ROOT, Node
 from tests.fakes.nvml.scenario import MIB, gpu_uuid
@@ -44,8 +44,9 @@ def fill(node: Node) -> None:
         scenario.set(gpu, "power", 100_000 * (gpu + 1))
         scenario.process(gpu, 100 + gpu, mem=memory * MIB, sm=sm)
     scenario.write()
-    node.kubelet.grant(
-        Granted("wide", (gpu_uuid(0), gpu_uuid(1))), Granted("narrow", (gpu_uuid(2),))
+    node.kubelet.allocate(
+        ContainerAllocation("wide", (gpu_uuid(0), gpu_uuid(1))),
+        ContainerAllocation("narrow", (gpu_uuid(2),)),
     )
 
 

@@ -10,7 +10,11 @@ import threading
 import pytest
 
 from metrics_apiserver.exporter import runtime
-from metrics_apiserver.exporter.attribution.source import KubeletSource, NoSource, SidecarSource
+from metrics_apiserver.exporter.attribution.source import (
+    KubeletSource,
+    NoAllocationSource,
+    SidecarSource,
+)
 from metrics_apiserver.exporter.settings import Attribution, Holders, Sampling, Settings
 from tests.fakes.nvml.loaded import FakeNvml
 from tests.fakes.nvml.rig import parse
@@ -18,12 +22,12 @@ from tests.fakes.nvml.rig import parse
 
 @pytest.mark.parametrize(
     ("attribution", "kind"),
-    [("daemonset", KubeletSource), ("sidecar", SidecarSource), ("none", NoSource)],
+    [("daemonset", KubeletSource), ("sidecar", SidecarSource), ("none", NoAllocationSource)],
 )
 def test_sources(attribution: Attribution, kind: type) -> None:
     holders = Holders(attribution=attribution, pod="bert", namespace="ai")
     exporter = runtime.build(Settings(holders=holders), lambda: None)
-    assert isinstance(exporter.looking._source, kind)
+    assert isinstance(exporter.attribution._source, kind)
 
 
 def test_a_turn_publishes(nvml: FakeNvml) -> None:
@@ -31,11 +35,11 @@ def test_a_turn_publishes(nvml: FakeNvml) -> None:
     nvml.write()
     settings = Settings(sampling=Sampling(processes=True), holders=Holders(attribution="none"))
     exporter = runtime.build(settings, lambda: None)
-    wait = exporter.sampling.turn()
+    wait = exporter.sampling.run_once()
     assert 0 <= wait <= 1
-    assert exporter.board.current is not None
-    assert exporter.board.is_up
-    assert parse(exporter.board.current.text).value("nvidia_gpu_num_devices") == 2
+    assert exporter.store.current is not None
+    assert exporter.store.is_up
+    assert parse(exporter.store.current.text).value("nvidia_gpu_num_devices") == 2
     value = exporter.telemetry.registry.get_sample_value
     assert value("gpu_exporter_sample_duration_seconds_count") == 1
     assert value("gpu_exporter_sample_interval_seconds") == 1
@@ -80,16 +84,16 @@ def test_settings_are_whole() -> None:
 HANGS = """
 import asyncio, sys
 from metrics_apiserver.exporter import runtime
-from metrics_apiserver.exporter.board import Board
+from metrics_apiserver.exporter.exposition import ExpositionStore
 from metrics_apiserver.exporter.settings import Sampling
-from metrics_apiserver.exporter.watchdog import Pulse
+from metrics_apiserver.exporter.watchdog import Heartbeat
 
 now = [0.0]
-pulse = Pulse(lambda: now[0])
-pulse.beat("nvmlDeviceGetPowerUsage")
+heartbeat = Heartbeat(lambda: now[0])
+heartbeat.beat("nvmlDeviceGetPowerUsage")
 now[0] = float(sys.argv[1])
 try:
-    asyncio.run(asyncio.wait_for(runtime._watch(Board(Sampling(), pulse)), 3))
+    asyncio.run(asyncio.wait_for(runtime._watch(ExpositionStore(Sampling(), heartbeat)), 3))
 except TimeoutError:
     sys.exit(7)
 """

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pynvml
 import pytest
 
-from metrics_apiserver.exporter.opening import Fatal
+from metrics_apiserver.exporter.session import FatalError
 from metrics_apiserver.exporter.settings import Sampling
 from tests.fakes.nvml.loaded import FakeNvml
 from tests.fakes.nvml.rig import Rig
@@ -19,16 +19,16 @@ def test_every_call_is_stamped(make_rig: Callable[..., Rig], nvml: FakeNvml) -> 
     nvml.scenario.add_gpus(1)
     nvml.write()
     rig = make_rig()
-    rig.pulse.doing = "nothing"
-    rig.tick()
-    assert rig.pulse.doing.startswith("nvml")
+    rig.heartbeat.doing = "nothing"
+    rig.sample()
+    assert rig.heartbeat.doing.startswith("nvml")
 
 
 def test_no_gpu_is_no_failure(make_rig: Callable[..., Rig], nvml: FakeNvml) -> None:
     nvml.scenario.add_gpus(0)
     nvml.write()
     rig = make_rig()
-    found = rig.tick(5)
+    found = rig.sample(5)
     assert rig.last is not None
     assert rig.last.is_up
     assert found.value("nvidia_gpu_num_devices") == 0
@@ -38,19 +38,19 @@ def test_close_gives_everything_back(make_rig: Callable[..., Rig], nvml: FakeNvm
     nvml.scenario.add_gpus(2, gpm_supported=1)
     nvml.write()
     rig = make_rig()
-    rig.tick(3)
+    rig.sample(3)
     rig.sampler.close()
     with pytest.raises(pynvml.NVMLError_Uninitialized):
         pynvml.nvmlDeviceGetCount()
     rig.sampler.close()
-    assert rig.tick(3).value("nvidia_gpu_num_devices") == 2, "it could go on"
+    assert rig.sample(3).value("nvidia_gpu_num_devices") == 2, "it could go on"
 
 
 def test_initialisations_keep_their_distance(make_rig: Callable[..., Rig], nvml: FakeNvml) -> None:
     nvml.scenario.add_gpus(1).set("*", "fail.nvmlDeviceGetMemoryInfo_v2", 1)
     nvml.write()
     rig = make_rig()
-    rig.tick(20)
+    rig.sample(20)
     assert rig.count("nvml_restarts_total", reason="uninitialized") <= 4
 
 
@@ -60,7 +60,7 @@ def test_a_refused_init_is_asked_again_more_and_more_seldom(
     nvml.scenario.set("*", "fail.nvmlInitWithFlags", 9)
     nvml.write()
     rig = make_rig()
-    rig.tick(1000)
+    rig.sample(1000)
     tries = rig.count("nvml_errors_total", call="nvmlInitWithFlags", code="9")
     assert tries == 6, "after 0, 30, 90, 210, 450 and 750 seconds"
 
@@ -70,12 +70,12 @@ def test_windows_of_units_restart(make_rig: Callable[..., Rig], nvml: FakeNvml) 
     rig.sampler.restart_windows("GPU-unknown")
     nvml.scenario.add_gpus(1, util=40)
     nvml.write()
-    rig.tick(40)
+    rig.sample(40)
     assert rig.reading(gpu_uuid(0)).values["duty_cycle"] == 40
     rig.sampler.restart_windows(gpu_uuid(0))
     nvml.scenario.set(0, "fail.nvmlDeviceGetSamples", 6)
     nvml.write()
-    rig.tick()
+    rig.sample()
     assert "duty_cycle" not in rig.reading(gpu_uuid(0)).values
 
 
@@ -83,16 +83,16 @@ def test_a_stuck_wait_for_events_is_fatal(make_rig: Callable[..., Rig], nvml: Fa
     nvml.scenario.add_gpus(1)
     nvml.write()
     rig = make_rig()
-    rig.tick()
+    rig.sample()
     nvml.scenario.set("*", "hang.nvmlEventSetWait_v2", 2000)
     nvml.write()
-    assert rig.sampler.opening.watch._thread is not None
-    rig.sampler.opening.watch._thread.join(0.5)
-    rig.sampler.opening.watch._patience_seconds = 0.2
+    assert rig.sampler.session.watcher._thread is not None
+    rig.sampler.session.watcher._thread.join(0.5)
+    rig.sampler.session.watcher._patience_seconds = 0.2
     nvml.scenario.set("*", "fail.nvmlDeviceGetMemoryInfo_v2", 1)
     nvml.write()
-    with pytest.raises(Fatal, match="wait for events"):
-        rig.tick(10)
+    with pytest.raises(FatalError, match="wait for events"):
+        rig.sample(10)
     nvml.scenario.unset("*", "hang.nvmlEventSetWait_v2")
     nvml.write()
 
@@ -103,15 +103,15 @@ def test_no_xid_is_made_up_while_events_do_not_work(
     nvml.scenario.add_gpus(1)
     nvml.write()
     rig = make_rig()
-    assert rig.tick().value("DCGM_FI_DEV_XID_ERRORS") == 0
+    assert rig.sample().value("DCGM_FI_DEV_XID_ERRORS") == 0
     nvml.scenario.set("*", "fail.nvmlEventSetWait_v2", 999)
     nvml.write()
     deadline = time.monotonic() + 10
-    while rig.tick(seconds=0.1).value("DCGM_FI_DEV_XID_ERRORS") is not None:
+    while rig.sample(seconds=0.1).value("DCGM_FI_DEV_XID_ERRORS") is not None:
         assert time.monotonic() < deadline
         time.sleep(0.01)
     nvml.scenario.unset("*", "fail.nvmlEventSetWait_v2")
     nvml.write()
-    while rig.tick(seconds=5).value("DCGM_FI_DEV_XID_ERRORS") is None:
+    while rig.sample(seconds=5).value("DCGM_FI_DEV_XID_ERRORS") is None:
         assert time.monotonic() < deadline
         time.sleep(0.01)

@@ -15,11 +15,11 @@ from prometheus_client import CollectorRegistry
 
 from metrics_apiserver.exporter import flagtypes, options, probes, settings
 from metrics_apiserver.exporter.families import custom, dcgmtable, nvidia_gpu, pods, state
-from metrics_apiserver.exporter.model import Holding, Pod
+from metrics_apiserver.exporter.model import DeviceAllocation, Pod
 from metrics_apiserver.exporter.rows import USE_KEYS
 from metrics_apiserver.exporter.settings import Exposition, Sampling
-from metrics_apiserver.exporter.telemetry import Telemetry
-from metrics_apiserver.exporter.usage import Owner
+from metrics_apiserver.exporter.telemetry import ExporterTelemetry
+from metrics_apiserver.exporter.usage import ProcessOwner
 from tests.fakes.nvml.loaded import FakeNvml
 from tests.fakes.nvml.rig import Rig, Text, build_rig
 from tests.fakes.nvml.scenario import MIB, gpu_uuid
@@ -27,7 +27,7 @@ from tests.fakes.nvml.scenario import MIB, gpu_uuid
 PAGE = Path(__file__).parents[3] / "docs" / "gpu-exporter.md"
 NODE = "node-1"
 BERT = Pod("default", "bert-0")
-HOLDING = Holding(gpu_uuid(0), BERT, "server")
+HOLDING = DeviceAllocation(gpu_uuid(0), BERT, "server")
 
 DEVICE = {
     "util": 42,
@@ -179,10 +179,10 @@ PODS = {
     "gpu_pod_devices": 1,
 }
 OWNERS = {
-    100: Owner(BERT, "server", "python3"),
-    101: Owner(BERT, "server", "worker"),
-    200: Owner(Pod("default", "thief"), "main", "miner"),
-    300: Owner(None, "", "nv-hostengine"),
+    100: ProcessOwner(BERT, "server", "python3"),
+    101: ProcessOwner(BERT, "server", "worker"),
+    200: ProcessOwner(Pod("default", "thief"), "main", "miner"),
+    300: ProcessOwner(None, "", "nv-hostengine"),
 }
 
 
@@ -198,12 +198,12 @@ def rich(rig: Rig, nvml: FakeNvml) -> Text:
     nvml.scenario.process(0, 200, mem=100 * MIB, sm=5, memu=1)
     nvml.scenario.set(0, "xid", 43, at_ms=2500)
     nvml.write()
-    rig.given.hold(HOLDING)
-    rig.tick(4)
+    rig.source.set(HOLDING)
+    rig.sample(4)
     deadline = 200
-    while rig.tick(seconds=0.2).value("DCGM_FI_DEV_XID_ERRORS") != 43 and deadline:
+    while rig.sample(seconds=0.2).value("DCGM_FI_DEV_XID_ERRORS") != 43 and deadline:
         deadline -= 1  # the wait for events has a thread of its own
-    return rig.tick()
+    return rig.sample()
 
 
 @pytest.fixture
@@ -410,11 +410,11 @@ def test_every_metric_has_its_line_here() -> None:
 
 def test_every_key_has_a_source() -> None:
     sources = {key for probe in probes.PROBES for key in probe.keys} | set(probes.DERIVED)
-    sources |= {one.key for one in probes.FIELDS} | {one.key for one in probes.ACTIVITIES}
+    sources |= {one.key for one in probes.FIELDS} | {one.key for one in probes.GPM_METRICS}
     used = {one.key for one in (*nvidia_gpu.TABLE, *dcgmtable.TABLE)}
     assert used <= sources
     assert sources >= USE_KEYS
-    groups = {one.group for one in (*probes.FIELDS, *probes.ACTIVITIES, *probes.PROBES)}
+    groups = {one.group for one in (*probes.FIELDS, *probes.GPM_METRICS, *probes.PROBES)}
     assert groups - {""} | {"memory", "exp"} == set(settings.GROUPS)
 
 
@@ -457,7 +457,7 @@ def test_the_page_has_every_flag() -> None:
 def self_metrics() -> dict[str, str]:
     """Metric -> type of what is counted beside the snapshot."""
     registry = CollectorRegistry()
-    Telemetry(registry)
+    ExporterTelemetry(registry)
     return {
         one.name + ("_total" if one.type == "counter" else ""): one.type
         for one in registry.collect()
@@ -467,7 +467,7 @@ def self_metrics() -> dict[str, str]:
 def test_the_rig_is_the_exporter(nvml: FakeNvml) -> None:
     """Without a GPU there is nothing to show, and no metric without a series."""
     rig = build_rig(nvml)
-    found = rig.tick()
+    found = rig.sample()
     assert found.samples["gpu_exporter_devices"] == [
         ({"state": "ok"}, 0),
         ({"state": "lost"}, 0),

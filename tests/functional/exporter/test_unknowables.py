@@ -10,11 +10,11 @@ from prometheus_client import CollectorRegistry
 
 from metrics_apiserver.exporter.attribution.source import SidecarSource
 from metrics_apiserver.exporter.families import pods
-from metrics_apiserver.exporter.model import Holding, Pod
+from metrics_apiserver.exporter.model import DeviceAllocation, Pod
 from metrics_apiserver.exporter.settings import Holders
-from metrics_apiserver.exporter.telemetry import Telemetry
+from metrics_apiserver.exporter.telemetry import ExporterTelemetry
 from tests.fakes.hostproc import uid_of
-from tests.fakes.kubelet import Claim, Granted
+from tests.fakes.kubelet import Claim, ContainerAllocation
 from tests.fakes.nvml.attributed import Node, share, share_in_one_pod
 from tests.fakes.nvml.loaded import FakeNvml
 from tests.fakes.nvml.rig import Rig, Text, build_rig
@@ -40,14 +40,14 @@ def test_a_clock_that_was_set(make_node: MakeNode, nvml: FakeNvml, skew: float) 
     """The driver stamps by the node's clock; pods are as busy as they were, whatever it says."""
     node = make_node(processes=True)
     share(node, nvml)
-    assert utilization(node.tick(5), "small") == 60
+    assert utilization(node.sample(5), "small") == 60
     nvml.skew = skew
     for _ in range(60):
-        found = node.tick()
+        found = node.sample()
         assert (utilization(found, "small"), utilization(found, "large")) == (60, 80)
     nvml.scenario.process(0, 100, mem=4000 * MIB, sm=5)
     nvml.write()
-    assert utilization(node.tick(20), "small") == 20, "it goes on from there"
+    assert utilization(node.sample(20), "small") == 20, "it goes on from there"
 
 
 @pytest.mark.parametrize("skew", [-3600, 3600])
@@ -57,27 +57,27 @@ def test_the_duty_cycle_after_a_clock_was_set(
     nvml.scenario.add_gpus(1, util=50)
     nvml.write()
     rig = make_rig()
-    rig.tick(5)
+    rig.sample(5)
     nvml.skew = skew
-    seen = [rig.tick().value(DUTY) for _ in range(60)]
+    seen = [rig.sample().value(DUTY) for _ in range(60)]
     assert set(seen) == {50}
     nvml.scenario.set(0, "util", 10)
     nvml.write()
-    assert rig.tick(16).value(DUTY) == 10
+    assert rig.sample(16).value(DUTY) == 10
 
 
 def test_samples_that_stop_are_replaced_by_readings(make_rig: MakeRig, nvml: FakeNvml) -> None:
     nvml.scenario.add_gpus(1, util=50)
     nvml.write()
     rig = make_rig()
-    rig.tick(5)
+    rig.sample(5)
     nvml.scenario.set(0, "fail.nvmlDeviceGetSamples", 6).set(0, "util", 20)
     nvml.write()
-    assert rig.tick(4).value(DUTY) == 50
-    assert rig.tick(40).value(DUTY) == 20
+    assert rig.sample(4).value(DUTY) == 50
+    assert rig.sample(40).value(DUTY) == 20
     nvml.scenario.unset(0, "fail.nvmlDeviceGetSamples").set(0, "util", 30)
     nvml.write()
-    assert rig.tick(20).value(DUTY) == 30
+    assert rig.sample(20).value(DUTY) == 30
 
 
 # --- processes ---------------------------------------------------------------------------------
@@ -92,10 +92,10 @@ def test_no_process_on_a_gpu_that_tells_no_utilisation(make_node: MakeNode, nvml
     for call in ("UtilizationRates", "Samples"):
         nvml.scenario.set(0, f"fail.nvmlDeviceGet{call}", 3)
     nvml.write()
-    assert utilization(node.tick(10), "small") is None
+    assert utilization(node.sample(10), "small") is None
     nvml.scenario.process(0, 200, mem=1000 * MIB, sm=40)
     nvml.write()
-    found = node.tick(3)
+    found = node.sample(3)
     assert (utilization(found, "small"), utilization(found, "large")) == (0, 80)
 
 
@@ -105,15 +105,15 @@ def test_pods_whose_names_are_not_to_be_had(make_node: MakeNode, nvml: FakeNvml)
     share(node, nvml)
     for name in ("small", "large"):
         (node.host.pods / f"default_{name}_{uid_of(name)}").rmdir()
-    found = node.tick(10)
+    found = node.sample(10)
     for name in (pods.UTILIZATION, pods.SM, pods.MEMORY_USED, SM):
         assert found.values(name) == []
     assert found.value(DUTY, pod_name="") == 70
     node.host.log("small")
-    found = node.tick(4)
+    found = node.sample(4)
     assert utilization(found, "small") is None, "the other's process may be its own as well"
     node.host.log("large")
-    found = node.tick(4)
+    found = node.sample(4)
     assert (utilization(found, "small"), utilization(found, "large")) == (60, 80)
 
 
@@ -122,13 +122,13 @@ def test_nobody_has_numbers_while_nobody_knows_the_holders(
 ) -> None:
     node = make_node(processes=True)
     share(node, nvml)
-    node.tick(3)
+    node.sample(3)
     node.kubelet.stop()
-    found = node.tick(310)
+    found = node.sample(310)
     assert not any(name.startswith("gpu_pod_") for name in found.types)
     assert not any("PROCESS" in name for name in found.types), "nor a zero by the pids' owners"
     node.kubelet.start()
-    assert utilization(node.tick(3), "small") == 60
+    assert utilization(node.sample(3), "small") == 60
 
 
 def test_a_container_that_cannot_be_named_is_its_pods(make_node: MakeNode, nvml: FakeNvml) -> None:
@@ -137,7 +137,7 @@ def test_a_container_that_cannot_be_named_is_its_pods(make_node: MakeNode, nvml:
     share_in_one_pod(node, nvml)
     for path in node.host.containers.iterdir():
         path.unlink()
-    found = node.tick(3)
+    found = node.sample(3)
     assert found.value(pods.SM, pod_name="large") == 55
     assert found.value(pods.MEMORY_USED, pod_name="large") == 6000 * MIB
     assert found.value(SM, ContainerName="") == 55
@@ -153,7 +153,7 @@ def test_shares_of_one_gpu_are_never_more_than_it(
     nvml.scenario.process(0, 100, mem=MIB, sm=90, memu=70, kind=kind)
     nvml.scenario.process(0, 200, mem=MIB, sm=60, memu=20, kind=kind)
     nvml.write()
-    found = node.tick(3)
+    found = node.sample(3)
     for name in (pods.SM, SM, DUTY):
         one, other = found.values(name)
         assert one != other
@@ -170,15 +170,15 @@ def test_a_new_pod_gets_nothing_of_the_one_before(make_node: MakeNode, nvml: Fak
     nvml.scenario.process(0, 100, mem=9000 * MIB, sm=90)
     nvml.write()
     node = make_node()
-    node.kubelet.grant(Granted("old", (gpu_uuid(0),)))
-    found = node.tick(7)
+    node.kubelet.allocate(ContainerAllocation("old", (gpu_uuid(0),)))
+    found = node.sample(7)
     assert found.value(MEMORY, PodName="old") == 9000
     assert found.value("DCGM_FI_DEV_ENC_UTIL", pod="old") == 70
     nvml.scenario.unset(0, "proc.100").set(0, "util", 0).set(0, "enc", 0).set(0, "mem_used", 0)
     nvml.write()
-    node.kubelet.grant(Granted("new", (gpu_uuid(0),)))
+    node.kubelet.allocate(ContainerAllocation("new", (gpu_uuid(0),)))
     for _ in range(10):
-        found = node.tick()
+        found = node.sample()
         assert "old" not in {
             labels.get(name)
             for samples in found.samples.values()
@@ -200,8 +200,8 @@ def test_a_pod_with_four_gpus_has_one_series_of_each(make_node: MakeNode, nvml: 
         nvml.scenario.process(index, 100 + index, mem=1000 * MIB, sm=percent)
     nvml.write()
     node = make_node()
-    node.kubelet.grant(Granted("bert", tuple(map(gpu_uuid, range(4)))))
-    found = node.tick(3)
+    node.kubelet.allocate(ContainerAllocation("bert", tuple(map(gpu_uuid, range(4)))))
+    found = node.sample(3)
     assert {name: found.values(name) for name in pods.HELP} == {
         pods.UTILIZATION: [50],
         pods.SM: [50],
@@ -216,14 +216,15 @@ def test_a_pod_with_four_gpus_has_one_series_of_each(make_node: MakeNode, nvml: 
 def test_a_gpu_that_two_pods_claim_leaves_no_half_a_sum(
     make_node: MakeNode, nvml: FakeNvml
 ) -> None:
-    """Which of the two has the contested GPU decides what the other GPU is a part of."""
+    """Which of the two has the contested GPU decides what the other GPU is a record of."""
     nvml.scenario.add_gpus(3).set(0, "util", 90).set(1, "util", 10).set(2, "util", 20)
     nvml.write()
     node = make_node(processes=True)
-    node.kubelet.grant(
-        Granted("one", (gpu_uuid(0), gpu_uuid(1))), Granted("two", (gpu_uuid(0), gpu_uuid(2)))
+    node.kubelet.allocate(
+        ContainerAllocation("one", (gpu_uuid(0), gpu_uuid(1))),
+        ContainerAllocation("two", (gpu_uuid(0), gpu_uuid(2))),
     )
-    found = node.tick(3)
+    found = node.sample(3)
     assert node.errors("conflict") > 0
     assert found.values(pods.UTILIZATION) == []
     assert found.values(pods.DEVICES) == []
@@ -232,7 +233,7 @@ def test_a_gpu_that_two_pods_claim_leaves_no_half_a_sum(
     nvml.scenario.process(0, 100, mem=MIB, sm=90)
     nvml.write()
     node.host.run(100, "one")
-    found = node.tick(10)
+    found = node.sample(10)
     assert utilization(found, "one") == 50
     assert utilization(found, "two") == 20, "what it still holds"
 
@@ -243,8 +244,10 @@ def test_a_claim_that_is_not_known_leaves_no_half_a_sum(
     nvml.scenario.add_gpus(2, util=50)
     nvml.write()
     node = make_node()
-    node.kubelet.grant(Granted("bert", claims=(Claim("gpu-0"), Claim("something-else"))))
-    found = node.tick(3)
+    node.kubelet.allocate(
+        ContainerAllocation("bert", claims=(Claim("gpu-0"), Claim("something-else")))
+    )
+    found = node.sample(3)
     assert utilization(found, "bert") is None
     assert found.value(DUTY, uuid=gpu_uuid(0), pod_name="bert") == 50
     assert found.value("gpu_pod_source", pod_name="bert", source="none") == 1
@@ -256,7 +259,7 @@ def sidecar(nvml: FakeNvml, tmp_path: Path) -> Iterator[Rig]:
     settings = Holders(
         pod="bert", namespace="ai", gpu_uuids=(gpu_uuid(0), gpu_uuid(1)), proc=tmp_path / "proc"
     )
-    source = SidecarSource(settings, Telemetry(CollectorRegistry()), lambda: 0.0)
+    source = SidecarSource(settings, ExporterTelemetry(CollectorRegistry()), lambda: 0.0)
     source.refresh()
     rig = build_rig(nvml, source=source)
     yield rig
@@ -266,10 +269,10 @@ def sidecar(nvml: FakeNvml, tmp_path: Path) -> Iterator[Rig]:
 def test_a_sidecar_that_loses_one_of_its_gpus(sidecar: Rig, nvml: FakeNvml) -> None:
     nvml.scenario.add_gpus(3).set(0, "util", 80).set(1, "util", 20)
     nvml.write()
-    assert utilization(sidecar.tick(3), "bert") == 50
+    assert utilization(sidecar.sample(3), "bert") == 50
     nvml.scenario.set(0, "lost", 1)
     nvml.write()
-    assert utilization(sidecar.tick(), "bert") is None, "half a mean is wrong"
+    assert utilization(sidecar.sample(), "bert") is None, "half a mean is wrong"
 
 
 # --- MIG ---------------------------------------------------------------------------------------
@@ -290,12 +293,12 @@ def test_compute_instances_that_share_a_gpu_instance(make_node: MakeNode, nvml: 
     node = make_node()
     resource = "nvidia.com/mig-1g.10gb"
     node.kubelet.allocatable = {resource: [*uuids, alone]}
-    node.kubelet.grant(
-        Granted("one", (uuids[0],), resource=resource),
-        Granted("two", (uuids[1],), resource=resource),
-        Granted("alone", (alone,), resource=resource),
+    node.kubelet.allocate(
+        ContainerAllocation("one", (uuids[0],), resource=resource),
+        ContainerAllocation("two", (uuids[1],), resource=resource),
+        ContainerAllocation("alone", (alone,), resource=resource),
     )
-    found = node.tick(7)
+    found = node.sample(7)
     assert utilization(found, "alone") == 33
     assert found.value(pods.MEMORY_USED, pod_name="alone") == 12 * MIB
     for name in ("one", "two"):
@@ -315,11 +318,11 @@ def test_an_instance_that_comes_back_as_another(make_rig: MakeRig, nvml: FakeNvm
     uuid = nvml.scenario.add_instance(0, 0, gi=1, profile="1g.10gb")
     nvml.write()
     rig = make_rig()
-    assert rig.tick(7).value("DCGM_FI_DEV_FB_USED", GPU_I_PROFILE="1g.10gb") == 12
+    assert rig.sample(7).value("DCGM_FI_DEV_FB_USED", GPU_I_PROFILE="1g.10gb") == 12
     nvml.scenario.add_instance(0, 0, gi=1, profile="2g.20gb")
     nvml.scenario.set(uuid, "mem_total", 20_000 * MIB)
     nvml.write()
-    found = rig.tick(12)
+    found = rig.sample(12)
     assert found.value("DCGM_FI_DEV_FB_USED", GPU_I_PROFILE="2g.20gb") == 12
     assert found.values("DCGM_FI_DEV_FB_USED", GPU_I_PROFILE="1g.10gb") == []
 
@@ -333,17 +336,17 @@ def test_an_instance_recreated_at_the_same_index_for_another_pod(
     nvml.write()
     node = make_node()
     resource = "nvidia.com/mig-1g.10gb"
-    node.kubelet.grant(Granted("old", (first,), resource=resource))
-    assert utilization(node.tick(5), "old") == 90
+    node.kubelet.allocate(ContainerAllocation("old", (first,), resource=resource))
+    assert utilization(node.sample(5), "old") == 90
     second = "MIG-other"
     nvml.scenario.set(0, "mig.0", second).set(0, "gpm.gi1.2", 5)
     for key, value in (("gi", 1), ("ci", 0), ("mem_total", 100 * MIB), ("mem_used", 9 * MIB)):
         nvml.scenario.set(second, key, value)
     nvml.write()
-    node.kubelet.grant(Granted("new", (second,), resource=resource))
+    node.kubelet.allocate(ContainerAllocation("new", (second,), resource=resource))
     seen = []
     for _ in range(12):
-        found = node.tick()
+        found = node.sample()
         assert found.values(pods.UTILIZATION, pod_name="old") == []
         seen.append(utilization(found, "new"))
     assert set(seen[:-5]) <= {None, 5}
@@ -357,10 +360,10 @@ def test_events_that_never_work_cost_nothing_else(make_rig: MakeRig, nvml: FakeN
     nvml.scenario.add_gpus(1, util=40).set("*", "fail.nvmlEventSetWait_v2", 999)
     nvml.write()
     rig = make_rig()
-    rig.given.hold(Holding(gpu_uuid(0), Pod("ai", "bert"), "c"))
-    rig.tick(3)
+    rig.source.set(DeviceAllocation(gpu_uuid(0), Pod("ai", "bert"), "c"))
+    rig.sample(3)
     for _ in range(300):
-        assert rig.tick().value(DUTY) == 40
+        assert rig.sample().value(DUTY) == 40
     errors = rig.count("nvml_errors_total", call="nvmlEventSetWait_v2", code="999")
     assert 1 <= errors <= 8, "more and more seldom"
     assert rig.count("nvml_restarts_total", reason="events") == 0

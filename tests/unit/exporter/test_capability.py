@@ -8,32 +8,32 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from metrics_apiserver.exporter.capability import Capabilities, feature
-from metrics_apiserver.exporter.nvml.library import Code, Failure
-from metrics_apiserver.exporter.telemetry import Telemetry
+from metrics_apiserver.exporter.nvml.library import Code, NVMLError
+from metrics_apiserver.exporter.telemetry import ExporterTelemetry
 
 CALL = "nvmlDeviceGetFanSpeed"
 
 
 @pytest.fixture
 def capabilities() -> Capabilities:
-    return Capabilities(Telemetry(CollectorRegistry()))
+    return Capabilities(ExporterTelemetry(CollectorRegistry()))
 
 
 @pytest.mark.parametrize("code", [Code.NOT_SUPPORTED, Code.FUNCTION_NOT_FOUND, Code.NO_PERMISSION])
 def test_what_is_lacking_is_off_for_ten_minutes(capabilities: Capabilities, code: Code) -> None:
-    capabilities.failed("a", Failure(CALL, code), 100.0)
+    capabilities.record_error("a", NVMLError(CALL, code), 100.0)
     assert not capabilities.allows("a", CALL, 699.0)
     assert capabilities.allows("b", CALL, 699.0)
     assert capabilities.allows("a", CALL, 700.0)
     assert capabilities.of("a") == {"FanSpeed": False}
-    capabilities.worked("a", CALL)
+    capabilities.record_success("a", CALL)
     assert capabilities.of("a") == {"FanSpeed": True}
     capabilities.clear()
     assert capabilities.of("a") == {}
 
 
 def test_other_failures_are_tried_again_at_once(capabilities: Capabilities) -> None:
-    capabilities.failed("a", Failure(CALL, Code.UNKNOWN), 100.0)
+    capabilities.record_error("a", NVMLError(CALL, Code.UNKNOWN), 100.0)
     assert capabilities.allows("a", CALL, 100.0)
     assert capabilities.of("a") == {}
 
@@ -43,9 +43,9 @@ def test_a_failure_is_logged_when_it_begins_and_ends(
 ) -> None:
     caplog.set_level(logging.INFO)
     for _ in range(5):
-        capabilities.failed("a", Failure(CALL, Code.UNKNOWN), 100.0)
-    capabilities.worked("a", CALL)
-    capabilities.worked("a", CALL)
+        capabilities.record_error("a", NVMLError(CALL, Code.UNKNOWN), 100.0)
+    capabilities.record_success("a", CALL)
+    capabilities.record_success("a", CALL)
     assert [record.message for record in caplog.records] == ["call failed", "call works again"]
 
 

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from metrics_apiserver.exporter.model import Allocation, DeviceState, Holding, Pod, Reading, Unit
+from metrics_apiserver.exporter.model import (
+    DeviceAllocation,
+    DeviceState,
+    NodeAllocations,
+    Pod,
+    Reading,
+    Unit,
+)
 
 
 def test_units_and_holdings_can_be_keys() -> None:
     unit = Unit("GPU-1", 0, "H100", "0:1")
-    holding = Holding("GPU-1", Pod("ai", "bert"), "server")
-    assert {(unit, holding): 1}[Unit("GPU-1", 0, "H100", "0:1"), holding] == 1
-    assert holding.share == 1.0
-    assert not holding.is_shared
+    allocation = DeviceAllocation("GPU-1", Pod("ai", "bert"), "server")
+    assert {(unit, allocation): 1}[Unit("GPU-1", 0, "H100", "0:1"), allocation] == 1
+    assert allocation.share == 1.0
+    assert not allocation.is_shared
 
 
 def test_nothing_is_known_at_first() -> None:
-    assert not Allocation().is_known
+    assert not NodeAllocations().is_known
     reading = Reading(Unit("GPU-1", 0, "H100", "0:1"), {})
     assert reading.uses is None
     assert reading.memory is None

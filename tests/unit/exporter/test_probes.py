@@ -5,12 +5,12 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 from metrics_apiserver.exporter import probes
-from metrics_apiserver.exporter.probes import Pace
+from metrics_apiserver.exporter.probes import ReadInterval
 
 
 def test_each_key_has_one_source() -> None:
     keys = [key for probe in probes.PROBES for key in probe.keys]
-    keys += [one.key for one in (*probes.FIELDS, *probes.ACTIVITIES)] + list(probes.DERIVED)
+    keys += [one.key for one in (*probes.FIELDS, *probes.GPM_METRICS)] + list(probes.DERIVED)
     assert len(keys) == len(set(keys))
     numbers = [one.number for one in probes.FIELDS]
     assert len(numbers) == len(set(numbers))
@@ -18,7 +18,7 @@ def test_each_key_has_one_source() -> None:
 
 def test_ranges_are_of_keys_that_exist() -> None:
     keys = {key for probe in probes.PROBES for key in probe.keys}
-    keys |= {one.key for one in (*probes.FIELDS, *probes.ACTIVITIES)}
+    keys |= {one.key for one in (*probes.FIELDS, *probes.GPM_METRICS)}
     assert probes.RANGES.keys() <= keys
 
 
@@ -38,7 +38,7 @@ def test_picks() -> None:
     assert picks["vgpu_license"](found) == (1,)
 
 
-def test_utilisation_is_asked_each_tick() -> None:
-    paces = {probe.keys[0]: probe.pace for probe in probes.PROBES}
-    assert paces["gpu_util"] is Pace.FAST
-    assert paces["pcie_replay"] is Pace.SLOW
+def test_utilisation_is_asked_each_round() -> None:
+    intervals = {probe.keys[0]: probe.interval for probe in probes.PROBES}
+    assert intervals["gpu_util"] is ReadInterval.FAST
+    assert intervals["pcie_replay"] is ReadInterval.SLOW

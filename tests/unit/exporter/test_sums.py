@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 from metrics_apiserver.exporter import sums
-from metrics_apiserver.exporter.model import ProcessUse
+from metrics_apiserver.exporter.model import ProcessUtilization
 
 
 def test_what_is_not_known_makes_no_sum() -> None:
-    one = ProcessUse(1, 2, 3, 4)
-    assert sums.add(one, ProcessUse(10, 20, 30, 40)) == ProcessUse(11, 22, 33, 44)
+    one = ProcessUtilization(1, 2, 3, 4)
+    assert sums.add(one, ProcessUtilization(10, 20, 30, 40)) == ProcessUtilization(11, 22, 33, 44)
     assert sums.add(one, sums.ZERO) == one
     assert sums.add(one, None) is None
     assert sums.add(None, one) is None
 
 
 def test_what_fits_stays_as_it_is() -> None:
-    for uses in ({}, {1: None}, {1: ProcessUse(60, 0, 0, 0), 2: ProcessUse(40, 100, 0, 0)}):
-        assert sums.evened(uses) is uses
+    for uses in (
+        {},
+        {1: None},
+        {1: ProcessUtilization(60, 0, 0, 0), 2: ProcessUtilization(40, 100, 0, 0)},
+    ):
+        assert sums.normalized(uses) is uses
 
 
 def test_more_than_the_whole_is_brought_down_to_it() -> None:
-    uses = {1: ProcessUse(100, 10, 0, 0), 2: ProcessUse(300, 20, 0, 90), 3: None}
-    assert sums.evened(uses) == {
-        1: ProcessUse(25, 10, 0, 0),
-        2: ProcessUse(75, 20, 0, 90),
+    uses = {1: ProcessUtilization(100, 10, 0, 0), 2: ProcessUtilization(300, 20, 0, 90), 3: None}
+    assert sums.normalized(uses) == {
+        1: ProcessUtilization(25, 10, 0, 0),
+        2: ProcessUtilization(75, 20, 0, 90),
         3: None,
     }

@@ -5,18 +5,18 @@ from __future__ import annotations
 from prometheus_client import CollectorRegistry, generate_latest
 
 from metrics_apiserver import __version__
-from metrics_apiserver.exporter.telemetry import Telemetry
+from metrics_apiserver.exporter.telemetry import ExporterTelemetry
 
 
 def test_names_have_the_prefix() -> None:
     registry = CollectorRegistry()
-    Telemetry(registry)
+    ExporterTelemetry(registry)
     assert all(one.name.startswith("gpu_exporter_") for one in registry.collect())
 
 
 def test_versions_of_a_driver_before_go() -> None:
     registry = CollectorRegistry()
-    telemetry = Telemetry(registry)
+    telemetry = ExporterTelemetry(registry)
     telemetry.show_versions("12.550", "550.54", "12.4")
     telemetry.show_versions("12.560", "560.35", "12.6")
     telemetry.show_versions("12.560", "560.35", "12.6")

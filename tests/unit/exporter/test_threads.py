@@ -1,4 +1,4 @@
-"""The pace of ticks, and threads that end."""
+"""The interval of rounds, and threads that end."""
 
 from __future__ import annotations
 
@@ -9,28 +9,27 @@ import time
 import pytest
 from prometheus_client import CollectorRegistry
 
-from metrics_apiserver.exporter.board import Board
-from metrics_apiserver.exporter.model import Allocation
-from metrics_apiserver.exporter.sampler import Pass
+from metrics_apiserver.exporter.exposition import ExpositionStore, RenderedExposition
+from metrics_apiserver.exporter.model import NodeAllocations
+from metrics_apiserver.exporter.sampler import SamplingRound
 from metrics_apiserver.exporter.settings import Sampling
-from metrics_apiserver.exporter.snapshot import Snapshot
-from metrics_apiserver.exporter.telemetry import Telemetry
-from metrics_apiserver.exporter.threads import LookingThread, Pace, SamplingThread
-from metrics_apiserver.exporter.watchdog import Pulse
+from metrics_apiserver.exporter.telemetry import ExporterTelemetry
+from metrics_apiserver.exporter.threads import AdaptiveInterval, AttributionThread, SamplingThread
+from metrics_apiserver.exporter.watchdog import Heartbeat
 
 
-def test_slow_ticks_come_less_often() -> None:
-    pace = Pace(1.0)
-    assert pace.after(0.2) == 1.0
-    assert pace.after(0.6) == 2.0
-    assert pace.after(0.9) == 2.0
-    assert pace.after(1.1) == 4.0
+def test_slow_rounds_come_less_often() -> None:
+    interval = AdaptiveInterval(1.0)
+    assert interval.after(0.2) == 1.0
+    assert interval.after(0.6) == 2.0
+    assert interval.after(0.9) == 2.0
+    assert interval.after(1.1) == 4.0
     for _ in range(9):
-        assert pace.after(60.0) <= 10.0
-    assert pace.after(60.0) == 10.0
+        assert interval.after(60.0) <= 10.0
+    assert interval.after(60.0) == 10.0
     for _ in range(9):
-        pace.after(0.01)
-    assert pace.after(0.01) == 1.0
+        interval.after(0.01)
+    assert interval.after(0.01) == 1.0
 
 
 class Looks:
@@ -44,13 +43,13 @@ class Looks:
         self.count += 1
         self.looked.set()
 
-    def allocation(self, readings: object, working: object, now: float) -> Allocation:
+    def allocations(self, readings: object, working: object, now: float) -> NodeAllocations:
         raise AssertionError("the sampling thread asks that")
 
 
 def test_a_look_can_be_asked_for() -> None:
     looks = Looks()
-    thread = LookingThread(looks, poll_seconds=60)
+    thread = AttributionThread(looks, poll_seconds=60)
     thread.start()
     assert looks.looked.wait(5)
     looks.looked.clear()
@@ -73,7 +72,7 @@ def test_a_look_that_fails_is_not_the_last(caplog: pytest.LogCaptureFixture) -> 
 
     looks = Faulty()
     with caplog.at_level(logging.ERROR):
-        thread = LookingThread(looks, poll_seconds=1)
+        thread = AttributionThread(looks, poll_seconds=1)
         thread.start()
         deadline = time.monotonic() + 10
         while looks.count < 2:
@@ -88,11 +87,11 @@ def test_a_look_that_fails_is_not_the_last(caplog: pytest.LogCaptureFixture) -> 
 class Idle:
     """Samples and composes nothing, at once."""
 
-    def turn(self, now: float) -> Pass:
-        return Pass(is_up=True)
+    def sample(self, now: float) -> SamplingRound:
+        return SamplingRound(is_up=True)
 
-    def compose(self, tick: Pass, now: float) -> Snapshot:
-        return Snapshot(now, 0.0, is_up=True)
+    def compose(self, sampled: SamplingRound, now: float) -> RenderedExposition:
+        return RenderedExposition(now, 0.0, is_up=True)
 
     def close(self, now: float) -> None:
         return
@@ -100,14 +99,14 @@ class Idle:
 
 def test_a_long_interval_is_no_hang() -> None:
     settings = Sampling(interval_seconds=60)
-    pulse = Pulse()
-    board = Board(settings, pulse)
+    heartbeat = Heartbeat()
+    store = ExpositionStore(settings, heartbeat)
     idle = Idle()
     thread = SamplingThread(
         idle,  # type: ignore[arg-type] # stands for a sampler
         idle,  # type: ignore[arg-type] # and for a composer
-        board,
-        Telemetry(CollectorRegistry()),
+        store,
+        ExporterTelemetry(CollectorRegistry()),
         interval_seconds=60,
         ended=lambda: None,
         clock=time.monotonic,
@@ -116,10 +115,10 @@ def test_a_long_interval_is_no_hang() -> None:
     oldest = 0.0
     until = time.monotonic() + 3
     while time.monotonic() < until:
-        oldest = max(oldest, pulse.age)
+        oldest = max(oldest, heartbeat.age)
         time.sleep(0.05)
-    assert board.current is not None
-    assert pulse.doing == "sleep"
+    assert store.current is not None
+    assert heartbeat.doing == "sleep"
     assert oldest < 2.5, "it is heard of while it sleeps"
     thread.stop()
     thread.join(2)

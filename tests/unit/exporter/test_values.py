@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from metrics_apiserver.exporter.nvml.library import Memory
+from metrics_apiserver.exporter.nvml.library import MemoryInfo
 from metrics_apiserver.exporter.values import Values
 
 
@@ -57,7 +57,7 @@ def test_ends_of_ranges(values: Values) -> None:
 
 
 def test_memory(values: Values) -> None:
-    values.keep_memory(Memory(1000, 400, 500, 100), Memory(1000, 500, 500))
+    values.keep_memory(MemoryInfo(1000, 400, 500, 100), MemoryInfo(1000, 500, 500))
     assert values == {
         "memory_total": 1000,
         "memory_used": 400,
@@ -66,7 +66,7 @@ def test_memory(values: Values) -> None:
         "memory_used_v1": 500,
         "memory_used_share": pytest.approx(400 / 900),
     }
-    values.keep_memory(Memory(0, 0, 0), None)
+    values.keep_memory(MemoryInfo(0, 0, 0), None)
     assert "memory_used_share" not in values
     values.keep_memory(None, None)
     assert values == {}

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from metrics_apiserver.exporter.watchdog import Pulse
+from metrics_apiserver.exporter.watchdog import Heartbeat
 
 
 def test_the_verdict_follows_the_age() -> None:
     now = [0.0]
-    pulse = Pulse(lambda: now[0])
-    pulse.beat("nvmlDeviceGetName")
+    heartbeat = Heartbeat(lambda: now[0])
+    heartbeat.beat("nvmlDeviceGetName")
     verdicts = []
     for at in (0.0, 20.0, 20.1, 120.0, 120.1):
         now[0] = at
-        verdicts.append(pulse.verdict)
+        verdicts.append(heartbeat.state)
     assert verdicts == ["alive", "alive", "stale", "stale", "dead"]
-    assert pulse.doing == "nvmlDeviceGetName"
-    pulse.beat("sleep")
-    assert pulse.verdict == "alive"
-    assert pulse.age == 0
+    assert heartbeat.doing == "nvmlDeviceGetName"
+    heartbeat.beat("sleep")
+    assert heartbeat.state == "alive"
+    assert heartbeat.age == 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from metrics_apiserver.exporter.nvml import gpm
-from metrics_apiserver.exporter.nvml.library import Failure, Handle, Library
+from metrics_apiserver.exporter.nvml.library import Handle, Library, NVMLError
 from tests.fakes.nvml.loaded import FakeNvml
 
 
@@ -33,7 +33,7 @@ def test_support(library: Library, handle: Handle, nvml: FakeNvml) -> None:
 def test_a_measurement_is_of_the_time_between(
     library: Library, handle: Handle, nvml: FakeNvml
 ) -> None:
-    sampler = gpm.Sampler(library, handle, None, (gpm.SM, gpm.TENSOR, gpm.DRAM))
+    sampler = gpm.GpmSampler(library, handle, None, (gpm.SM, gpm.TENSOR, gpm.DRAM))
     assert sampler.measure(nvml.advance(1)) == {}
     assert sampler.measure(nvml.advance(1)) == {gpm.SM: 40}, "without NaN and what is lacking"
     nvml.scenario.set(0, "gpm.2", 70)
@@ -42,11 +42,11 @@ def test_a_measurement_is_of_the_time_between(
     sampler.close()
 
 
-def test_slow_ticks_are_measured_too(library: Library, handle: Handle, nvml: FakeNvml) -> None:
-    sampler = gpm.Sampler(library, handle, None, (gpm.SM,))
+def test_slow_rounds_are_measured_too(library: Library, handle: Handle, nvml: FakeNvml) -> None:
+    sampler = gpm.GpmSampler(library, handle, None, (gpm.SM,))
     sampler.measure(nvml.advance(1))
     assert sampler.measure(nvml.advance(600)) == {gpm.SM: 40}
-    assert sampler.measure(nvml.advance(1000)) == {}, "a pause is no tick"
+    assert sampler.measure(nvml.advance(1000)) == {}, "a pause is no round"
     assert sampler.measure(nvml.advance(1)) == {gpm.SM: 40}
     sampler.close()
 
@@ -55,7 +55,7 @@ def test_instances_have_their_own(library: Library, handle: Handle, nvml: FakeNv
     nvml.scenario.add_instance(0, 0, gi=4)
     nvml.scenario.set(0, "gpm.gi4.2", 11)
     nvml.write()
-    sampler = gpm.Sampler(library, handle, 4, (gpm.SM,))
+    sampler = gpm.GpmSampler(library, handle, 4, (gpm.SM,))
     sampler.measure(nvml.advance(1))
     assert sampler.measure(nvml.advance(1)) == {gpm.SM: 11}
     sampler.close()
@@ -64,11 +64,11 @@ def test_instances_have_their_own(library: Library, handle: Handle, nvml: FakeNv
 def test_refusals(library: Library, handle: Handle, nvml: FakeNvml) -> None:
     nvml.scenario.set("*", "fail.nvmlGpmSampleAlloc", "999 after=1")
     nvml.write()
-    with pytest.raises(Failure):
-        gpm.Sampler(library, handle, None, (gpm.SM,))
+    with pytest.raises(NVMLError):
+        gpm.GpmSampler(library, handle, None, (gpm.SM,))
     nvml.scenario.unset("*", "fail.nvmlGpmSampleAlloc")
     nvml.scenario.set(0, "fail.nvmlGpmSampleGet", 4)
     nvml.write()
-    sampler = gpm.Sampler(library, handle, None, (gpm.SM,))
-    with pytest.raises(Failure):
+    sampler = gpm.GpmSampler(library, handle, None, (gpm.SM,))
+    with pytest.raises(NVMLError):
         sampler.measure(nvml.advance(1))

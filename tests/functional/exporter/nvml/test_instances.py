@@ -9,7 +9,7 @@ import pytest
 
 from metrics_apiserver.exporter.nvml import instances
 from metrics_apiserver.exporter.nvml.instances import MigMode
-from metrics_apiserver.exporter.nvml.library import Failure, Handle, Library
+from metrics_apiserver.exporter.nvml.library import Handle, Library, NVMLError
 from tests.fakes.nvml.loaded import FakeNvml
 
 
@@ -34,7 +34,7 @@ def test_modes(library: Library, handle: Handle, nvml: FakeNvml) -> None:
     assert instances.mode(library, handle) == MigMode(current=True, pending=False)
     nvml.scenario.set(0, "fail.nvmlDeviceGetMigMode", 999)
     nvml.write()
-    with pytest.raises(Failure):
+    with pytest.raises(NVMLError):
         instances.mode(library, handle)
 
 
@@ -49,7 +49,7 @@ def test_holes_are_normal(library: Library, handle: Handle, nvml: FakeNvml) -> N
     ]
     nvml.scenario.set(0, "fail.nvmlDeviceGetMigDeviceHandleByIndex", 999)
     nvml.write()
-    with pytest.raises(Failure):
+    with pytest.raises(NVMLError):
         instances.enumerate_instances(library, handle)
 
 
@@ -88,7 +88,7 @@ def test_a_profile_that_is_not_in_the_list(
 
 
 def test_a_layout_differs_by_place_and_size() -> None:
-    one = instances.Found(None, "MIG-a", 1, 0, "1g.10gb")
+    one = instances.MigDevice(None, "MIG-a", 1, 0, "1g.10gb")
     layout = instances.layout([one])
     assert layout == instances.layout([dataclasses.replace(one, handle=object())])
     changes: list[dict[str, Any]] = [

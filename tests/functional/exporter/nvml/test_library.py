@@ -5,7 +5,7 @@ from __future__ import annotations
 import pynvml
 import pytest
 
-from metrics_apiserver.exporter.nvml.library import Code, Failure, Library, Versions
+from metrics_apiserver.exporter.nvml.library import Code, DriverVersions, Library, NVMLError
 from tests.fakes.nvml import build
 from tests.fakes.nvml.loaded import FakeNvml
 from tests.fakes.nvml.scenario import MIB, gpu_uuid
@@ -21,17 +21,17 @@ def library(nvml: FakeNvml) -> Library:
 
 
 def test_failures_have_names() -> None:
-    assert str(Failure("nvmlX", 15)) == "nvmlX: GPU_IS_LOST"
-    assert str(Failure("nvmlX", 4711)) == "nvmlX: code 4711"
+    assert str(NVMLError("nvmlX", 15)) == "nvmlX: GPU_IS_LOST"
+    assert str(NVMLError("nvmlX", 4711)) == "nvmlX: code 4711"
 
 
 def test_calls(library: Library) -> None:
     handle = library.call("nvmlDeviceGetHandleByIndex", 0)
     assert library.text("nvmlDeviceGetUUID", handle) == gpu_uuid(0)
-    with pytest.raises(Failure) as refused:
+    with pytest.raises(NVMLError) as refused:
         library.call("nvmlDeviceGetHandleByIndex", 9)
     assert refused.value.code == Code.INVALID_ARGUMENT
-    with pytest.raises(Failure) as refused:
+    with pytest.raises(NVMLError) as refused:
         library.call("nvmlNotInThisPynvml")
     assert refused.value.code == Code.FUNCTION_NOT_FOUND
     assert library.raw("nvmlNotInThisDriver") == Code.FUNCTION_NOT_FOUND
@@ -49,12 +49,12 @@ def test_every_call_beats(nvml: FakeNvml) -> None:
 
 
 def test_versions(library: Library, nvml: FakeNvml) -> None:
-    assert library.versions() == Versions("550.54.15", "12.550.54.15", "12.4")
+    assert library.versions() == DriverVersions("550.54.15", "12.550.54.15", "12.4")
     nvml.scenario.set("*", "driver", "err=999").set(
         "*", "fail.nvmlSystemGetCudaDriverVersion_v2", 3
     )
     nvml.write()
-    assert library.versions() == Versions("", "12.550.54.15", "")
+    assert library.versions() == DriverVersions("", "12.550.54.15", "")
 
 
 def test_memory_falls_back_to_the_first_version(library: Library, nvml: FakeNvml) -> None:
@@ -72,7 +72,7 @@ def test_memory_falls_back_to_the_first_version(library: Library, nvml: FakeNvml
     assert library.memory(handle).reserved == 50 * MIB
     nvml.scenario.set(0, "fail.nvmlDeviceGetMemoryInfo_v2", 999)
     nvml.write()
-    with pytest.raises(Failure):
+    with pytest.raises(NVMLError):
         library.memory(handle)
 
 
@@ -97,14 +97,14 @@ def test_field_values(
     if value is not None:
         assert found[field] == value
     refused = found[94]
-    assert isinstance(refused, Failure)
+    assert isinstance(refused, NVMLError)
     assert (refused.code, refused.call) == (3, "nvmlDeviceGetFieldValues.94")
 
 
 def test_a_library_by_its_path(nvml: FakeNvml) -> None:
     handed, pynvml.nvmlLib = pynvml.nvmlLib, None
     try:
-        with pytest.raises(Failure) as refused:
+        with pytest.raises(NVMLError) as refused:
             Library(path="/nowhere/libnvidia-ml.so.1").init()
         assert refused.value.code == Code.LIBRARY_NOT_FOUND
         Library(path=str(build.library())).init()

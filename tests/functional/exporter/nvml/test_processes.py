@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from metrics_apiserver.exporter.nvml import processes
-from metrics_apiserver.exporter.nvml.library import Code, Failure, Handle, Library
-from metrics_apiserver.exporter.nvml.processes import Running, Use
+from metrics_apiserver.exporter.nvml.library import Code, Handle, Library, NVMLError
+from metrics_apiserver.exporter.nvml.processes import RunningProcess, UtilizationSample
 from tests.fakes.nvml.loaded import EPOCH_SECONDS, FakeNvml
 
 
@@ -29,8 +29,8 @@ def test_lists(library: Library, handle: Handle, nvml: FakeNvml) -> None:
     nvml.scenario.process(0, 10, mem=100).process(0, 11, mem=-1, gi=3).process(0, 12, kind="G")
     nvml.write()
     assert processes.running(library, handle, "C") == [
-        Running(10, "C", 100, None),
-        Running(11, "C", None, 3),
+        RunningProcess(10, "C", 100, None),
+        RunningProcess(11, "C", None, 3),
     ]
     assert [one.pid for one in processes.running(library, handle, "G")] == [12]
     assert processes.running(library, handle, "M") == []
@@ -40,10 +40,10 @@ def test_the_second_version_stands_in(library: Library, handle: Handle, nvml: Fa
     nvml.scenario.process(0, 10, mem=100)
     nvml.scenario.set(0, "fail.nvmlDeviceGetComputeRunningProcesses_v3", 13)
     nvml.write()
-    assert processes.running(library, handle, "C") == [Running(10, "C", 100, None)]
+    assert processes.running(library, handle, "C") == [RunningProcess(10, "C", 100, None)]
     nvml.scenario.set(0, "fail.nvmlDeviceGetComputeRunningProcesses_v2", 13)
     nvml.write()
-    with pytest.raises(Failure) as refused:
+    with pytest.raises(NVMLError) as refused:
         processes.running(library, handle, "C")
     assert refused.value.code == Code.FUNCTION_NOT_FOUND
 
@@ -51,7 +51,7 @@ def test_the_second_version_stands_in(library: Library, handle: Handle, nvml: Fa
 def test_a_list_that_is_refused(library: Library, handle: Handle, nvml: FakeNvml) -> None:
     nvml.scenario.set(0, "fail.nvmlDeviceGetComputeRunningProcesses_v3", 999)
     nvml.write()
-    with pytest.raises(Failure):
+    with pytest.raises(NVMLError):
         processes.running(library, handle, "C")
 
 
@@ -88,7 +88,7 @@ def test_use(library: Library, handle: Handle, nvml: FakeNvml) -> None:
     nvml.scenario.process(0, 10, sm=30, memu=4, enc=2, dec=1).process(0, 11, mem=5)
     nvml.write()
     (found,) = processes.utilization(library, handle, 0)
-    assert found == Use(10, found.time, 30, 4, 2, 1)
+    assert found == UtilizationSample(10, found.time, 30, 4, 2, 1)
     assert abs(found.time / 1e6 - EPOCH_SECONDS - nvml.now) < 1
     assert processes.utilization(library, handle, found.time) == []
 
@@ -108,15 +108,15 @@ def test_a_list_that_never_fits(library: Library, handle: Handle, nvml: FakeNvml
     for name in ("ComputeRunningProcesses_v3", "ProcessUtilization"):
         nvml.scenario.set(0, f"fail.nvmlDeviceGet{name}", 7)
     nvml.write()
-    with pytest.raises(Failure):
+    with pytest.raises(NVMLError):
         processes.running(library, handle, "C")
-    with pytest.raises(Failure):
+    with pytest.raises(NVMLError):
         processes.utilization(library, handle, 0)
 
 
 def test_not_under_mig(library: Library, handle: Handle, nvml: FakeNvml) -> None:
     nvml.scenario.set(0, "mig", 1)
     nvml.write()
-    with pytest.raises(Failure) as refused:
+    with pytest.raises(NVMLError) as refused:
         processes.utilization(library, handle, 0)
     assert refused.value.code == Code.NOT_SUPPORTED

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from metrics_apiserver.exporter.attribution import cgroups
-from metrics_apiserver.exporter.attribution.cgroups import Place
+from metrics_apiserver.exporter.attribution.cgroups import ContainerCgroup
 
 UID = "8cf0a1b2-1111-4222-8333-0123456789ab"
 UNDERSCORED = UID.replace("-", "_")
@@ -29,17 +29,17 @@ V1 = "".join(f"{n}:{name}:/\n" for n, name in enumerate(("pids", "freezer", "dev
     ],
 )
 def test_a_path_of_a_pod(path: str) -> None:
-    assert cgroups.parse(f"0::{path}\n") == Place(UID, CID)
-    assert cgroups.parse(f"{V1}9:memory:{path}\n") == Place(UID, CID), "any line of many"
+    assert cgroups.parse(f"0::{path}\n") == ContainerCgroup(UID, CID)
+    assert cgroups.parse(f"{V1}9:memory:{path}\n") == ContainerCgroup(UID, CID), "any line of many"
 
 
 def test_static_pods_have_no_dashes() -> None:
     path = f"/kubepods/burstable/pod{STATIC}/{CID}"
-    assert cgroups.parse(f"0::{path}") == Place(STATIC, CID)
+    assert cgroups.parse(f"0::{path}") == ContainerCgroup(STATIC, CID)
 
 
 def test_a_pod_without_its_container() -> None:
-    assert cgroups.parse(f"0::/kubepods/pod{UID}") == Place(UID, "")
+    assert cgroups.parse(f"0::/kubepods/pod{UID}") == ContainerCgroup(UID, "")
 
 
 @pytest.mark.parametrize(

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from metrics_apiserver.exporter.attribution.deviceids import Units, base_of, is_slot
+from metrics_apiserver.exporter.attribution.deviceids import DeviceIndex, base_of, is_slot
 from metrics_apiserver.exporter.model import Unit
 
 GPU0 = Unit("GPU-a", 0, "H100", "0:1", minor=5)
 GPU1 = Unit("GPU-b", 1, "H100", "0:2", minor=None)
 PART = Unit("MIG-c", 0, "H100", "0:1", minor=5, parent="GPU-a", gi=3, ci=0, profile="1g.10gb")
-UNITS = Units([GPU0, PART, GPU1])
+UNITS = DeviceIndex([GPU0, PART, GPU1])
 
 
 @pytest.mark.parametrize(

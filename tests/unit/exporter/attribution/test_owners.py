@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from metrics_apiserver.exporter.attribution.owners import Owners
+from metrics_apiserver.exporter.attribution.owners import ProcessOwners
 from metrics_apiserver.exporter.attribution.podlogs import PodLogs
 from metrics_apiserver.exporter.model import Pod
-from metrics_apiserver.exporter.usage import Owner
+from metrics_apiserver.exporter.usage import ProcessOwner
 from tests.fakes.hostproc import Host
 
 
@@ -31,21 +31,23 @@ def host(tmp_path: Path) -> Host:
 
 
 @pytest.fixture
-def owners(host: Host, clock: Clock) -> Owners:
-    return Owners(host.proc, PodLogs(host.pods, host.containers, clock), clock)
+def owners(host: Host, clock: Clock) -> ProcessOwners:
+    return ProcessOwners(host.proc, PodLogs(host.pods, host.containers, clock), clock)
 
 
-def test_of_a_container_and_of_the_host(owners: Owners, host: Host) -> None:
+def test_of_a_container_and_of_the_host(owners: ProcessOwners, host: Host) -> None:
     host.run(10, "bert", "server", namespace="ai", name="python3")
     host.run(11, name="Xorg (1)")
-    assert owners.find(10) == Owner(Pod("ai", "bert"), "server", "python3")
-    assert owners.find(11) == Owner(None, "", "Xorg (1)")
+    assert owners.find(10) == ProcessOwner(Pod("ai", "bert"), "server", "python3")
+    assert owners.find(11) == ProcessOwner(None, "", "Xorg (1)")
     assert owners.find(12) is None
     assert owners.is_alive(10)
     assert not owners.is_alive(12)
 
 
-def test_a_process_that_just_ended_is_still_known(owners: Owners, host: Host, clock: Clock) -> None:
+def test_a_process_that_just_ended_is_still_known(
+    owners: ProcessOwners, host: Host, clock: Clock
+) -> None:
     host.run(10, "bert")
     owners.find(10)
     host.end(10)
@@ -54,7 +56,7 @@ def test_a_process_that_just_ended_is_still_known(owners: Owners, host: Host, cl
     assert owners.find(10) is None
 
 
-def test_a_pid_that_was_given_on(owners: Owners, host: Host, clock: Clock) -> None:
+def test_a_pid_that_was_given_on(owners: ProcessOwners, host: Host, clock: Clock) -> None:
     host.run(10, "bert", started=1)
     owners.find(10)
     host.run(10, "other", started=2)
@@ -64,12 +66,12 @@ def test_a_pid_that_was_given_on(owners: Owners, host: Host, clock: Clock) -> No
     assert found.pod == Pod("default", "other")
 
 
-def test_a_pod_whose_logs_come_later(owners: Owners, host: Host, clock: Clock) -> None:
+def test_a_pod_whose_logs_come_later(owners: ProcessOwners, host: Host, clock: Clock) -> None:
     host.run(10, "bert")
     (host.pods / next(host.pods.iterdir()).name).rmdir()
     for one in host.containers.iterdir():
         one.unlink()
-    assert owners.find(10) == Owner(None, "", "python3", is_nameless=True)
+    assert owners.find(10) == ProcessOwner(None, "", "python3", is_nameless=True)
     host.log("bert")
     clock.now = 3
     found = owners.find(10)
@@ -77,7 +79,7 @@ def test_a_pod_whose_logs_come_later(owners: Owners, host: Host, clock: Clock) -
     assert found.pod == Pod("default", "bert")
 
 
-def test_what_is_kept_is_bounded(owners: Owners, host: Host, clock: Clock) -> None:
+def test_what_is_kept_is_bounded(owners: ProcessOwners, host: Host, clock: Clock) -> None:
     host.run(10, "bert")
     owners.find(10)
     known = owners._known[10]

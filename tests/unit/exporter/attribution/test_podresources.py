@@ -1,4 +1,4 @@
-"""The kubelet's answers; more, with what follows from them, is in the functional tests."""
+"""The kubelet's responses; more, with what follows from them, is in the functional tests."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import grpc
 import pytest
 
 from metrics_apiserver.exporter.attribution.podresources import (
-    Answer,
-    Claimed,
-    Client,
-    Grant,
-    Unavailable,
+    ClaimedDevice,
+    ContainerResources,
+    KubeletUnavailable,
+    PodResourcesClient,
+    PodResourcesResponse,
 )
-from tests.fakes.kubelet import Claim, Granted, Kubelet
+from tests.fakes.kubelet import Claim, ContainerAllocation, Kubelet
 
 
 @pytest.fixture
@@ -24,8 +24,8 @@ def kubelet(tmp_path: Path) -> Iterator[Kubelet]:
         yield made
 
 
-def look(kubelet: Kubelet, *names: str) -> Answer:
-    return Client(kubelet.socket, frozenset(names)).look()
+def look(kubelet: Kubelet, *names: str) -> PodResourcesResponse:
+    return PodResourcesClient(kubelet.socket, frozenset(names)).fetch()
 
 
 def test_grants_and_slots(kubelet: Kubelet) -> None:
@@ -34,32 +34,36 @@ def test_grants_and_slots(kubelet: Kubelet) -> None:
         "nvidia.com/mig-1g.10gb": ["MIG-c"],
         "intel.com/fpga": ["f"],
     }
-    kubelet.grant(
-        Granted("one", ("GPU-a::0",), "ai", "server"),
-        Granted("one", ("MIG-c",), "ai", "side", "nvidia.com/mig-1g.10gb"),
-        Granted("two", ("f",), resource="intel.com/fpga"),
+    kubelet.allocate(
+        ContainerAllocation("one", ("GPU-a::0",), "ai", "server"),
+        ContainerAllocation("one", ("MIG-c",), "ai", "side", "nvidia.com/mig-1g.10gb"),
+        ContainerAllocation("two", ("f",), resource="intel.com/fpga"),
     )
-    assert look(kubelet) == Answer(
+    assert look(kubelet) == PodResourcesResponse(
         (
-            Grant("ai", "one", "server", ("GPU-a::0",)),
-            Grant("ai", "one", "side", ("MIG-c",)),
+            ContainerResources("ai", "one", "server", ("GPU-a::0",)),
+            ContainerResources("ai", "one", "side", ("MIG-c",)),
         ),
         {"GPU-a": 2, "GPU-b": 1, "MIG-c": 1},
     )
-    assert look(kubelet, "intel.com/fpga").grants[-1] == Grant("default", "two", "server", ("f",))
+    assert look(kubelet, "intel.com/fpga").containers[-1] == ContainerResources(
+        "default", "two", "server", ("f",)
+    )
 
 
 def test_claims(kubelet: Kubelet) -> None:
-    kubelet.grant(
-        Granted("one", claims=(Claim("gpu-0", cdi=("a=b", "c=d")), Claim("x", driver="other")))
+    kubelet.allocate(
+        ContainerAllocation(
+            "one", claims=(Claim("gpu-0", cdi=("a=b", "c=d")), Claim("x", driver="other"))
+        )
     )
-    (grant,) = look(kubelet).grants
-    assert grant.claimed == (Claimed("node-1", "gpu-0", ("a=b", "c=d")),)
+    (resources,) = look(kubelet).containers
+    assert resources.claimed == (ClaimedDevice("node-1", "gpu-0", ("a=b", "c=d")),)
 
 
 def test_a_kubelet_without_allocatable(kubelet: Kubelet) -> None:
     kubelet.has_allocatable = False
-    assert look(kubelet) == Answer((), None)
+    assert look(kubelet) == PodResourcesResponse((), None)
 
 
 @pytest.mark.parametrize(
@@ -72,62 +76,64 @@ def test_a_kubelet_without_allocatable(kubelet: Kubelet) -> None:
 )
 def test_refusals(kubelet: Kubelet, status: grpc.StatusCode, reason: str) -> None:
     kubelet.failure = status
-    with pytest.raises(Unavailable, match=status.name) as refused:
+    with pytest.raises(KubeletUnavailable, match=status.name) as refused:
         look(kubelet)
     assert refused.value.reason == reason
 
 
 def test_a_missing_socket(tmp_path: Path) -> None:
-    with pytest.raises(Unavailable) as refused:
-        Client(tmp_path / "kubelet.sock").look()
+    with pytest.raises(KubeletUnavailable) as refused:
+        PodResourcesClient(tmp_path / "kubelet.sock").fetch()
     assert refused.value.reason == "socket"
 
 
 def test_a_kubelet_that_starts_again(kubelet: Kubelet) -> None:
-    client = Client(kubelet.socket)
-    kubelet.grant(Granted("one", ("GPU-a",)))
-    assert client.look().grants
+    client = PodResourcesClient(kubelet.socket)
+    kubelet.allocate(ContainerAllocation("one", ("GPU-a",)))
+    assert client.fetch().containers
     kubelet.stop()
-    with pytest.raises(Unavailable):
-        client.look()
+    with pytest.raises(KubeletUnavailable):
+        client.fetch()
     kubelet.start()
-    assert client.look().grants
+    assert client.fetch().containers
 
 
 @pytest.mark.parametrize(
     "granted",
     [
-        [Granted("one", tuple(f"GPU-{n}" for n in range(70_000)))],
-        [Granted("one", ("GPU-a",), container=f"c{n}") for n in range(17_000)],
+        [ContainerAllocation("one", tuple(f"GPU-{n}" for n in range(70_000)))],
+        [ContainerAllocation("one", ("GPU-a",), container=f"c{n}") for n in range(17_000)],
     ],
     ids=["ids", "containers"],
 )
-def test_more_than_a_node_can_have(kubelet: Kubelet, granted: list[Granted]) -> None:
-    kubelet.grant(*granted)
-    with pytest.raises(Unavailable, match="more than") as refused:
+def test_more_than_a_node_can_have(kubelet: Kubelet, granted: list[ContainerAllocation]) -> None:
+    kubelet.allocate(*granted)
+    with pytest.raises(KubeletUnavailable, match="more than") as refused:
         look(kubelet)
     assert refused.value.reason == "decode"
 
 
 def test_more_slots_than_a_node_can_have(kubelet: Kubelet) -> None:
     kubelet.allocatable = {"nvidia.com/gpu": [f"GPU-a::{n}" for n in range(70_000)]}
-    with pytest.raises(Unavailable, match="more than"):
+    with pytest.raises(KubeletUnavailable, match="more than"):
         look(kubelet)
 
 
 @pytest.mark.parametrize("garbage", [bytes(17 << 20), b"\x0a\x00" * (8 << 20)])
 def test_an_answer_beyond_all_bounds(kubelet: Kubelet, garbage: bytes) -> None:
     kubelet.garbage = garbage
-    with pytest.raises(Unavailable) as refused:
+    with pytest.raises(KubeletUnavailable) as refused:
         look(kubelet)
     assert refused.value.reason in ("too_large", "decode"), "and not that we asked too often"
 
 
 def test_a_kubelet_whose_gate_is_closed(kubelet: Kubelet) -> None:
-    """It has the method and answers every call with an error."""
-    kubelet.grant(Granted("one", ("GPU-a",)))
+    """It has the method and responses every call with an error."""
+    kubelet.allocate(ContainerAllocation("one", ("GPU-a",)))
     kubelet.failures = {"GetAllocatableResources": grpc.StatusCode.UNKNOWN}
-    assert look(kubelet) == Answer((Grant("default", "one", "server", ("GPU-a",)),), None)
+    assert look(kubelet) == PodResourcesResponse(
+        (ContainerResources("default", "one", "server", ("GPU-a",)),), None
+    )
     kubelet.failures = {"GetAllocatableResources": grpc.StatusCode.RESOURCE_EXHAUSTED}
-    with pytest.raises(Unavailable):
+    with pytest.raises(KubeletUnavailable):
         look(kubelet)

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from metrics_apiserver.exporter.attribution.podresources import Claimed
+from metrics_apiserver.exporter.attribution.podresources import ClaimedDevice
 from metrics_apiserver.exporter.attribution.resourceslices import ResourceSlices
 from tests.fakes import authorities, pki
 
@@ -99,10 +99,10 @@ WANTED = {("node-1", "gpu-0")}
 
 
 def test_a_uuid(api: ApiServer, found: ResourceSlices) -> None:
-    assert found.find(Claimed("node-1", "gpu-0")) is None
+    assert found.find(ClaimedDevice("node-1", "gpu-0")) is None
     found.refresh(WANTED)
-    assert found.find(Claimed("node-1", "gpu-0")) == "GPU-a"
-    assert found.find(Claimed("elsewhere", "gpu-0")) is None
+    assert found.find(ClaimedDevice("node-1", "gpu-0")) == "GPU-a"
+    assert found.find(ClaimedDevice("elsewhere", "gpu-0")) is None
     path, token = api.seen[0]
     assert path.endswith("/v1/resourceslices?fieldSelector=spec.nodeName%3Dnode-1")
     assert token == "Bearer secret"
@@ -113,7 +113,7 @@ def test_versions_of_before(api: ApiServer, found: ResourceSlices, version: str)
     api.version = version
     api.body = slices(device("gpu-0", "GPU-b", basic=version == "v1beta1"))
     found.refresh(WANTED)
-    assert found.find(Claimed("node-1", "gpu-0")) == "GPU-b"
+    assert found.find(ClaimedDevice("node-1", "gpu-0")) == "GPU-b"
 
 
 def test_it_asks_only_for_what_it_does_not_know(
@@ -145,7 +145,7 @@ def test_authorities_as_clusters_have_them(
     with serving(make(), tmp_path) as api:
         found = ResourceSlices("node-1", clock, tmp_path, api.environment)
         found.refresh(WANTED)
-        assert found.find(Claimed("node-1", "gpu-0")) == "GPU-a"
+        assert found.find(ClaimedDevice("node-1", "gpu-0")) == "GPU-a"
         (tmp_path / "ca.crt").write_bytes(pki.authority().pem)
         with pytest.raises(OSError, match="CERTIFICATE_VERIFY_FAILED"):
             ResourceSlices("node-1", clock, tmp_path, api.environment).refresh(WANTED)
@@ -164,12 +164,12 @@ def test_a_name_that_comes_to_mean_another_device(
     api.body = slices(device("gpu-0", "GPU-b"))
     clock.now = 299
     found.refresh(WANTED)
-    assert found.find(Claimed("node-1", "gpu-0")) == "GPU-a"
+    assert found.find(ClaimedDevice("node-1", "gpu-0")) == "GPU-a"
     clock.now = 301
     found.refresh(set())
     assert len(api.seen) == 1, "nobody has a claim"
     found.refresh(WANTED)
-    assert found.find(Claimed("node-1", "gpu-0")) == "GPU-b"
+    assert found.find(ClaimedDevice("node-1", "gpu-0")) == "GPU-b"
 
 
 @pytest.mark.parametrize(
@@ -192,7 +192,7 @@ def test_an_answer_that_is_no_list(
     clock.now = 31
     with pytest.raises(ValueError, match=r"."):
         found.refresh({("node-1", "gpu-9")})
-    assert found.find(Claimed("node-1", "gpu-0")) == "GPU-a", "what was known stays"
+    assert found.find(ClaimedDevice("node-1", "gpu-0")) == "GPU-a", "what was known stays"
 
 
 def test_an_answer_that_is_no_http(tmp_path: Path, clock: Clock) -> None:
@@ -201,13 +201,13 @@ def test_an_answer_that_is_no_http(tmp_path: Path, clock: Clock) -> None:
     (tmp_path / "token").write_text("secret")
     (tmp_path / "ca.crt").write_bytes(trusted.bundle)
 
-    def answer() -> None:
+    def response() -> None:
         with context.wrap_socket(listening.accept()[0], server_side=True) as one:
             one.recv(4096)
             one.sendall(b"220 mail ready\r\n")
 
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        thread = threading.Thread(target=answer)
+        thread = threading.Thread(target=response)
         thread.start()
         environment = {
             "KUBERNETES_SERVICE_HOST": authorities.HOST,

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from metrics_apiserver.exporter.attribution.deviceids import Units
+from metrics_apiserver.exporter.attribution.deviceids import DeviceIndex
 from metrics_apiserver.exporter.attribution.sidecar import Sidecar
 from metrics_apiserver.exporter.model import Pod, Unit
 
-UNITS = Units(Unit(f"GPU-{n}", n, "T4", f"0:{n}", minor=n) for n in range(4))
+UNITS = DeviceIndex(Unit(f"GPU-{n}", n, "T4", f"0:{n}", minor=n) for n in range(4))
 POD = Pod("ai", "bert")
 
 
@@ -33,11 +33,11 @@ class Around:
 
     def units(self, *given: str, environment: Mapping[str, str] | None = None) -> list[str]:
         sidecar = Sidecar(POD, given, self.proc, self.dev, environment or {})
-        sidecar.look()
-        found = sidecar.allocation(UNITS, frozenset())
-        assert found.is_known == bool(found.holdings)
-        assert all(holding.pod == POD for holding in found.holdings)
-        return sorted(holding.unit for holding in found.holdings)
+        sidecar.refresh()
+        found = sidecar.allocations(UNITS, frozenset())
+        assert found.is_known == bool(found.devices)
+        assert all(allocation.pod == POD for allocation in found.devices)
+        return sorted(allocation.unit for allocation in found.devices)
 
 
 @pytest.fixture
@@ -79,9 +79,9 @@ def test_our_own_environment_and_nodes(around: Around) -> None:
 
 def test_slots_and_strangers_make_a_unit_shared(around: Around) -> None:
     sidecar = Sidecar(POD, ("GPU-0::1", "GPU-1", "GPU-2"), around.proc, around.dev, {})
-    sidecar.look()
-    found = sidecar.allocation(UNITS, frozenset({"GPU-1"}))
-    assert {one.unit: (one.share, one.is_shared) for one in found.holdings} == {
+    sidecar.refresh()
+    found = sidecar.allocations(UNITS, frozenset({"GPU-1"}))
+    assert {one.unit: (one.share, one.is_shared) for one in found.devices} == {
         "GPU-0": (None, True),
         "GPU-1": (None, True),
         "GPU-2": (1.0, False),
@@ -92,7 +92,7 @@ def test_strangers(around: Around) -> None:
     around.process(1, None)
     around.process(2, None)
     sidecar = Sidecar(POD, (), around.proc, around.dev, {})
-    sidecar.look()
+    sidecar.refresh()
     assert not sidecar.is_foreign([1, 2])
     assert sidecar.is_foreign([1, 99])
     assert not sidecar.is_foreign([98, 99]), "NVML speaks of another pid namespace"
@@ -101,8 +101,8 @@ def test_strangers(around: Around) -> None:
 
 def test_folders_that_are_not_there(tmp_path: Path) -> None:
     sidecar = Sidecar(POD, (), tmp_path / "x", tmp_path / "y", {})
-    sidecar.look()
-    assert not sidecar.allocation(UNITS, frozenset()).is_known
+    sidecar.refresh()
+    assert not sidecar.allocations(UNITS, frozenset()).is_known
 
 
 def test_a_gpu_that_cannot_be_read_still_counts(around: Around) -> None:

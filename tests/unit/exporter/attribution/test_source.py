@@ -8,11 +8,15 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
-from metrics_apiserver.exporter.attribution.source import KubeletSource, NoSource, SidecarSource
+from metrics_apiserver.exporter.attribution.source import (
+    KubeletSource,
+    NoAllocationSource,
+    SidecarSource,
+)
 from metrics_apiserver.exporter.model import Pod, Reading, Unit
 from metrics_apiserver.exporter.settings import Holders
-from metrics_apiserver.exporter.telemetry import Telemetry
-from tests.fakes.kubelet import Claim, Granted, Kubelet
+from metrics_apiserver.exporter.telemetry import ExporterTelemetry
+from tests.fakes.kubelet import Claim, ContainerAllocation, Kubelet
 
 READINGS = [Reading(Unit("GPU-a", 0, "H100", "0:1", minor=0), {})]
 
@@ -21,52 +25,52 @@ def zero() -> float:
     return 0.0
 
 
-def count(telemetry: Telemetry, reason: str) -> float | None:
+def count(telemetry: ExporterTelemetry, reason: str) -> float | None:
     name = "gpu_exporter_attribution_errors_total"
     return telemetry.registry.get_sample_value(name, {"reason": reason})
 
 
 def test_no_source() -> None:
-    source = NoSource()
+    source = NoAllocationSource()
     source.refresh()
-    assert not source.allocation(READINGS, frozenset(), 0.0).is_known
+    assert not source.allocations(READINGS, frozenset(), 0.0).is_known
 
 
 def test_the_kubelet_complains_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    telemetry = Telemetry(CollectorRegistry())
+    telemetry = ExporterTelemetry(CollectorRegistry())
     kubelet = Kubelet(tmp_path)
     source = KubeletSource(Holders(socket=kubelet.socket), telemetry, zero, lambda: 7.0)
     for _ in range(3):
         source.refresh()
     assert count(telemetry, "socket") == 3
     with kubelet:
-        kubelet.grant(Granted("bert", ("GPU-a",)))
+        kubelet.allocate(ContainerAllocation("bert", ("GPU-a",)))
         source.refresh()
     messages = [record.message for record in caplog.records]
     assert messages == ["holders of GPUs are not known", "holders of GPUs are known again"]
-    found = source.allocation(READINGS, frozenset(), 0.0)
-    assert [holding.pod for holding in found.holdings] == [Pod("default", "bert")]
+    found = source.allocations(READINGS, frozenset(), 0.0)
+    assert [allocation.pod for allocation in found.devices] == [Pod("default", "bert")]
     name = "gpu_exporter_attribution_last_success_timestamp_seconds"
     assert telemetry.registry.get_sample_value(name, {"mode": "daemonset"}) == 7.0
 
 
 def test_slices_that_cannot_be_read(tmp_path: Path) -> None:
-    telemetry = Telemetry(CollectorRegistry())
+    telemetry = ExporterTelemetry(CollectorRegistry())
     with Kubelet(tmp_path) as kubelet:
-        kubelet.grant(Granted("bert", claims=(Claim("gpu-0"),)))
+        kubelet.allocate(ContainerAllocation("bert", claims=(Claim("gpu-0"),)))
         settings = Holders(socket=kubelet.socket, resource_slices=True, node="node-1")
         source = KubeletSource(settings, telemetry, lambda: 100.0, zero)
         source.refresh()
     assert count(telemetry, "resource_slices") == 1
-    found = source.allocation(READINGS, frozenset(), 100.0)
-    assert [holding.unit for holding in found.holdings] == ["GPU-a"], "by the default's number"
+    found = source.allocations(READINGS, frozenset(), 100.0)
+    assert [allocation.unit for allocation in found.devices] == ["GPU-a"], "by the default's number"
 
 
 def test_the_sidecar(tmp_path: Path) -> None:
-    telemetry = Telemetry(CollectorRegistry())
+    telemetry = ExporterTelemetry(CollectorRegistry())
     settings = Holders(pod="bert", namespace="ai", gpu_uuids=("GPU-a",), proc=tmp_path)
     source = SidecarSource(settings, telemetry, lambda: 3.0)
     source.refresh()
-    found = source.allocation(READINGS, frozenset(), 0.0)
-    assert [holding.pod for holding in found.holdings] == [Pod("ai", "bert")]
+    found = source.allocations(READINGS, frozenset(), 0.0)
+    assert [allocation.pod for allocation in found.devices] == [Pod("ai", "bert")]

@@ -2,36 +2,38 @@
 
 from __future__ import annotations
 
-from metrics_apiserver.exporter.families.custom import Builder
-from metrics_apiserver.exporter.families.text import Family
-from metrics_apiserver.exporter.model import Holding, Pod, ProcessUse, Unit
+from metrics_apiserver.exporter.families.custom import CustomBuilder
+from metrics_apiserver.exporter.families.text import MetricFamily
+from metrics_apiserver.exporter.model import DeviceAllocation, Pod, ProcessUtilization, Unit
 from metrics_apiserver.exporter.rows import Row
 from metrics_apiserver.exporter.settings import Exposition
-from metrics_apiserver.exporter.usage import Part, Usage
+from metrics_apiserver.exporter.usage import NodeUsage, UsageRecord
 
 GPU = Unit("GPU-1", 0, "H100", "0:1")
 POD = Pod("ai", "bert")
-WHOLE = Row(GPU, {"memory_total": 100 << 20}, Holding("GPU-1", POD, "c"), "exclusive")
+WHOLE = Row(GPU, {"memory_total": 100 << 20}, DeviceAllocation("GPU-1", POD, "c"), "exclusive")
 
 
-def by_name(settings: Exposition, *rows: Row, usage: Usage | None = None) -> dict[str, Family]:
-    found = Builder(settings).build(rows, usage or Usage(), "550")
+def by_name(
+    settings: Exposition, *rows: Row, usage: NodeUsage | None = None
+) -> dict[str, MetricFamily]:
+    found = CustomBuilder(settings).build(rows, usage or NodeUsage(), "550")
     return {one.name: one for one in found}
 
 
 def test_unknown_parts_are_absent() -> None:
     key = ("GPU-1", POD, "c")
-    usage = Usage({key: Part("GPU-1", POD, "c", None, 5 << 20)})
+    usage = NodeUsage({key: UsageRecord("GPU-1", POD, "c", None, 5 << 20)})
     found = by_name(Exposition(), WHOLE, usage=usage)
     assert found["DCGM_CUSTOM_PROCESS_SM_UTIL"].samples == []
     assert [value for _, value in found["DCGM_CUSTOM_PROCESS_MEM_USED"].samples] == [5]
 
 
 def test_single_processes_have_their_labels() -> None:
-    use = ProcessUse(1, 2, 3, 4)
-    part = Part("GPU-1", POD, "c", use, None, pid=7, kinds="C", name="python3")
+    use = ProcessUtilization(1, 2, 3, 4)
+    record = UsageRecord("GPU-1", POD, "c", use, None, pid=7, kinds="C", name="python3")
     settings = Exposition(node="n", per_process=True)
-    found = by_name(settings, WHOLE, usage=Usage({}, (part,)))
+    found = by_name(settings, WHOLE, usage=NodeUsage({}, (record,)))
     ((text, value),) = found["DCGM_CUSTOM_PROCESS_DECODE_UTIL"].samples
     assert value == 4
     assert 'ProcessId="7",ProcessName="python3",ProcessType="C"' in text

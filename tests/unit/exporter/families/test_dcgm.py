@@ -6,20 +6,20 @@ from dataclasses import replace
 
 import pytest
 
-from metrics_apiserver.exporter.families.dcgm import Builder
+from metrics_apiserver.exporter.families.dcgm import DcgmBuilder
 from metrics_apiserver.exporter.families.dcgmtable import COUNT
-from metrics_apiserver.exporter.model import DeviceState, Holding, Pod, Unit
+from metrics_apiserver.exporter.model import DeviceAllocation, DeviceState, Pod, Unit
 from metrics_apiserver.exporter.rows import Row
 from metrics_apiserver.exporter.settings import Exposition
 
 GPU = Unit("GPU-1", 2, "H100", "0:1")
 PART = replace(GPU, uuid="MIG-1", parent="GPU-1", gi=3, ci=0, profile="1g.10gb")
-HELD = Holding("MIG-1", Pod("ai", "bert"), "server")
+HELD = DeviceAllocation("MIG-1", Pod("ai", "bert"), "server")
 SETTINGS = Exposition(node="node-1", extra_labels={"zone": "z"})
 
 
 def text_of(settings: Exposition, row: Row) -> str:
-    families = Builder(settings).build([row], [], "550", None)
+    families = DcgmBuilder(settings).build([row], [], "550", None)
     return next(one for one in families if one.samples).samples[0][0]
 
 
@@ -44,9 +44,9 @@ def test_a_free_gpu_names_no_pod(style: str) -> None:
 
 def test_the_count_stands_once_for_each_gpu() -> None:
     other = replace(GPU, uuid="GPU-2", index=3)
-    holding = Holding("GPU-1", Pod("ai", "bert"), "server", 0.5, is_shared=True)
-    rows = [Row(GPU, {}, holding, "share"), Row(GPU, {}, None, "share"), Row(PART, {}, HELD)]
-    families = Builder(SETTINGS).build([*rows, Row(other, {})], [], "550", 5)
+    allocation = DeviceAllocation("GPU-1", Pod("ai", "bert"), "server", 0.5, is_shared=True)
+    rows = [Row(GPU, {}, allocation, "share"), Row(GPU, {}, None, "share"), Row(PART, {}, HELD)]
+    families = DcgmBuilder(SETTINGS).build([*rows, Row(other, {})], [], "550", 5)
     (count,) = [one for one in families if one.samples]
     assert count.name == COUNT
     assert [value for _, value in count.samples] == [5, 5]
@@ -56,15 +56,15 @@ def test_the_count_stands_once_for_each_gpu() -> None:
 
 def test_groups_are_shown_when_they_are_collected() -> None:
     row = Row(GPU, {"ecc_sbe_volatile": 1, "temperature": 1})
-    shown = {one.name for one in Builder(SETTINGS).build([row], [], "550", None) if one.samples}
+    shown = {one.name for one in DcgmBuilder(SETTINGS).build([row], [], "550", None) if one.samples}
     assert shown == {"DCGM_FI_DEV_GPU_TEMP"}
-    builder = Builder(replace(SETTINGS, groups=frozenset({"ecc"})))
+    builder = DcgmBuilder(replace(SETTINGS, groups=frozenset({"ecc"})))
     shown = {one.name for one in builder.build([row], [], "550", None) if one.samples}
     assert shown == {"DCGM_FI_DEV_GPU_TEMP", "DCGM_FI_DEV_ECC_SBE_VOL_TOTAL"}
 
 
 def test_recent_events_are_of_gpus_that_are_shown() -> None:
-    builder = Builder(replace(SETTINGS, groups=frozenset({"exp"})))
+    builder = DcgmBuilder(replace(SETTINGS, groups=frozenset({"exp"})))
     states = [
         DeviceState("GPU-1", recent_xids={31: 2}, recent_reasons={"gpu_idle": 9}),
         DeviceState("GPU-gone", recent_xids={79: 1}),

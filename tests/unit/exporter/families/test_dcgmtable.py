@@ -17,7 +17,7 @@ def test_rows() -> None:
 def test_groups_agree_with_the_probes() -> None:
     """What is shown without a group is read without one, and the other way round."""
     read = {key: probe.group for probe in probes.PROBES for key in probe.keys}
-    read |= {one.key: one.group for one in (*probes.FIELDS, *probes.ACTIVITIES)}
+    read |= {one.key: one.group for one in (*probes.FIELDS, *probes.GPM_METRICS)}
     for metric in TABLE:
         if metric.key in read and metric.key != "prof_sm":
             assert read[metric.key] == metric.group, metric.name

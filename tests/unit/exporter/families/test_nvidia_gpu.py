@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from metrics_apiserver.exporter.families import nvidia_gpu
-from metrics_apiserver.exporter.families.text import Family
-from metrics_apiserver.exporter.model import Holding, Pod, Unit
+from metrics_apiserver.exporter.families.text import MetricFamily
+from metrics_apiserver.exporter.model import DeviceAllocation, Pod, Unit
 from metrics_apiserver.exporter.rows import Row
 
 GPU = Unit("GPU-1", 0, 'odd "name"', "0:1", minor=None)
 PART = Unit("MIG-1", 0, "H100", "0:1", minor=3, parent="GPU-1", gi=7)
 
 
-def by_name(*rows: Row, count: int | None = 1) -> dict[str, Family]:
+def by_name(*rows: Row, count: int | None = 1) -> dict[str, MetricFamily]:
     return {one.name: one for one in nvidia_gpu.build(rows, count, "node-1")}
 
 
@@ -29,8 +29,8 @@ def test_a_device_that_nobody_holds() -> None:
 
 
 def test_an_instance_tells_its_number() -> None:
-    holding = Holding("MIG-1", Pod("ai", "bert"), "server")
-    found = by_name(Row(PART, {"duty_cycle": 1.0}, holding, "exclusive"))
+    allocation = DeviceAllocation("MIG-1", Pod("ai", "bert"), "server")
+    found = by_name(Row(PART, {"duty_cycle": 1.0}, allocation, "exclusive"))
     text = found["nvidia_gpu_duty_cycle"].samples[0][0]
     assert text.endswith('pod_name="bert",GPU_I_ID="7"}')
     assert 'minor_number="3"' in text
@@ -40,7 +40,7 @@ def test_what_is_not_known_is_absent() -> None:
     found = by_name(Row(GPU, {}), count=None)
     assert found["nvidia_gpu_num_devices"].samples == []
     assert found["nvidia_gpu_allocated_num_devices"].samples == []
-    half = Holding("GPU-1", Pod("ai", "bert"), "c", None, is_shared=True)
+    half = DeviceAllocation("GPU-1", Pod("ai", "bert"), "c", None, is_shared=True)
     found = by_name(Row(GPU, {"memory_total": 100}, half, "share"))
     assert found["nvidia_gpu_allocated_num_devices"].samples == []
     assert found["nvidia_gpu_sharing_memory"].samples == []

@@ -7,9 +7,16 @@ from collections.abc import Mapping
 import pytest
 
 from metrics_apiserver.exporter.families import pods
-from metrics_apiserver.exporter.families.pods import Calculator, PodNumbers
-from metrics_apiserver.exporter.model import Allocation, Holding, Pod, ProcessUse, Reading, Unit
-from metrics_apiserver.exporter.usage import Part, Usage
+from metrics_apiserver.exporter.families.pods import PodMetrics, PodMetricsCalculator
+from metrics_apiserver.exporter.model import (
+    DeviceAllocation,
+    NodeAllocations,
+    Pod,
+    ProcessUtilization,
+    Reading,
+    Unit,
+)
+from metrics_apiserver.exporter.usage import NodeUsage, UsageRecord
 
 POD = Pod("ai", "bert")
 
@@ -18,27 +25,30 @@ def gpu(name: str, **values: float) -> Reading:
     return Reading(Unit(name, 0, "H100", "0:1"), {"memory_total": 1000, **values})
 
 
-def part(unit: str, sm: float | None, memory: int | None) -> Part:
-    use = None if sm is None else ProcessUse(sm, 0, 0, 0)
-    return Part(unit, POD, "c", use, memory)
+def record(unit: str, sm: float | None, memory: int | None) -> UsageRecord:
+    use = None if sm is None else ProcessUtilization(sm, 0, 0, 0)
+    return UsageRecord(unit, POD, "c", use, memory)
 
 
 def numbers(
-    readings: list[Reading], holdings: list[Holding], *parts: Part, fall_back: bool = False
-) -> PodNumbers:
-    usage = Usage({(one.unit, one.pod, one.container): one for one in parts})
-    calculator = Calculator(fall_back, 0)
-    found = calculator.calculate(readings, Allocation(tuple(holdings), True), usage, 0.0)
+    readings: list[Reading],
+    allocations: list[DeviceAllocation],
+    *records: UsageRecord,
+    fall_back: bool = False,
+) -> PodMetrics:
+    usage = NodeUsage({(one.unit, one.pod, one.container): one for one in records})
+    calculator = PodMetricsCalculator(fall_back, 0)
+    found = calculator.calculate(readings, NodeAllocations(tuple(allocations), True), usage, 0.0)
     return found[POD]
 
 
 def test_a_mean_weighted_by_what_was_granted() -> None:
     readings = [gpu("a", duty_cycle=90.0, memory_used=100), gpu("b", duty_cycle=0.0, memory_used=0)]
-    holdings = [
-        Holding("a", POD, "c"),
-        Holding("b", POD, "c", 0.25, is_shared=True),
+    allocations = [
+        DeviceAllocation("a", POD, "c"),
+        DeviceAllocation("b", POD, "c", 0.25, is_shared=True),
     ]
-    found = numbers(readings, holdings, part("a", 80, 100), part("b", 5, 50))
+    found = numbers(readings, allocations, record("a", 80, 100), record("b", 5, 50))
     assert found.values == {
         pods.DEVICES: 1.25,
         pods.UTILIZATION: pytest.approx((90 * 1 + 20 * 0.25) / 1.25),
@@ -52,10 +62,12 @@ def test_a_mean_weighted_by_what_was_granted() -> None:
 
 def test_one_part_that_is_not_known_makes_the_whole_unknown() -> None:
     readings = [gpu("a", duty_cycle=90.0, memory_used=1), gpu("b")]
-    found = numbers(readings, [Holding("a", POD, "c"), Holding("b", POD, "c")])
+    found = numbers(readings, [DeviceAllocation("a", POD, "c"), DeviceAllocation("b", POD, "c")])
     assert found.values == {pods.DEVICES: 2, pods.MEMORY_LIMIT: 2000}
     assert found.source == "none"
-    found = numbers(readings[:1], [Holding("a", POD, "c"), Holding("gone", POD, "c")])
+    found = numbers(
+        readings[:1], [DeviceAllocation("a", POD, "c"), DeviceAllocation("gone", POD, "c")]
+    )
     assert found.values == {pods.DEVICES: 2}
 
 
@@ -64,13 +76,13 @@ def test_one_part_that_is_not_known_makes_the_whole_unknown() -> None:
     [(0.5, 30.0, 60), (0.25, 30.0, 100), (None, 30.0, None), (0.5, None, None)],
 )
 def test_shared(share: float | None, sm: float | None, expected: float | None) -> None:
-    held = Holding("a", POD, "c", share, is_shared=True)
-    found = numbers([gpu("a", duty_cycle=99.0)], [held], part("a", sm, 1))
+    held = DeviceAllocation("a", POD, "c", share, is_shared=True)
+    found = numbers([gpu("a", duty_cycle=99.0)], [held], record("a", sm, 1))
     assert found.values.get(pods.UTILIZATION) == expected
 
 
 def test_the_device_stands_in_if_asked() -> None:
-    held = Holding("a", POD, "c", 0.5, is_shared=True)
+    held = DeviceAllocation("a", POD, "c", 0.5, is_shared=True)
     found = numbers([gpu("a", duty_cycle=99.0)], [held], fall_back=True)
     assert found.values[pods.UTILIZATION] == 99
     assert found.source == "device"
@@ -80,7 +92,7 @@ def test_the_device_stands_in_if_asked() -> None:
 def test_instances(shared: bool, expected: float | None) -> None:
     unit = Unit("m", 0, "H100", "0:1", parent="a", gi=1)
     reading = Reading(unit, {"memory_total": 100, "memory_used": 30, "sm_util": 42.0})
-    found = numbers([reading], [Holding("m", POD, "c", 1.0, shared)])
+    found = numbers([reading], [DeviceAllocation("m", POD, "c", 1.0, shared)])
     assert found.values.get(pods.UTILIZATION) == expected
     assert found.source == ("none" if shared else "gpm")
 
@@ -89,24 +101,27 @@ def test_a_pod_of_two_kinds_of_units() -> None:
     unit = Unit("m", 0, "H100", "0:1", parent="b", gi=1)
     mig = Reading(unit, {"memory_total": 100, "sm_util": 20.0})
     found = numbers(
-        [gpu("a", duty_cycle=40.0), mig], [Holding("a", POD, "c"), Holding("m", POD, "c")]
+        [gpu("a", duty_cycle=40.0), mig],
+        [DeviceAllocation("a", POD, "c"), DeviceAllocation("m", POD, "c")],
     )
     assert found.values[pods.UTILIZATION] == 30
     assert found.source == "gpm"
 
 
 def test_warming_up() -> None:
-    calculator = Calculator(False, warmup_seconds=60)
-    allocation = Allocation((Holding("a", POD, "c"),), True)
+    calculator = PodMetricsCalculator(False, warmup_seconds=60)
+    allocations = NodeAllocations((DeviceAllocation("a", POD, "c"),), True)
 
-    def shown(duty: float, now: float, known: Allocation = allocation) -> Mapping[Pod, PodNumbers]:
-        return calculator.calculate([gpu("a", duty_cycle=duty)], known, Usage(), now)
+    def shown(
+        duty: float, now: float, known: NodeAllocations = allocations
+    ) -> Mapping[Pod, PodMetrics]:
+        return calculator.calculate([gpu("a", duty_cycle=duty)], known, NodeUsage(), now)
 
     assert shown(0.0, 0.0) == {}
     assert shown(0.0, 59.0) == {}
     assert shown(0.0, 60.0) != {}
     assert shown(0.0, 61.0) != {}, "warm for good"
-    assert shown(0.0, 62.0, Allocation((), True)) == {}
+    assert shown(0.0, 62.0, NodeAllocations((), True)) == {}
     assert shown(0.0, 63.0) == {}, "a pod of the same name is new"
     assert shown(5.0, 64.0) != {}
 
@@ -114,7 +129,7 @@ def test_warming_up() -> None:
 def test_series() -> None:
     found = {
         one.name: one
-        for one in pods.build({POD: PodNumbers({pods.UTILIZATION: 5.0}, "device")}, "node-1")
+        for one in pods.build({POD: PodMetrics({pods.UTILIZATION: 5.0}, "device")}, "node-1")
     }
     text = '{namespace_name="ai",pod_name="bert",node_name="node-1"'
     assert found[pods.UTILIZATION].samples == [(text + "}", 5.0)]
@@ -123,11 +138,11 @@ def test_series() -> None:
 
 
 def test_what_runs_beside_the_holding_container_counts_too() -> None:
-    held = Holding("a", POD, "c", 0.5, is_shared=True)
-    beside = Part("a", POD, "", ProcessUse(10, 0, 0, 0), 7)
-    found = numbers([gpu("a")], [held], part("a", 20, 5), beside)
+    held = DeviceAllocation("a", POD, "c", 0.5, is_shared=True)
+    beside = UsageRecord("a", POD, "", ProcessUtilization(10, 0, 0, 0), 7)
+    found = numbers([gpu("a")], [held], record("a", 20, 5), beside)
     assert (found.values[pods.SM], found.values[pods.MEMORY_USED]) == (30, 12)
-    unknown = Part("a", POD, "", None, None)
-    found = numbers([gpu("a")], [held], part("a", 20, 5), unknown)
+    unknown = UsageRecord("a", POD, "", None, None)
+    found = numbers([gpu("a")], [held], record("a", 20, 5), unknown)
     assert pods.SM not in found.values
     assert pods.MEMORY_USED not in found.values

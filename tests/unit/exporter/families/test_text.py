@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from metrics_apiserver.exporter.families.text import Family, Metric, Table, labels, number
+from metrics_apiserver.exporter.families.text import Metric, MetricFamily, Table, labels, number
 
 
 def test_labels_are_escaped() -> None:
@@ -27,11 +27,11 @@ def test_numbers(value: float, text: str) -> None:
 
 
 def test_a_family() -> None:
-    family = Family("x", "counter", "A \\ and\na line.")
+    family = MetricFamily("x", "counter", "A \\ and\na line.")
     family.add('{a="b"}', 1)
     family.add("", None)
     assert family.render() == ('# HELP x A \\\\ and\\na line.\n# TYPE x counter\nx{a="b"} 1\n')
-    assert Family("y", "gauge", "Nothing.").render() == ""
+    assert MetricFamily("y", "gauge", "Nothing.").render() == ""
 
 
 def test_a_table() -> None:

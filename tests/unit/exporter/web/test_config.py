@@ -11,7 +11,7 @@ import trustme
 from cryptography.hazmat.primitives import serialization
 
 from metrics_apiserver.exporter.web import config
-from metrics_apiserver.exporter.web.config import Unusable, WebConfig
+from metrics_apiserver.exporter.web.config import WebConfig, WebConfigError
 from tests.fakes import authorities, pki
 
 HASH = "$2y$10$" + "a" * 53
@@ -91,16 +91,16 @@ def test_faults(tmp_path: Path, text: str, complaint: str | None) -> None:
     if complaint is None:
         assert load(tmp_path, text) == WebConfig()
         return
-    with pytest.raises(Unusable) as refused:
+    with pytest.raises(WebConfigError) as refused:
         load(tmp_path, text)
     assert complaint in str(refused.value)
     assert "secret" not in str(refused.value)
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
-    with pytest.raises(Unusable, match="No such file"):
+    with pytest.raises(WebConfigError, match="No such file"):
         config.load(tmp_path / "missing")
-    with pytest.raises(Unusable, match="more than"):
+    with pytest.raises(WebConfigError, match="more than"):
         load(tmp_path, "#" * (1 << 20) + "\n\n")
 
 
@@ -152,7 +152,7 @@ def test_a_context(tmp_path: Path, ca: trustme.CA) -> None:
     assert made.verify_mode is ssl.CERT_OPTIONAL
     other = ca.issue_cert("localhost")
     other.private_key_pem.write_to_path(tmp_path / "tls.key")
-    with pytest.raises(Unusable, match="TLS cannot be served"):
+    with pytest.raises(WebConfigError, match="TLS cannot be served"):
         config.context(found.tls)
     key = serialization.load_pem_private_key(pair.private_key_pem.bytes(), None)
     encrypted = key.private_bytes(
@@ -161,5 +161,5 @@ def test_a_context(tmp_path: Path, ca: trustme.CA) -> None:
         serialization.BestAvailableEncryption(b"x"),
     )
     (tmp_path / "tls.key").write_bytes(encrypted)
-    with pytest.raises(Unusable, match="encrypted"):
+    with pytest.raises(WebConfigError, match="encrypted"):
         config.context(found.tls)

@@ -15,8 +15,8 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from metrics_apiserver.exporter.settings import Web
-from metrics_apiserver.exporter.telemetry import Telemetry
-from metrics_apiserver.exporter.web.config import Unusable, WebConfig
+from metrics_apiserver.exporter.telemetry import ExporterTelemetry
+from metrics_apiserver.exporter.web.config import WebConfig, WebConfigError
 from metrics_apiserver.exporter.web.listeners import Listeners, open_sockets
 
 
@@ -29,7 +29,7 @@ class Place:
         self.ca = ca
         self.sockets = open_sockets([("127.0.0.1", 0)])
         self.port = self.sockets[0].getsockname()[1]
-        self.telemetry = Telemetry(CollectorRegistry())
+        self.telemetry = ExporterTelemetry(CollectorRegistry())
         self.applications = 0
         self.client = ssl.create_default_context()
         ca.configure_trust(self.client)
@@ -129,7 +129,7 @@ async def test_open_requests_are_answered(place: Place) -> None:
 
 async def test_nothing_is_served_with_less_than_asked_for(place: Place) -> None:
     place.path.write_text(TLS)
-    with pytest.raises(Unusable):
+    with pytest.raises(WebConfigError):
         await place.listeners.start()
 
 

@@ -2,7 +2,7 @@
 
 A call that the GPU or its driver lacks is not repeated for a while; what concerns the whole device
 or library is raised. `is_broken` tells of the container that lost its device nodes: nothing but
-unknown errors in a tick.
+unknown errors in a round.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from metrics_apiserver.exporter.capability import Capabilities
-from metrics_apiserver.exporter.nvml.library import Code, Failure, Library
+from metrics_apiserver.exporter.nvml.library import Code, Library, NVMLError
 from metrics_apiserver.exporter.settings import Sampling
-from metrics_apiserver.exporter.telemetry import Telemetry
+from metrics_apiserver.exporter.telemetry import ExporterTelemetry
 
 T = TypeVar("T")
 
@@ -29,7 +29,7 @@ _BROKEN = (Code.OPERATING_SYSTEM, Code.UNKNOWN)
 
 
 @dataclass(frozen=True, slots=True)
-class Context:
+class NVMLContext:
     """What every device of this initialisation shares.
 
     Attributes:
@@ -38,19 +38,19 @@ class Context:
 
     library: Library
     capabilities: Capabilities
-    telemetry: Telemetry
+    telemetry: ExporterTelemetry
     settings: Sampling
     alive: Callable[[int], bool] | None = None
 
 
-class Asker:
+class DeviceCaller:
     """The questions to one GPU.
 
     Attributes:
-        now: monotonic seconds of this tick.
+        now: monotonic seconds of this round.
     """
 
-    def __init__(self, context: Context, uuid: str, now: float) -> None:
+    def __init__(self, context: NVMLContext, uuid: str, now: float) -> None:
         self.context = context
         self.library = context.library
         self.uuid = uuid
@@ -58,8 +58,8 @@ class Asker:
         self._settled_at = now + context.settings.settle_seconds
         self._worked = self._broke = False
 
-    def begin(self, now: float) -> None:
-        """A tick begins."""
+    def begin_round(self, now: float) -> None:
+        """A round begins."""
         self.now = now
         self._worked = self._broke = False
 
@@ -70,49 +70,49 @@ class Asker:
 
     @property
     def is_broken(self) -> bool:
-        """This tick brought unknown errors and not one answer."""
+        """This round brought unknown errors and not one answer."""
         return self._broke and not self._worked
 
     def allows(self, call: str) -> bool:
         """Whether the call is worth making now."""
         return self.context.capabilities.allows(self.uuid, call, self.now)
 
-    def ask(self, call: str, function: Callable[[], T], quiet: Sequence[int] = ()) -> T | None:
+    def attempt(self, call: str, function: Callable[[], T], quiet: Sequence[int] = ()) -> T | None:
         """What the function gives, or None: it failed, now or lately.
 
         Args:
             call: the name under which the GPU's ability is remembered.
             function: asks.
-            quiet: codes that are an answer, and no failure.
+            quiet: codes that are an answer, and no error.
 
         Raises:
-            Failure: with a code of `RAISED`.
+            NVMLError: with a code of `RAISED`.
         """
         if not self.allows(call):
             return None
         try:
             answer = function()
-        except Failure as failure:
-            if failure.code in RAISED:
+        except NVMLError as error:
+            if error.code in RAISED:
                 raise
-            if failure.code in quiet:
+            if error.code in quiet:
                 self._worked = True
             else:
-                self.fail(call, failure)
+                self.record_error(call, error)
             return None
-        self.work(call)
+        self.record_success(call)
         return answer
 
-    def work(self, call: str) -> None:
+    def record_success(self, call: str) -> None:
         """The call gave an answer."""
         self._worked = True
-        self.context.capabilities.worked(self.uuid, call)
+        self.context.capabilities.record_success(self.uuid, call)
 
-    def fail(self, call: str, failure: Failure) -> None:
+    def record_error(self, call: str, error: NVMLError) -> None:
         """The call gave none."""
-        self._broke |= failure.code in _BROKEN
-        self.context.capabilities.failed(self.uuid, failure, self.now, call)
+        self._broke |= error.code in _BROKEN
+        self.context.capabilities.record_error(self.uuid, error, self.now, call)
 
-    def drop(self, key: str) -> None:
+    def count_dropped(self, key: str) -> None:
         """Counts a value that cannot be true."""
         self.context.telemetry.dropped_values.labels(key).inc()

@@ -1,4 +1,4 @@
-"""Opening NVML: refusals, pauses, closing. What follows for the metrics is in test_failures.py."""
+"""NVML sessions: errors, pauses, closing. What the metrics show then is in test_failures.py."""
 
 from __future__ import annotations
 
@@ -7,26 +7,26 @@ import time
 import pytest
 from prometheus_client import CollectorRegistry
 
-from metrics_apiserver.exporter.asking import Context
 from metrics_apiserver.exporter.capability import Capabilities
+from metrics_apiserver.exporter.device_caller import NVMLContext
 from metrics_apiserver.exporter.nvml.library import Library
-from metrics_apiserver.exporter.opening import Fatal, Opening
+from metrics_apiserver.exporter.session import FatalError, NVMLSession
 from metrics_apiserver.exporter.settings import Sampling
-from metrics_apiserver.exporter.telemetry import Telemetry
+from metrics_apiserver.exporter.telemetry import ExporterTelemetry
 from tests.fakes.nvml.loaded import FakeNvml
 from tests.fakes.nvml.scenario import gpu_uuid
 
 
-def opening(nvml: FakeNvml, settings: Sampling | None = None) -> Opening:
+def session(nvml: FakeNvml, settings: Sampling | None = None) -> NVMLSession:
     nvml.write()
-    telemetry = Telemetry(CollectorRegistry())
-    context = Context(Library(), Capabilities(telemetry), telemetry, settings or Sampling())
-    return Opening(context, 0.0)
+    telemetry = ExporterTelemetry(CollectorRegistry())
+    context = NVMLContext(Library(), Capabilities(telemetry), telemetry, settings or Sampling())
+    return NVMLSession(context, 0.0)
 
 
 def test_open_and_close(nvml: FakeNvml) -> None:
     nvml.scenario.add_gpus(2)
-    made = opening(nvml)
+    made = session(nvml)
     assert made.open(0.0)
     assert made.open(1.0), "it is open"
     assert made.inventory is not None
@@ -41,7 +41,7 @@ def test_open_and_close(nvml: FakeNvml) -> None:
 
 def test_a_driver_that_is_not_there_is_asked_for_more_and_more_seldom(nvml: FakeNvml) -> None:
     nvml.scenario.set("*", "fail.nvmlInitWithFlags", 9)
-    made = opening(nvml)
+    made = session(nvml)
     tried = []
     errors = made.context.telemetry.nvml_errors.labels("nvmlInitWithFlags", "9")
     for now in range(900):
@@ -54,26 +54,26 @@ def test_a_driver_that_is_not_there_is_asked_for_more_and_more_seldom(nvml: Fake
 
 def test_an_end_without_a_driver(nvml: FakeNvml) -> None:
     nvml.scenario.set("*", "fail.nvmlInitWithFlags", 12)
-    made = opening(nvml, Sampling(exit_without_driver_seconds=60))
+    made = session(nvml, Sampling(exit_without_driver_seconds=60))
     assert not made.open(0.0)
     assert not made.open(30.0)
-    with pytest.raises(Fatal, match="no driver for 60 s"):
+    with pytest.raises(FatalError, match="no driver for 60 s"):
         made.open(90.0)
 
 
 @pytest.mark.parametrize("code", [17, 999])
-def test_three_unknown_refusals_are_enough(nvml: FakeNvml, code: int) -> None:
+def test_three_unknown_errors_are_enough(nvml: FakeNvml, code: int) -> None:
     nvml.scenario.set("*", "fail.nvmlInitWithFlags", code)
-    made = opening(nvml)
+    made = session(nvml)
     assert not made.open(0.0)
     assert not made.open(5.0)
-    with pytest.raises(Fatal, match="3 times"):
+    with pytest.raises(FatalError, match="3 times"):
         made.open(10.0)
 
 
 def test_refusals_that_pass_are_forgotten(nvml: FakeNvml) -> None:
     nvml.scenario.add_gpus(1).set("*", "fail.nvmlInitWithFlags", "999 times=2")
-    made = opening(nvml)
+    made = session(nvml)
     assert [made.open(float(now)) for now in (0, 5, 10)] == [False, False, True]
     made.close(11.0)
     nvml.scenario.set("*", "fail.nvmlInitWithFlags", "999 times=2")
@@ -84,13 +84,13 @@ def test_refusals_that_pass_are_forgotten(nvml: FakeNvml) -> None:
 
 def test_a_driver_replaced_under_the_library(nvml: FakeNvml) -> None:
     nvml.scenario.set("*", "fail.nvmlInitWithFlags", 18)
-    with pytest.raises(Fatal, match="replaced"):
-        opening(nvml).open(0.0)
+    with pytest.raises(FatalError, match="replaced"):
+        session(nvml).open(0.0)
 
 
 def test_pauses(nvml: FakeNvml) -> None:
     nvml.scenario.add_gpus(2)
-    made = opening(nvml)
+    made = session(nvml)
     made.pause(1, 0.0)
     assert made.open(0.0)
     assert made.inventory is not None
@@ -106,7 +106,7 @@ def test_pauses(nvml: FakeNvml) -> None:
 
 def test_a_driver_without_events_is_usable(nvml: FakeNvml) -> None:
     nvml.scenario.add_gpus(1).set("*", "fail.nvmlEventSetCreate", 3)
-    made = opening(nvml)
+    made = session(nvml)
     assert made.open(0.0)
     assert made.reporting == frozenset()
     made.close(1.0)
@@ -114,7 +114,7 @@ def test_a_driver_without_events_is_usable(nvml: FakeNvml) -> None:
 
 def test_an_enumeration_that_fails_leaves_nothing_open(nvml: FakeNvml) -> None:
     nvml.scenario.add_gpus(1).set("*", "fail.nvmlDeviceGetCount_v2", "1 times=1")
-    made = opening(nvml)
+    made = session(nvml)
     assert not made.open(0.0)
     assert nvml.library.nvmlShutdown() == 1, "uninitialised"
     assert made.open(30.0)
@@ -123,26 +123,26 @@ def test_an_enumeration_that_fails_leaves_nothing_open(nvml: FakeNvml) -> None:
 
 def test_another_set_of_events(nvml: FakeNvml) -> None:
     nvml.scenario.add_gpus(1).set("*", "fail.nvmlEventSetWait_v2", "999 times=1")
-    made = opening(nvml)
+    made = session(nvml)
     assert made.open(0.0)
 
     def is_failed() -> bool:
-        return made.watch.failure is not None
+        return made.watcher.failure is not None
 
     deadline = time.monotonic() + 5
     while not is_failed():
         assert time.monotonic() < deadline
         time.sleep(0.01)
-    made.watch_again()
+    made.restart_event_watcher()
     assert not is_failed()
     assert made.reporting == {gpu_uuid(0)}
     assert made.opened_at == 0.0, "NVML itself stays open"
     nvml.scenario.set("*", "hang.nvmlEventSetWait_v2", 1000)
     nvml.write()
     time.sleep(0.3)
-    made.watch._patience_seconds = 0.1
-    with pytest.raises(Fatal, match="wait for events"):
-        made.watch_again()
+    made.watcher._patience_seconds = 0.1
+    with pytest.raises(FatalError, match="wait for events"):
+        made.restart_event_watcher()
     nvml.scenario.unset("*", "hang.nvmlEventSetWait_v2")
     nvml.write()
     made.close(1.0)

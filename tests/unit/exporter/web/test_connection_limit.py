@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 from aiohttp import web
 
-from metrics_apiserver.exporter.web.door import Door
+from metrics_apiserver.exporter.web.connection_limit import ConnectionLimiter
 from tests.fakes import waiting
 
 
@@ -17,10 +17,12 @@ async def handle(request: web.Request) -> web.Response:
 
 
 class Place:
-    """A port behind a door of two connections and a fifth of a second."""
+    """A port behind a limiter of two connections and a fifth of a second."""
 
-    def __init__(self, runner: web.AppRunner, door: Door, server: asyncio.Server) -> None:
-        self.runner, self.door, self.server = runner, door, server
+    def __init__(
+        self, runner: web.AppRunner, limiter: ConnectionLimiter, server: asyncio.Server
+    ) -> None:
+        self.runner, self.limiter, self.server = runner, limiter, server
         self.port = server.sockets[0].getsockname()[1]
 
     async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -34,9 +36,9 @@ async def place() -> AsyncIterator[Place]:
     runner = web.AppRunner(application, shutdown_timeout=0.1)
     await runner.setup()
     assert runner.server is not None
-    door = Door(runner.server, limit=2, head_seconds=0.2)
-    server = await asyncio.get_running_loop().create_server(door, "127.0.0.1", 0)
-    yield Place(runner, door, server)
+    limiter = ConnectionLimiter(runner.server, limit=2, header_timeout_seconds=0.2)
+    server = await asyncio.get_running_loop().create_server(limiter, "127.0.0.1", 0)
+    yield Place(runner, limiter, server)
     server.close()
     await runner.cleanup()
 
@@ -88,7 +90,7 @@ async def test_connections_beyond_the_limit(place: Place) -> None:
     writer.close()
     first[1].close()
     await first[1].wait_closed()
-    await waiting.until(lambda: place.door.open == 1)
+    await waiting.until(lambda: place.limiter.open == 1)
     third = await place.connect()
     assert await ask(*third) == b"ok"
     second[1].close()

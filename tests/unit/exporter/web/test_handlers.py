@@ -1,4 +1,4 @@
-"""What each page answers, over a board that the test fills."""
+"""What each page answers, over a store that the test fills."""
 
 from __future__ import annotations
 
@@ -12,13 +12,12 @@ from aiohttp.web import Application, Request
 from prometheus_client import CollectorRegistry, generate_latest
 from pytest_aiohttp.plugin import AiohttpClient
 
-from metrics_apiserver.exporter.board import Board
+from metrics_apiserver.exporter.exposition import ExpositionStore, RenderedExposition, compress
 from metrics_apiserver.exporter.settings import Sampling
-from metrics_apiserver.exporter.snapshot import Snapshot, compress
-from metrics_apiserver.exporter.telemetry import Telemetry
-from metrics_apiserver.exporter.watchdog import Pulse
+from metrics_apiserver.exporter.telemetry import ExporterTelemetry
+from metrics_apiserver.exporter.watchdog import Heartbeat
 from metrics_apiserver.exporter.web.config import WebConfig
-from metrics_apiserver.exporter.web.server import Pages
+from metrics_apiserver.exporter.web.handlers import Handlers
 
 Client = TestClient[Request, Application]
 
@@ -31,21 +30,21 @@ class Clock:
 
 
 class Served:
-    """A board with pages on it."""
+    """A store with handlers on it."""
 
     def __init__(self) -> None:
         self.clock = Clock()
-        self.board = Board(Sampling(), Pulse(self.clock), self.clock)
-        self.telemetry = Telemetry(CollectorRegistry())
-        self.pages = Pages(self.board, self.telemetry, "/metrics", self.clock)
+        self.store = ExpositionStore(Sampling(), Heartbeat(self.clock), self.clock)
+        self.telemetry = ExporterTelemetry(CollectorRegistry())
+        self.pages = Handlers(self.store, self.telemetry, "/metrics", self.clock)
 
     def publish(self, *, is_up: bool = True, packed: bool = False) -> None:
         text, state = b"device 1\n", b"state 1\n"
         self.telemetry.up.set(is_up)
         whole = text + state + generate_latest(self.telemetry.registry)
         compressed = compress(whole) if packed else None
-        self.board.publish(
-            Snapshot(
+        self.store.publish(
+            RenderedExposition(
                 self.clock.now, 5.0, is_up, text, state, whole, compressed, b'{"version":1}', 1
             )
         )
@@ -94,7 +93,7 @@ async def test_no_gpu_is_a_verdict(client: Client, served: Served) -> None:
 
 async def test_a_driver_that_hangs(client: Client, served: Served) -> None:
     served.publish()
-    served.board.pulse.beat("nvmlDeviceGetPowerUsage")
+    served.store.heartbeat.beat("nvmlDeviceGetPowerUsage")
     served.clock.now += 21
     found = await text(client)
     assert "gpu_exporter_up 0.0" in found
@@ -111,7 +110,7 @@ async def test_a_driver_that_hangs(client: Client, served: Served) -> None:
 
 async def test_the_text_of_a_hang_is_made_once_a_second(client: Client, served: Served) -> None:
     served.publish()
-    served.board.pulse.beat("nvmlDeviceGetPowerUsage")
+    served.store.heartbeat.beat("nvmlDeviceGetPowerUsage")
     served.clock.now += 21
     first = await text(client)
     served.telemetry.scrapes.labels("418").inc()
@@ -123,11 +122,11 @@ async def test_the_text_of_a_hang_is_made_once_a_second(client: Client, served: 
 
 async def test_the_end_of_a_hang_is_seen_at_once(client: Client, served: Served) -> None:
     served.publish()
-    served.board.pulse.beat("nvmlDeviceGetPowerUsage")
+    served.store.heartbeat.beat("nvmlDeviceGetPowerUsage")
     served.clock.now += 21
     assert "gpu_exporter_up 0.0" in await text(client)
     served.publish()
-    served.board.pulse.beat("")
+    served.store.heartbeat.beat("")
     assert "gpu_exporter_up 1.0" in await text(client)
 
 
@@ -136,7 +135,7 @@ async def test_compressed_text(client: Client, served: Served) -> None:
     client.session._auto_decompress = False
     first = await client.get("/metrics", headers={"Accept-Encoding": "gzip"})
     assert "Content-Encoding" not in first.headers, "nobody had asked before"
-    assert served.board.wants_gzip()
+    assert served.store.wants_gzip()
     served.publish(packed=True)
     answer = await client.get("/metrics", headers={"Accept-Encoding": "br, gzip"})
     assert answer.headers["Content-Encoding"] == "gzip"
@@ -206,7 +205,7 @@ async def test_head(client: Client, served: Served) -> None:
 
 
 async def test_metrics_can_be_the_root(served: Served, aiohttp_client: AiohttpClient) -> None:
-    pages = Pages(served.board, served.telemetry, "/")
+    handlers = Handlers(served.store, served.telemetry, "/")
     served.publish()
-    client = await aiohttp_client(pages.application(WebConfig()))
+    client = await aiohttp_client(handlers.application(WebConfig()))
     assert (await text(client, "/")).startswith("device 1\n")

@@ -12,16 +12,20 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from metrics_apiserver.exporter.attribution.deviceids import Units, base_of, is_slot
-from metrics_apiserver.exporter.attribution.podresources import Answer, Claimed, Grant
-from metrics_apiserver.exporter.model import Allocation, Holding, Pod, Unit
+from metrics_apiserver.exporter.attribution.deviceids import DeviceIndex, base_of, is_slot
+from metrics_apiserver.exporter.attribution.podresources import (
+    ClaimedDevice,
+    ContainerResources,
+    PodResourcesResponse,
+)
+from metrics_apiserver.exporter.model import DeviceAllocation, NodeAllocations, Pod, Unit
 
 KEEP_SECONDS = 300.0
-_UNKNOWN = Allocation()
+_UNKNOWN = NodeAllocations()
 
 
 @dataclass(frozen=True, slots=True)
-class _Claim:
+class _Assignment:
     """One id that one container holds."""
 
     pod: Pod
@@ -31,8 +35,8 @@ class _Claim:
     is_unresolved: bool = False  # nobody said which device that is
 
 
-class Ledger:
-    """Takes answers from one thread and gives allocations to another.
+class AllocationCache:
+    """Takes responses from one thread and gives allocations to another.
 
     Args:
         resolve: (pool, device) of DRA -> UUID, or None.
@@ -42,7 +46,7 @@ class Ledger:
 
     def __init__(
         self,
-        resolve: Callable[[Claimed], str | None],
+        resolve: Callable[[ClaimedDevice], str | None],
         itself: Pod | None,
         count_error: Callable[[str], None],
     ) -> None:
@@ -51,61 +55,65 @@ class Ledger:
         self._count_error = count_error
         self._turns = itertools.count()
         # One reference, so that the two threads never see half of it: when which claim appeared.
-        self._taken: tuple[Answer, float, dict[tuple[Pod, str], int]] | None = None
+        self._stored: tuple[PodResourcesResponse, float, dict[tuple[Pod, str], int]] | None = None
 
-    def take(self, answer: Answer, now: float) -> None:
+    def store(self, response: PodResourcesResponse, now: float) -> None:
         """A new look at the kubelet.
 
         Args:
-            answer: the kubelet's.
+            response: the kubelet's.
             now: monotonic seconds.
         """
         turn = next(self._turns)
         keys = {
-            (Pod(grant.namespace, grant.pod), device)
-            for grant in answer.grants
-            for device in grant.device_ids
+            (Pod(resources.namespace, resources.pod), device)
+            for resources in response.containers
+            for device in resources.device_ids
         }
-        before = self._taken[2] if self._taken else {}
-        self._taken = (answer, now, {key: before.get(key, turn) for key in keys})
+        before = self._stored[2] if self._stored else {}
+        self._stored = (response, now, {key: before.get(key, turn) for key in keys})
 
-    def allocation(
-        self, units: Units, working: frozenset[tuple[str, Pod]], now: float
-    ) -> Allocation:
-        """Who holds what, as of the last answer.
+    def allocations(
+        self, units: DeviceIndex, working: frozenset[tuple[str, Pod]], now: float
+    ) -> NodeAllocations:
+        """Who holds what, as of the last response.
 
         Args:
             units: that there are.
             working: (unit, pod) that have a process.
             now: monotonic seconds.
         """
-        taken = self._taken
-        if taken is None or now - taken[1] > KEEP_SECONDS:
+        stored = self._stored
+        if stored is None or now - stored[1] > KEEP_SECONDS:
             return _UNKNOWN
-        answer, _, since = taken
-        claims = list(dict.fromkeys(self._claims(answer.grants, units)))
-        losers, contested = self._judge(claims, units, working, since)
+        response, _, since = stored
+        claims = list(dict.fromkeys(self._claims(response.containers, units)))
+        losers, contested = self._resolve_conflicts(claims, units, working, since)
         claims = [claim for claim in claims if (claim.device_id, claim.pod) not in losers]
-        return Allocation(tuple(self._holdings(claims, units, answer, contested)), True)
+        return NodeAllocations(
+            tuple(self._device_allocations(claims, units, response, contested)), True
+        )
 
-    def _claims(self, grants: Iterable[Grant], units: Units) -> Iterable[_Claim]:
-        for grant in grants:
-            pod = Pod(grant.namespace, grant.pod)
+    def _claims(
+        self, containers: Iterable[ContainerResources], units: DeviceIndex
+    ) -> Iterable[_Assignment]:
+        for resources in containers:
+            pod = Pod(resources.namespace, resources.pod)
             if pod == self._itself:
                 continue
-            for device in grant.device_ids:
-                yield _Claim(pod, grant.container, device)
-            for claimed in grant.claimed:
+            for device in resources.device_ids:
+                yield _Assignment(pod, resources.container, device)
+            for claimed in resources.claimed:
                 uuid = self._resolve(claimed) or _by_cdi(claimed, units)
                 if uuid is None:
                     self._count_error("unresolved_claim")
                 name = uuid or f"{claimed.pool}/{claimed.device}"
-                yield _Claim(pod, grant.container, name, True, uuid is None)
+                yield _Assignment(pod, resources.container, name, True, uuid is None)
 
-    def _judge(
+    def _resolve_conflicts(
         self,
-        claims: list[_Claim],
-        units: Units,
+        claims: list[_Assignment],
+        units: DeviceIndex,
         working: frozenset[tuple[str, Pod]],
         since: Mapping[tuple[Pod, str], int],
     ) -> tuple[set[tuple[str, Pod]], set[tuple[str, Pod]]]:
@@ -129,14 +137,14 @@ class Ledger:
                 losers |= {(device_id, pod) for pod in rivals - {winner}}
         return losers, contested
 
-    def _holdings(
+    def _device_allocations(
         self,
-        claims: list[_Claim],
-        units: Units,
-        answer: Answer,
+        claims: list[_Assignment],
+        units: DeviceIndex,
+        response: PodResourcesResponse,
         contested: set[tuple[str, Pod]],
-    ) -> Iterable[Holding]:
-        held: Counter[Holding] = Counter()
+    ) -> Iterable[DeviceAllocation]:
+        held: Counter[DeviceAllocation] = Counter()
         of_pod: Counter[tuple[str, Pod]] = Counter()
         claimants: dict[str, set[Pod]] = defaultdict(set)
         slots: dict[str, int | None] = {}
@@ -148,23 +156,27 @@ class Ledger:
                 self._count_error("unresolved_device")
             # A device that cannot be read now still counts: its pod's sums are not known.
             uuid = unit.uuid if unit else base
-            held[Holding(uuid, claim.pod, claim.container, 1.0, is_slot(claim.device_id))] += 1
+            held[
+                DeviceAllocation(uuid, claim.pod, claim.container, 1.0, is_slot(claim.device_id))
+            ] += 1
             of_pod[uuid, claim.pod] += 1
             claimants[uuid].add(claim.pod)
-            slots[uuid] = (answer.slots or {}).get(base)
+            slots[uuid] = (response.slots or {}).get(base)
             if (claim.device_id, claim.pod) in contested:
                 doubtful.add((uuid, claim.pod))
-        for holding, count in held.items():
-            key, total = (holding.unit, holding.pod), slots[holding.unit]
-            has_rivals = len(claimants[holding.unit]) > 1
-            if key in doubtful or (has_rivals and not holding.is_shared):  # or a claim they share
-                yield replace(holding, share=None, is_shared=True)
-            elif holding.is_shared:
+        for allocation, count in held.items():
+            key, total = (allocation.unit, allocation.pod), slots[allocation.unit]
+            has_rivals = len(claimants[allocation.unit]) > 1
+            if key in doubtful or (
+                has_rivals and not allocation.is_shared
+            ):  # or a claim they share
+                yield replace(allocation, share=None, is_shared=True)
+            elif allocation.is_shared:
                 share = count / total if total and count <= total else None
                 is_whole = of_pod[key] == total and not has_rivals
-                yield replace(holding, share=share, is_shared=not is_whole)
+                yield replace(allocation, share=share, is_shared=not is_whole)
             else:
-                yield holding
+                yield allocation
 
 
 def _winner(
@@ -180,7 +192,7 @@ def _winner(
     return newest[0] if len(newest) == 1 else None
 
 
-def _by_cdi(claimed: Claimed, units: Units) -> str | None:
+def _by_cdi(claimed: ClaimedDevice, units: DeviceIndex) -> str | None:
     """By a CDI name that ends in a UUID, or by the number in `gpu-<n>`: the driver's default."""
     for name in (*claimed.cdi_names, claimed.device):
         tail = name.rpartition("=")[2]

@@ -10,7 +10,7 @@ from metrics_apiserver.exporter.rows import Row
 def memory(row: Row) -> int | None:
     """Bytes granted to the row's holder; None without one, or where its part is not known."""
     total = row.values.get("memory_total")
-    share = row.holding.share if row.holding else None
+    share = row.allocation.share if row.allocation else None
     return None if share is None or total is None else round(total * share)
 
 
@@ -30,9 +30,9 @@ def shares(rows: Iterable[Row]) -> dict[str, float | None]:
             continue
         if row.mode is None:
             granted[gpu] = None
-        elif row.holding is not None:
+        elif row.allocation is not None:
             # Containers of one pod on one whole unit hold it together.
-            key = (row.unit.uuid, row.holding if row.mode == "share" else row.holding.pod)
+            key = (row.unit.uuid, row.allocation if row.mode == "share" else row.allocation.pod)
             if key in seen:
                 continue
             seen.add(key)

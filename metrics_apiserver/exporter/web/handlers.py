@@ -1,6 +1,6 @@
 """What is served: /metrics, /snapshot.json, /healthz, /readyz and a page that explains them.
 
-A request reads the board and the process's own counters and nothing else; it never waits for the
+A request reads the store and the process's own counters and nothing else; it never waits for the
 driver. The text is of version 0.0.4 always: OpenMetrics would refuse DCGM's counter names.
 """
 
@@ -15,10 +15,9 @@ from http import HTTPStatus
 from aiohttp import web
 from prometheus_client import generate_latest
 
-from metrics_apiserver.exporter.board import Board
+from metrics_apiserver.exporter.exposition import ExpositionStore, RenderedExposition
 from metrics_apiserver.exporter.families.dcgmtable import UNSUPPORTED
-from metrics_apiserver.exporter.snapshot import Snapshot
-from metrics_apiserver.exporter.telemetry import Telemetry
+from metrics_apiserver.exporter.telemetry import ExporterTelemetry
 from metrics_apiserver.exporter.watchdog import UNHEALTHY_SECONDS
 from metrics_apiserver.exporter.web.auth import Passwords, has_name
 from metrics_apiserver.exporter.web.config import WebConfig
@@ -31,7 +30,7 @@ _NO_WEIGHT = re.compile(r"q\s*=\s*0(\.0*)?")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-class Pages:
+class Handlers:
     """The handlers.
 
     Args:
@@ -41,20 +40,20 @@ class Pages:
 
     def __init__(
         self,
-        board: Board,
-        telemetry: Telemetry,
+        store: ExpositionStore,
+        telemetry: ExporterTelemetry,
         path: str,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._board = board
+        self._store = store
         self._telemetry = telemetry
         self._path = path
         self._clock = clock
-        self._kept: tuple[float, tuple[Snapshot | None, bool, bool], bytes] | None = None
+        self._kept: tuple[float, tuple[RenderedExposition | None, bool, bool], bytes] | None = None
 
     def application(self, config: WebConfig) -> web.Application:
         """An application that protects the pages as the web configuration says."""
-        found = web.Application(middlewares=[_Guard(config).handle], client_max_size=1)
+        found = web.Application(middlewares=[_AccessControl(config).handle], client_max_size=1)
         found.router.add_get(self._path, self.metrics)
         found.router.add_get("/snapshot.json", self.document)
         found.router.add_get("/healthz", self.healthz)
@@ -69,60 +68,60 @@ class Pages:
         While the sampling thread works, all of it is finished; when it hangs, what the snapshot
         says of the process is made anew, and what it says of devices may be too old.
         """
-        board, current = self._board, self._board.current
+        store, current = self._store, self._store.current
         self._telemetry.scrapes.labels("200").inc()
         headers = {"Content-Type": CONTENT_TYPE, "Vary": "Accept-Encoding"}
         accepts_gzip = _accepts_gzip(request.headers.get("Accept-Encoding", ""))
         if accepts_gzip:
-            board.ask_for_gzip()
-        if current is None or board.pulse.verdict != "alive" or not board.is_fresh:
+            store.ask_for_gzip()
+        if current is None or store.heartbeat.state != "alive" or not store.is_fresh:
             return web.Response(body=self._without_thread(current), headers=headers)
         if accepts_gzip and current.compressed is not None:
             headers["Content-Encoding"] = "gzip"
             return web.Response(body=current.compressed, headers=headers)
         return web.Response(body=current.whole, headers=headers)
 
-    def _without_thread(self, current: Snapshot | None) -> bytes:
-        now, state = self._clock(), (current, self._board.is_fresh, self._board.is_up)
+    def _without_thread(self, current: RenderedExposition | None) -> bytes:
+        now, state = self._clock(), (current, self._store.is_fresh, self._store.is_up)
         kept = self._kept
         if kept is not None and kept[1] == state and now - kept[0] < _KEPT_SECONDS:
             return kept[2]
-        self._telemetry.up.set(self._board.is_up)
+        self._telemetry.up.set(self._store.is_up)
         text = generate_latest(self._telemetry.registry)
         if current is not None:
-            text = (current.text if self._board.is_fresh else b"") + current.state + text
+            text = (current.text if self._store.is_fresh else b"") + current.state + text
         self._kept = now, state, text
         return text
 
     async def document(self, request: web.Request) -> web.Response:
         """Family (d) as JSON; 503 while there is nothing fresh."""
         del request
-        current = self._board.current
-        if current is None or not self._board.is_fresh:
+        current = self._store.current
+        if current is None or not self._store.is_fresh:
             return web.Response(status=HTTPStatus.SERVICE_UNAVAILABLE, text="no fresh snapshot\n")
         return web.Response(body=current.document, content_type="application/json")
 
     async def healthz(self, request: web.Request) -> web.Response:
         """200 while the sampling thread moves."""
         del request
-        pulse = self._board.pulse
-        if pulse.age < UNHEALTHY_SECONDS:
+        heartbeat = self._store.heartbeat
+        if heartbeat.age < UNHEALTHY_SECONDS:
             return web.Response(text="ok\n")
-        text = f"sampling hangs for {pulse.age:.0f} s in {pulse.doing}\n"
+        text = f"sampling hangs for {heartbeat.age:.0f} s in {heartbeat.doing}\n"
         return web.Response(status=HTTPStatus.SERVICE_UNAVAILABLE, text=text)
 
     async def readyz(self, request: web.Request) -> web.Response:
         """200 after the first pass, with GPUs or with the verdict that there are none."""
         del request
-        if self._board.current is not None:
+        if self._store.current is not None:
             return web.Response(text="ok\n")
         return web.Response(status=HTTPStatus.SERVICE_UNAVAILABLE, text="no pass yet\n")
 
     async def index(self, request: web.Request) -> web.Response:
         """For people."""
         del request
-        current = self._board.current
-        state = "NVML answers" if self._board.is_up else "NVML does not answer"
+        current = self._store.current
+        state = "NVML answers" if self._store.is_up else "NVML does not answer"
         rows = "".join(f"<li><code>{html.escape(name)}</code></li>" for name in UNSUPPORTED)
         text = (
             "<!doctype html><title>NVML exporter</title><h1>NVML exporter</h1>"
@@ -144,7 +143,7 @@ def _accepts_gzip(header: str) -> bool:
     return False
 
 
-class _Guard:
+class _AccessControl:
     """Passwords, names of client certificates and headers, around every handler."""
 
     def __init__(self, config: WebConfig) -> None:

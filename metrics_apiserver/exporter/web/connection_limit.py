@@ -12,11 +12,11 @@ from collections.abc import Callable
 from typing import cast
 
 MAX_CONNECTIONS = 256
-HEAD_SECONDS = 10.0
+HEADER_TIMEOUT_SECONDS = 10.0
 _END_OF_HEAD = b"\r\n\r\n"
 
 
-class Door:
+class ConnectionLimiter:
     """Makes the protocols of one port's connections.
 
     Args:
@@ -27,50 +27,52 @@ class Door:
         self,
         make: Callable[[], asyncio.Protocol],
         limit: int = MAX_CONNECTIONS,
-        head_seconds: float = HEAD_SECONDS,
+        header_timeout_seconds: float = HEADER_TIMEOUT_SECONDS,
     ) -> None:
         self._make = make
         self._limit = limit
-        self._head_seconds = head_seconds
+        self._header_timeout_seconds = header_timeout_seconds
         self.open = 0
 
     def __call__(self) -> asyncio.Protocol:
         """The protocol of a new connection."""
-        return _Guarded(self, self._make(), self._head_seconds)
+        return _LimitedProtocol(self, self._make(), self._header_timeout_seconds)
 
-    def enter(self) -> bool:
+    def acquire(self) -> bool:
         """Counts a connection; False when there are too many."""
         self.open += 1
         return self.open <= self._limit
 
-    def leave(self) -> None:
+    def release(self) -> None:
         """The connection is gone."""
         self.open -= 1
 
 
-class _Guarded(asyncio.Protocol):
+class _LimitedProtocol(asyncio.Protocol):
     """Hands everything on to aiohttp's protocol, which speaks to the transport itself."""
 
-    def __init__(self, door: Door, inner: asyncio.Protocol, head_seconds: float) -> None:
-        self._door = door
+    def __init__(
+        self, limiter: ConnectionLimiter, inner: asyncio.Protocol, header_timeout_seconds: float
+    ) -> None:
+        self._limiter = limiter
         self._inner = inner
-        self._head_seconds = head_seconds
+        self._header_timeout_seconds = header_timeout_seconds
         self._head: bytes | None = b""
         self._timer: asyncio.TimerHandle | None = None
         self._is_in = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         both = cast("asyncio.Transport", transport)
-        if not self._door.enter():
+        if not self._limiter.acquire():
             both.abort()
             return
         self._is_in = True
         loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(self._head_seconds, both.abort)
+        self._timer = loop.call_later(self._header_timeout_seconds, both.abort)
         self._inner.connection_made(transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._door.leave()
+        self._limiter.release()
         self._stop_timer()
         if self._is_in:
             self._inner.connection_lost(exc)

@@ -1,4 +1,4 @@
-"""Processes from tick to tick."""
+"""Processes of one GPU from round to round."""
 
 from __future__ import annotations
 
@@ -7,25 +7,27 @@ from dataclasses import dataclass
 import pytest
 from prometheus_client import CollectorRegistry
 
-from metrics_apiserver.exporter.asking import Asker, Context
 from metrics_apiserver.exporter.capability import Capabilities
-from metrics_apiserver.exporter.model import ProcessMemory, ProcessUse
+from metrics_apiserver.exporter.device_caller import DeviceCaller, NVMLContext
+from metrics_apiserver.exporter.model import ProcessMemory, ProcessUtilization
 from metrics_apiserver.exporter.nvml.library import Library
-from metrics_apiserver.exporter.nvml.processes import Use
+from metrics_apiserver.exporter.nvml.processes import UtilizationSample
+from metrics_apiserver.exporter.process_tracker import ProcessTracker
 from metrics_apiserver.exporter.settings import Sampling
-from metrics_apiserver.exporter.telemetry import Telemetry
-from metrics_apiserver.exporter.tracking import Processes
+from metrics_apiserver.exporter.telemetry import ExporterTelemetry
 from tests.fakes.nvml.loaded import FakeNvml
 
 
 @dataclass
 class Tracked:
     nvml: FakeNvml
-    asker: Asker
-    processes: Processes
+    caller: DeviceCaller
+    processes: ProcessTracker
 
-    def uses(self, *, busy: bool, seconds: float = 1.0) -> dict[int, ProcessUse | None] | None:
-        self.asker.begin(self.nvml.advance(seconds))
+    def uses(
+        self, *, busy: bool, seconds: float = 1.0
+    ) -> dict[int, ProcessUtilization | None] | None:
+        self.caller.begin_round(self.nvml.advance(seconds))
         self.processes.read_uses(busy)
         return self.processes.uses
 
@@ -34,27 +36,27 @@ class Tracked:
 def tracked(nvml: FakeNvml) -> Tracked:
     nvml.scenario.add_gpus(1)
     nvml.write()
-    telemetry = Telemetry(CollectorRegistry())
+    telemetry = ExporterTelemetry(CollectorRegistry())
     library = Library()
     library.init()
-    context = Context(library, Capabilities(telemetry), telemetry, Sampling())
-    asker = Asker(context, "GPU", nvml.now)
+    context = NVMLContext(library, Capabilities(telemetry), telemetry, Sampling())
+    caller = DeviceCaller(context, "GPU", nvml.now)
     handle = library.call("nvmlDeviceGetHandleByIndex", 0)
-    return Tracked(nvml, asker, Processes(asker, handle))
+    return Tracked(nvml, caller, ProcessTracker(caller, handle))
 
 
 def test_the_first_answer_is_of_the_time_before(tracked: Tracked) -> None:
     tracked.nvml.scenario.process(0, 7, sm=30, memu=5, enc=1, dec=2)
     tracked.nvml.write()
     assert tracked.uses(busy=True) is None
-    assert tracked.uses(busy=True) == {7: ProcessUse(30, 5, 1, 2)}
+    assert tracked.uses(busy=True) == {7: ProcessUtilization(30, 5, 1, 2)}
 
 
 def test_an_idle_gpu_has_none(tracked: Tracked) -> None:
     assert tracked.uses(busy=False) == {}
 
 
-def test_one_empty_tick_of_a_busy_gpu_says_nothing(tracked: Tracked) -> None:
+def test_one_empty_round_of_a_busy_gpu_says_nothing(tracked: Tracked) -> None:
     tracked.nvml.scenario.process(0, 7, sm=30)
     tracked.nvml.write()
     tracked.uses(busy=True)
@@ -73,7 +75,7 @@ def test_not_supported(tracked: Tracked) -> None:
     tracked.nvml.scenario.set(0, "mig", 1)
     tracked.nvml.write()
     assert tracked.uses(busy=False) is None
-    assert not tracked.asker.allows("nvmlDeviceGetProcessUtilization")
+    assert not tracked.caller.allows("nvmlDeviceGetProcessUtilization")
 
 
 def test_memory_needs_every_list_that_there_is(tracked: Tracked) -> None:
@@ -125,16 +127,20 @@ def test_a_clock_set_back(tracked: Tracked) -> None:
     tracked.uses(busy=True)
     tracked.nvml.skew = -1000
     assert tracked.uses(busy=True) is None
-    assert tracked.uses(busy=True) == {7: ProcessUse(30, 0, 0, 0)}
+    assert tracked.uses(busy=True) == {7: ProcessUtilization(30, 0, 0, 0)}
 
 
 def test_nonsense_is_not_known(tracked: Tracked) -> None:
     tracked.nvml.scenario.process(0, 7, sm=30, enc=4294967295).process(0, 8, sm=5)
     tracked.nvml.write()
     tracked.uses(busy=True)
-    assert tracked.uses(busy=True) == {7: None, 8: ProcessUse(5, 0, 0, 0)}
-    both = [Use(7, 1, 30, 0, 0, 0), Use(7, 2, 300, 0, 0, 0), Use(7, 3, 10, 0, 0, 0)]
-    assert tracked.processes._average(both) == {7: ProcessUse(20, 0, 0, 0)}
+    assert tracked.uses(busy=True) == {7: None, 8: ProcessUtilization(5, 0, 0, 0)}
+    both = [
+        UtilizationSample(7, 1, 30, 0, 0, 0),
+        UtilizationSample(7, 2, 300, 0, 0, 0),
+        UtilizationSample(7, 3, 10, 0, 0, 0),
+    ]
+    assert tracked.processes._average(both) == {7: ProcessUtilization(20, 0, 0, 0)}
 
 
 def test_memory_that_one_of_two_lists_tells(tracked: Tracked) -> None:

@@ -1,7 +1,7 @@
-"""Processes of one GPU from tick to tick: what each used, and the memory each holds.
+"""Processes of one GPU from round to round: what each used, and the memory each holds.
 
 The driver tells of a process only when it computed since the last look, so an empty answer mostly
-means an idle GPU; but a tick can be shorter than the driver's period, and drivers can hide the
+means an idle GPU; but a round can be shorter than the driver's period, and drivers can hide the
 processes of other pid namespaces. What is then not known stays None, which is no zero.
 """
 
@@ -11,34 +11,34 @@ from collections import defaultdict
 from collections.abc import Iterable
 from functools import partial
 
-from metrics_apiserver.exporter.asking import Asker
-from metrics_apiserver.exporter.model import ProcessMemory, ProcessUse
+from metrics_apiserver.exporter.device_caller import DeviceCaller
+from metrics_apiserver.exporter.model import ProcessMemory, ProcessUtilization
 from metrics_apiserver.exporter.nvml import processes
 from metrics_apiserver.exporter.nvml.library import Handle
-from metrics_apiserver.exporter.nvml.processes import Use
+from metrics_apiserver.exporter.nvml.processes import UtilizationSample
 
-Place = tuple[int | None, int | None]  # numbers of GPU and compute instance; None without MIG
+InstanceIds = tuple[int | None, int | None]  # numbers of GPU and compute instance; None without MIG
 
-_EMPTY_TICKS = 2
+_EMPTY_ROUNDS = 2
 _GAP_BYTES = 1 << 30  # more than a driver keeps for itself
 _CALL = "nvmlDeviceGetProcessUtilization"
 
 
-class Processes:
+class ProcessTracker:
     """The state of one GPU.
 
     Attributes:
-        uses: by pid, of the last tick; None where it is not known, also of single ones.
+        uses: by pid, of the last round; None where it is not known, also of single ones.
         memory: by pid, with the MIG instance it is on.
     """
 
-    def __init__(self, asker: Asker, handle: Handle) -> None:
-        self.uses: dict[int, ProcessUse | None] | None = None
-        self.memory: dict[int, tuple[Place, ProcessMemory]] | None = None
-        self._asker = asker
+    def __init__(self, caller: DeviceCaller, handle: Handle) -> None:
+        self.uses: dict[int, ProcessUtilization | None] | None = None
+        self.memory: dict[int, tuple[InstanceIds, ProcessMemory]] | None = None
+        self._caller = caller
         self._handle = handle
         self._seen: int | None = None
-        self._empty_ticks = 0
+        self._empty_rounds = 0
         self._saw_any = False
 
     def read_uses(self, is_busy: bool) -> None:
@@ -56,17 +56,17 @@ class Processes:
         self._seen = max((one.time for one in found), default=since)
         if found and not is_first:
             self._saw_any = True
-            self._empty_ticks = 0
+            self._empty_rounds = 0
             self.uses = self._average(found)
         elif not found:
-            self._empty_ticks += 1
+            self._empty_rounds += 1
             # Busy without a process for longer: either it ended or the driver hides it from us.
-            if not is_busy or (self._says_nothing(since) and self._empty_ticks >= _EMPTY_TICKS):
+            if not is_busy or (self._says_nothing(since) and self._empty_rounds >= _EMPTY_ROUNDS):
                 self.uses = {}
 
-    def _ask(self, since: int) -> list[Use] | None:
-        question = partial(processes.utilization, self._asker.library, self._handle, since)
-        return self._asker.ask(_CALL, question)
+    def _ask(self, since: int) -> list[UtilizationSample] | None:
+        question = partial(processes.utilization, self._caller.library, self._handle, since)
+        return self._caller.attempt(_CALL, question)
 
     def _says_nothing(self, since: int) -> bool:
         """Whether the driver, which told of processes before, knows of none at all now.
@@ -81,12 +81,12 @@ class Processes:
             self._seen = min(since, max(one.time for one in kept))
         return kept == []
 
-    def _average(self, found: Iterable[Use]) -> dict[int, ProcessUse | None]:
-        by_pid: dict[int, list[Use]] = defaultdict(list)
+    def _average(self, found: Iterable[UtilizationSample]) -> dict[int, ProcessUtilization | None]:
+        by_pid: dict[int, list[UtilizationSample]] = defaultdict(list)
         for one in found:
             kept = by_pid[one.pid]
             if max(one.sm, one.memory, one.encoder, one.decoder) > 100:
-                self._asker.drop("process_utilization")
+                self._caller.count_dropped("process_utilization")
             else:
                 kept.append(one)
         return {pid: _mean(uses) for pid, uses in by_pid.items()}
@@ -103,12 +103,12 @@ class Processes:
         Args:
             used: bytes by the GPU's own count.
         """
-        asker = self._asker
-        found: dict[int, tuple[Place, ProcessMemory]] = {}
+        caller = self._caller
+        found: dict[int, tuple[InstanceIds, ProcessMemory]] = {}
         for kind, call in processes.LISTS.items():
-            question = partial(processes.running, asker.library, self._handle, kind)
-            rows = asker.ask(call, partial(question, asker.context.alive))
-            if rows is None and (kind == "C" or asker.allows(call)):
+            question = partial(processes.running, caller.library, self._handle, kind)
+            rows = caller.attempt(call, partial(question, caller.context.alive))
+            if rows is None and (kind == "C" or caller.allows(call)):
                 self.memory = None
                 return
             for row in rows or ():
@@ -126,12 +126,12 @@ class Processes:
         self.memory = None
 
 
-def _mean(uses: list[Use]) -> ProcessUse | None:
+def _mean(uses: list[UtilizationSample]) -> ProcessUtilization | None:
     """Of the samples of one process; None when not one of them can be true."""
     count = len(uses)
     if not count:
         return None
-    return ProcessUse(
+    return ProcessUtilization(
         sum(one.sm for one in uses) / count,
         sum(one.memory for one in uses) / count,
         sum(one.encoder for one in uses) / count,

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from metrics_apiserver.exporter.model import DeviceState, Reading
 from metrics_apiserver.exporter.nvml import events
-from metrics_apiserver.exporter.nvml.events import Event
+from metrics_apiserver.exporter.nvml.events import NVMLEvent
 
 RECENT_SECONDS = 300.0
 _MAX_XIDS = 64  # distinct ones of a GPU
@@ -33,7 +33,7 @@ REASONS = {
 
 
 class _Recent:
-    """Counts by name of the last minutes, in ticks."""
+    """Counts by name of the last minutes, in rounds."""
 
     def __init__(self) -> None:
         self._items: deque[tuple[float, tuple[str, ...]]] = deque(maxlen=_MAX_RECENT)
@@ -48,7 +48,7 @@ class _Recent:
 
 
 @dataclass(slots=True)
-class _Entry:
+class _DeviceRecord:
     can_report: bool = False
     xids: Counter[int] = field(default_factory=Counter)
     last_xid: int = 0
@@ -57,18 +57,18 @@ class _Entry:
     recent_reasons: _Recent = field(default_factory=_Recent)
 
 
-class Journal:
+class DeviceHistory:
     """By UUID; entries of GPUs that are gone stay, so that counters do not begin again."""
 
     def __init__(self) -> None:
-        self._entries: dict[str, _Entry] = {}
+        self._records: dict[str, _DeviceRecord] = {}
 
     def begin(self, uuids: Iterable[str], able: frozenset[str]) -> None:
         """NVML was initialised: these are the GPUs, and those of them that report events."""
         for uuid in uuids:
-            self._entries.setdefault(uuid, _Entry()).can_report = uuid in able
+            self._records.setdefault(uuid, _DeviceRecord()).can_report = uuid in able
 
-    def add(self, event: Event, now: float, wall: float) -> None:
+    def add(self, event: NVMLEvent, now: float, wall: float) -> None:
         """Takes an event up; those of unknown devices are left out.
 
         Args:
@@ -76,38 +76,38 @@ class Journal:
             now: monotonic seconds.
             wall: epoch seconds.
         """
-        entry = self._entries.get(event.key)
-        if entry is None or event.kind != events.XID:
+        record = self._records.get(event.key)
+        if record is None or event.kind != events.XID:
             return
-        if event.data in entry.xids or len(entry.xids) < _MAX_XIDS:
-            entry.xids[event.data] += 1
-            entry.recent_xids.add(now, (str(event.data),))
-        entry.last_xid = event.data
-        entry.last_xid_at = wall
+        if event.data in record.xids or len(record.xids) < _MAX_XIDS:
+            record.xids[event.data] += 1
+            record.recent_xids.add(now, (str(event.data),))
+        record.last_xid = event.data
+        record.last_xid_at = wall
 
     def observe(self, uuid: str, values: Mapping[str, float], now: float) -> None:
-        """Counts a tick's reasons for the clocks to be what they are."""
-        entry = self._entries.get(uuid)
-        if entry is not None and "clocks_event_reasons" in values:
-            entry.recent_reasons.add(now, _names(int(values["clocks_event_reasons"])))
+        """Counts a round's reasons for the clocks to be what they are."""
+        record = self._records.get(uuid)
+        if record is not None and "clocks_event_reasons" in values:
+            record.recent_reasons.add(now, _names(int(values["clocks_event_reasons"])))
 
     def complete(self, reading: Reading) -> Reading:
         """The reading with the last XID, 0 for none, where the GPU reports them."""
-        entry = self._entries.get(reading.unit.uuid)
-        if entry is None or not entry.can_report:
+        record = self._records.get(reading.unit.uuid)
+        if record is None or not record.can_report:
             return reading
-        return replace(reading, values={**reading.values, "xid": entry.last_xid})
+        return replace(reading, values={**reading.values, "xid": record.last_xid})
 
     def state(self, uuid: str, now: float) -> DeviceState:
         """What the metrics show of a GPU, as far as this knows it."""
-        entry = self._entries.get(uuid, _Entry())
-        recent = entry.recent_xids.counts(now)
+        record = self._records.get(uuid, _DeviceRecord())
+        recent = record.recent_xids.counts(now)
         return DeviceState(
             uuid,
-            xids=dict(entry.xids) if entry.can_report else None,
-            last_xid_at=entry.last_xid_at,
+            xids=dict(record.xids) if record.can_report else None,
+            last_xid_at=record.last_xid_at,
             recent_xids={int(xid): count for xid, count in recent.items()},
-            recent_reasons=entry.recent_reasons.counts(now),
+            recent_reasons=record.recent_reasons.counts(now),
         )
 
 
