@@ -22,7 +22,7 @@ from metrics_apiserver.exporter.settings import Exposition
 from metrics_apiserver.exporter.telemetry import ExporterTelemetry
 from metrics_apiserver.exporter.usage import NodeUsage, UsageMeter
 
-# Means, and what is read seldom: they are of the time before a unit changed hands.
+# Means, and what is read seldom: they are of the time before a device changed hands.
 _OLD = ("duty_cycle", "sm_util", "enc_util", "dec_util")
 
 
@@ -31,7 +31,7 @@ class ComposerInputs:
     """What the composer works with.
 
     Attributes:
-        restart_windows: told a unit that changed hands.
+        restart_windows: told a device that changed hands.
         wake: asks for a new look at the holders.
         wants_gzip: whether somebody asked for compressed text lately.
     """
@@ -76,7 +76,7 @@ class Composer:
         sampled = replace(sampled, readings=self._begin_anew(sampled, allocations))
         self._wake_for_news(sampled.readings)
         usage = self._inputs.meter.update(sampled.readings, allocations, now)
-        self._working = frozenset((record.unit, record.pod) for record in usage.processes)
+        self._working = frozenset((record.device, record.pod) for record in usage.processes)
         self._inputs.telemetry.unattributed.set(usage.unattributed)
         pod_metrics = self._pods.calculate(sampled.readings, allocations, usage, now)
         wall = self._inputs.wall()
@@ -117,22 +117,23 @@ class Composer:
     def _begin_anew(
         self, sampled: SamplingRound, allocations: NodeAllocations
     ) -> tuple[Reading, ...]:
-        """The readings, of units that changed hands without their past; their windows restart."""
+        """The readings, of devices that changed hands without their past; their windows restart."""
         if not allocations.is_known:
             return sampled.readings
         holders: dict[str, frozenset[Pod]] = defaultdict(frozenset)
         for allocation in allocations.devices:
-            holders[allocation.unit] |= {allocation.pod}
+            holders[allocation.device] |= {allocation.pod}
         changed = {
-            unit
-            for unit in holders.keys() | self._holders.keys()
-            if holders.get(unit) != self._holders.get(unit)
+            device
+            for device in holders.keys() | self._holders.keys()
+            if holders.get(device) != self._holders.get(device)
         }
         self._holders = dict(holders)
-        for unit in changed:
-            self._inputs.restart_windows(unit)
+        for device in changed:
+            self._inputs.restart_windows(device)
         return tuple(
-            self._without_past(one) if one.unit.uuid in changed else one for one in sampled.readings
+            self._without_past(one) if one.device.uuid in changed else one
+            for one in sampled.readings
         )
 
     def _without_past(self, reading: Reading) -> Reading:
@@ -143,11 +144,11 @@ class Composer:
         return replace(reading, values=values, uses=None, memory=None)
 
     def _wake_for_news(self, readings: Iterable[Reading]) -> None:
-        """A unit or process not seen before may mean a pod not known yet."""
+        """A device or process not seen before may mean a pod not known yet."""
         seen = frozenset(
             one
             for reading in readings
-            for one in (reading.unit.uuid, *(reading.memory or ()), *(reading.uses or ()))
+            for one in (reading.device.uuid, *(reading.memory or ()), *(reading.uses or ()))
         )
         if seen - self._seen:
             self._inputs.wake()

@@ -14,7 +14,7 @@ from functools import partial
 from metrics_apiserver.exporter import activity, probes
 from metrics_apiserver.exporter.activity import ActivityReader
 from metrics_apiserver.exporter.device_caller import RAISED, DeviceCaller, NVMLContext
-from metrics_apiserver.exporter.model import ProcessMemory, Reading, Unit
+from metrics_apiserver.exporter.model import Device, ProcessMemory, Reading
 from metrics_apiserver.exporter.nvml import gpm, instances
 from metrics_apiserver.exporter.nvml.library import Code, Handle, NVMLError
 from metrics_apiserver.exporter.probes import ReadInterval
@@ -38,8 +38,10 @@ class _Instance:
             instance's, so that nothing but processes is known of one that is not alone.
     """
 
-    def __init__(self, unit: Unit, handle: Handle, window_seconds: float, is_alone: bool) -> None:
-        self.unit = unit
+    def __init__(
+        self, device: Device, handle: Handle, window_seconds: float, is_alone: bool
+    ) -> None:
+        self.device = device
         self.handle = handle
         self.is_alone = is_alone
         self.sm = Window(window_seconds)
@@ -57,22 +59,22 @@ class Gpu:
     def __init__(
         self,
         context: NVMLContext,
-        unit: Unit,
+        device: Device,
         handle: Handle,
         found: Sequence[instances.MigDevice] | None,
         now: float,
     ) -> None:
         window = context.settings.window_seconds
-        self.unit = unit
+        self.device = device
         self.handle = handle
         self.is_mig = found is not None
         self.is_mig_pending = False  # its mode changes at the next reset; see inventory
         self.layout = instances.layout(found or ())
-        self._caller = DeviceCaller(context, unit.uuid, now)
+        self._caller = DeviceCaller(context, device.uuid, now)
         self._groups = context.settings.groups
         on = Counter(one.gi for one in found or ())
         self._instances = [
-            _Instance(_instance_unit(unit, one), one.handle, window, on[one.gi] == 1)
+            _Instance(_instance_device(device, one), one.handle, window, on[one.gi] == 1)
             for one in found or ()
         ]
         self._due: dict[ReadInterval, float] = dict.fromkeys(ReadInterval, float("-inf"))
@@ -116,9 +118,9 @@ class Gpu:
         return self._readings()
 
     def restart(self, uuid: str) -> None:
-        """The unit changed hands: what was before is not the new holder's."""
-        own = [one for one in self._instances if one.unit.uuid == uuid]
-        if uuid == self.unit.uuid:
+        """The device changed hands: what was before is not the new holder's."""
+        own = [one for one in self._instances if one.device.uuid == uuid]
+        if uuid == self.device.uuid:
             self._window.clear()
         elif not own:
             return
@@ -242,21 +244,21 @@ class Gpu:
     def _readings(self) -> list[Reading]:
         state = self._processes
         if self.is_mig:
-            whole = Reading(self.unit, dict(self._values), is_split=True)
+            whole = Reading(self.device, dict(self._values), is_split=True)
             return [whole, *(self._read_instance(one) for one in self._instances)]
         memory = None if state.memory is None else {p: m for p, (_, m) in state.memory.items()}
         uses = state.uses if self._caller.is_settled else None
-        return [Reading(self.unit, dict(self._values), uses, memory)]
+        return [Reading(self.device, dict(self._values), uses, memory)]
 
     def _read_instance(self, one: _Instance) -> Reading:
         values = Values(self._caller.count_dropped)
         if one.is_alone:
             self._read_alone(one, values)
-        return Reading(one.unit, values, None, self._memory_of(one))
+        return Reading(one.device, values, None, self._memory_of(one))
 
     def _memory_of(self, one: _Instance) -> dict[int, ProcessMemory] | None:
         """By pid; not known where the driver does not say on which of several instances one is."""
-        gi, ci = one.unit.gi, one.unit.ci
+        gi, ci = one.device.gi, one.device.ci
         state = self._processes.memory
         if state is None or (
             not one.is_alone and any(on == (gi, None) for on, _ in state.values())
@@ -272,7 +274,7 @@ class Gpu:
             if error.code in (*RAISED, Code.INVALID_ARGUMENT):
                 raise
             caller.record_error(f"{_MEMORY}.mig", error)
-        measured = self._activity.measure(one.unit.gi)
+        measured = self._activity.measure(one.device.gi)
         activity.keep(values, measured)
         for window, key, number in (
             (one.sm, "sm_util", gpm.SM),
@@ -284,7 +286,7 @@ class Gpu:
             values.keep(key, window.mean(caller.now))
 
 
-def _instance_unit(gpu: Unit, found: instances.MigDevice) -> Unit:
+def _instance_device(gpu: Device, found: instances.MigDevice) -> Device:
     return replace(
         gpu, uuid=found.uuid, parent=gpu.uuid, gi=found.gi, ci=found.ci, profile=found.profile
     )

@@ -93,7 +93,7 @@ class DeviceHistory:
 
     def complete(self, reading: Reading) -> Reading:
         """The reading with the last XID, 0 for none, where the GPU reports them."""
-        record = self._records.get(reading.unit.uuid)
+        record = self._records.get(reading.device.uuid)
         if record is None or not record.can_report:
             return reading
         return replace(reading, values={**reading.values, "xid": record.last_xid})

@@ -14,7 +14,7 @@ from typing import Literal
 
 from metrics_apiserver.exporter.device import Gpu
 from metrics_apiserver.exporter.device_caller import NVMLContext
-from metrics_apiserver.exporter.model import Unit
+from metrics_apiserver.exporter.model import Device
 from metrics_apiserver.exporter.nvml import instances
 from metrics_apiserver.exporter.nvml.library import Code, Handle, Library, NVMLError
 
@@ -67,7 +67,7 @@ def enumerate_gpus(context: NVMLContext, now: float, is_paused: Callable[[int], 
             found.absent[index] = _condition(error)
             context.capabilities.record_error(f"index {index}", error, now)
         else:
-            found.gpus[gpu.unit.uuid] = gpu
+            found.gpus[gpu.device.uuid] = gpu
     return found
 
 
@@ -84,7 +84,7 @@ def _condition(error: NVMLError) -> Condition:
 def _open(context: NVMLContext, index: int, now: float) -> Gpu:
     library = context.library
     handle = library.call("nvmlDeviceGetHandleByIndex", index)
-    unit = Unit(
+    device = Device(
         uuid=library.text("nvmlDeviceGetUUID", handle),
         index=index,
         name=_optional_text(library, handle),
@@ -93,7 +93,7 @@ def _open(context: NVMLContext, index: int, now: float) -> Gpu:
     )
     mode = instances.mode(library, handle)
     found = instances.enumerate_instances(library, handle) if mode.current else None
-    gpu = Gpu(context, unit, handle, found, now)
+    gpu = Gpu(context, device, handle, found, now)
     gpu.is_mig_pending = mode.pending != mode.current
     return gpu
 

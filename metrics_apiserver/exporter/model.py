@@ -1,6 +1,6 @@
-"""The nouns of the exporter: units that pods hold, what was read of them, and who holds them.
+"""The nouns of the exporter: devices that pods hold, what was read of them, and who holds them.
 
-A unit is a whole GPU or one MIG instance, and its UUID is its identity: indices reorder. Values
+A device is a whole GPU or one MIG instance, and its UUID is its identity: indices reorder. Values
 are keyed by the words of `probes`; a key that is absent is not known.
 """
 
@@ -12,7 +12,7 @@ from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
-class Unit:
+class Device:
     """A GPU, or a MIG instance.
 
     Attributes:
@@ -59,16 +59,16 @@ class ProcessMemory:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What one round knows of a unit.
+    """What one round knows of a device.
 
     Attributes:
         values: by key; see `probes`.
-        uses: by pid; None where it cannot be known, for one process or all; empty on an idle unit.
+        uses: by pid; None where not known, for one process or all; empty on an idle device.
         memory: by pid; likewise.
         is_split: MIG is on, so that its instances are what pods hold.
     """
 
-    unit: Unit
+    device: Device
     values: Mapping[str, float]
     uses: Mapping[int, ProcessUtilization | None] | None = None
     memory: Mapping[int, ProcessMemory] | None = None
@@ -85,14 +85,14 @@ class Pod:
 
 @dataclass(frozen=True, slots=True)
 class DeviceAllocation:
-    """A container that was given a unit, or some of the slots a unit is shared out in.
+    """A container that was given a device, or some of the slots a device is shared out in.
 
     Attributes:
-        share: slots held / slots advertised, 1 for a whole unit; None where it is not known.
-        is_shared: others may be on the unit too.
+        share: slots held / slots advertised, 1 for a whole device; None where it is not known.
+        is_shared: others may be on the device too.
     """
 
-    unit: str
+    device: str
     pod: Pod
     container: str
     share: float | None = 1.0

@@ -1,9 +1,9 @@
-"""One row for each unit and each container that holds it: which values may be shown for whom.
+"""One row for each device and each container that it is allocated to: which values go to whom.
 
-A whole unit's values are its holder's. Of a shared unit, facts (temperature, clocks, totals) are
-repeated for every holder, while what a pod uses is its own number or absent; the device's own is
-then shown once, without a pod, so that sums come out right. MIG shows its instances for the pods
-and the GPU once, without one.
+The values of a device that is allocated as a whole are those of its pod. On a shared device, facts
+(temperature, clocks, totals) are repeated for every container, while what a pod uses is measured
+for it or absent; the use of the whole device is then shown once, without a pod, so that sums are
+right. With MIG on, pods get the values of their instances, and the GPU is shown once without one.
 """
 
 from __future__ import annotations
@@ -13,10 +13,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from metrics_apiserver.exporter import probes
-from metrics_apiserver.exporter.model import DeviceAllocation, Mode, NodeAllocations, Reading, Unit
+from metrics_apiserver.exporter.model import (
+    Device,
+    DeviceAllocation,
+    Mode,
+    NodeAllocations,
+    Reading,
+)
 from metrics_apiserver.exporter.usage import NodeUsage, UsageRecord
 
-# What tells how much is used; on a shared unit it is nobody's alone.
+# What tells how much is used; on a shared device it is nobody's alone.
 USE_KEYS = frozenset(
     {
         "duty_cycle",
@@ -41,10 +47,10 @@ class Row:
 
     Attributes:
         allocation: None where no pod is to be named.
-        mode: how the unit is given out; None while that is not known.
+        mode: how the device is given out; None while that is not known.
     """
 
-    unit: Unit
+    device: Device
     values: Mapping[str, float]
     allocation: DeviceAllocation | None = None
     mode: Mode | None = None
@@ -59,41 +65,41 @@ def build(
         readings: of the round.
         allocations: who holds what.
         usage: what processes used.
-        fall_back: show a shared unit's own numbers for pods whose own are not known.
+        fall_back: show a shared device's own numbers for pods whose own are not known.
     """
     holders: dict[str, list[DeviceAllocation]] = defaultdict(list)
     for allocation in allocations.devices:
-        holders[allocation.unit].append(allocation)
+        holders[allocation.device].append(allocation)
     found = []
     for reading in readings:
-        found += _of_unit(
-            reading, holders.get(reading.unit.uuid, []), allocations, usage, fall_back
+        found += _of_device(
+            reading, holders.get(reading.device.uuid, []), allocations, usage, fall_back
         )
     return found
 
 
-def _of_unit(
+def _of_device(
     reading: Reading,
     holders: list[DeviceAllocation],
     allocations: NodeAllocations,
     usage: NodeUsage,
     fall_back: bool,
 ) -> list[Row]:
-    unit, values = reading.unit, reading.values
+    device, values = reading.device, reading.values
     if not holders:
-        return [Row(unit, values, None, "none" if allocations.is_known else None)]
+        return [Row(device, values, None, "none" if allocations.is_known else None)]
     if not any(allocation.is_shared for allocation in holders):
-        return [Row(unit, values, allocation, "exclusive") for allocation in holders]
+        return [Row(device, values, allocation, "exclusive") for allocation in holders]
     facts = {key: value for key, value in values.items() if key not in USE_KEYS}
     found = []
     told: set[str] = set()
     for allocation in holders:
-        own = _own(usage.containers.get((unit.uuid, allocation.pod, allocation.container)))
+        own = _own(usage.containers.get((device.uuid, allocation.pod, allocation.container)))
         told |= own.keys()
-        found.append(Row(unit, {**(values if fall_back else facts), **own}, allocation, "share"))
+        found.append(Row(device, {**(values if fall_back else facts), **own}, allocation, "share"))
     if not fall_back:
         rest = {key: v for key, v in values.items() if key in USE_KEYS and key not in told}
-        found.append(Row(unit, rest, None, "share"))
+        found.append(Row(device, rest, None, "share"))
     return found
 
 

@@ -131,7 +131,7 @@ class Sampler:
         )
 
     def restart_windows(self, uuid: str) -> None:
-        """A unit changed hands."""
+        """A device changed hands."""
         for gpu in self.session.inventory.gpus.values() if self.session.inventory else ():
             gpu.restart(uuid)
 
@@ -149,7 +149,7 @@ class Sampler:
             if found.absent.get(index) == "lost" and uuid not in found.gpus
         )
         gone = {uuid: self._indices[uuid] for uuid in self._gone}
-        self._indices = gone | {uuid: gpu.unit.index for uuid, gpu in found.gpus.items()}
+        self._indices = gone | {uuid: gpu.device.index for uuid, gpu in found.gpus.items()}
         self._lost.clear()
         self._rebuild = ""
         self._plug_check_at = now + _PLUG_CHECK_SECONDS
@@ -245,7 +245,7 @@ class Sampler:
             return  # reading the GPU says it better
         if change == "pending":
             # Our handles block the change: let go of this GPU and look again later.
-            self.session.pause(gpu.unit.index, now)
+            self.session.pause(gpu.device.index, now)
         if change:
             self._rebuild = "mig"
 

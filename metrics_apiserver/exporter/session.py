@@ -136,7 +136,7 @@ class NVMLSession:
     def _enumerate(self, now: float) -> Inventory:
         self.end_pauses(now)
         found = inventory.enumerate_gpus(self.context, now, self.is_paused)
-        pending = [gpu.unit.index for gpu in found.gpus.values() if gpu.is_mig_pending]
+        pending = [gpu.device.index for gpu in found.gpus.values() if gpu.is_mig_pending]
         if not pending:
             return found
         for index in pending:

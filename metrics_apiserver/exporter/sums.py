@@ -27,10 +27,10 @@ def add(
 def normalized(
     uses: Mapping[int, ProcessUtilization | None],
 ) -> Mapping[int, ProcessUtilization | None]:
-    """The same, by pid, with no more in sum than the whole unit.
+    """The same, by pid, with no more in sum than the whole device.
 
     The driver's samples of processes are of different moments, and under MPS kernels run side by
-    side, so that sums can pass 100; shares of one unit cannot.
+    side, so that sums can pass 100; shares of one device cannot.
     """
     known = [astuple(one) for one in uses.values() if one is not None]
     totals = [sum(column) for column in zip(*known, strict=True)]

@@ -1,7 +1,7 @@
-"""What each pod used of each unit, out of the processes, smoothed as the device's duty cycle is.
+"""What each pod used of each device, out of the processes, smoothed as the device's duty cycle is.
 
-A unit of one pod's own needs no pids told apart: whatever computes on it is that pod's. On a
-shared unit pids must be found out; until then nothing is known of its pods, and nothing is made
+A device of one pod's own needs no pids told apart: whatever computes on it is that pod's. On a
+shared device pids must be found out; until then nothing is known of its pods, and nothing is made
 up: a process that may be anybody's leaves all of them without a number. Windows end with the
 allocation, so that a new pod does not inherit the load of the one before.
 """
@@ -43,15 +43,15 @@ class ProcessOwner:
 
 @dataclass(frozen=True, slots=True)
 class UsageRecord:
-    """What one container, or process, used of a unit; None where it is not known.
+    """What one container, or process, used of a device; None where it is not known.
 
     Attributes:
-        use: percent of the unit, over the window (of a process: of the last totals).
+        use: percent of the device, over the window (of a process: of the last totals).
         memory: bytes.
         pid, kinds, name: of a process; 0 and empty for a container.
     """
 
-    unit: str
+    device: str
     pod: Pod
     container: str
     use: ProcessUtilization | None
@@ -67,7 +67,7 @@ class NodeUsage:
     """All of a round.
 
     Attributes:
-        containers: by (unit, pod, container); the holders', and those of pods that hold nothing.
+        containers: by (device, pod, container); the holders', and those of pods that hold nothing.
         processes: one by one.
         unattributed: processes that belong to nobody known.
     """
@@ -133,26 +133,26 @@ class UsageMeter:
         """
         holders: dict[str, list[DeviceAllocation]] = defaultdict(list)
         for allocation in allocations.devices:
-            holders[allocation.unit].append(allocation)
+            holders[allocation.device].append(allocation)
         totals = _RoundTotals(allocations.is_known)
         for reading in readings:
             if reading.is_split:
                 continue
-            self._attribute(reading, holders.get(reading.unit.uuid, []), totals)
+            self._attribute(reading, holders.get(reading.device.uuid, []), totals)
         return self._finish(totals, now)
 
     def _attribute(
         self, reading: Reading, holders: list[DeviceAllocation], totals: _RoundTotals
     ) -> None:
-        unit = reading.unit.uuid
+        device = reading.device.uuid
         pods = {allocation.pod for allocation in holders}
         sole = holders[0] if len(pods) == 1 and not holders[0].is_shared else None
         owners = self._owners(reading)
         can_tell = sole is not None or owners is not None
         uses = None if reading.uses is None else sums.normalized(reading.uses)
         for allocation in holders:
-            key = (unit, allocation.pod, allocation.container)
-            # One pod's containers on one unit can only be told apart by their processes.
+            key = (device, allocation.pod, allocation.container)
+            # One pod's containers on one device can only be told apart by their processes.
             alone = owners is not None or len({h.container for h in holders}) == 1
             known = can_tell and alone
             totals.uses[key] = sums.ZERO if known and uses is not None else None
@@ -168,7 +168,7 @@ class UsageMeter:
                 unattributed.consider(owner, use, memory)
                 continue
             process = UsageRecord(
-                unit,
+                device,
                 *place,
                 use,
                 memory.used if memory else None,
@@ -179,7 +179,7 @@ class UsageMeter:
             )
             totals.add(process, reading.memory is not None, memory is not None)
         for allocation in holders:
-            unattributed.blur(totals, (unit, allocation.pod, allocation.container))
+            unattributed.blur(totals, (device, allocation.pod, allocation.container))
 
     def _owners(self, reading: Reading) -> dict[int, ProcessOwner] | None:
         """ProcessOwners of the processes that are there; None where they cannot be found out."""
@@ -206,9 +206,9 @@ class UsageMeter:
             windows = self._windows[key]
             if use is not None:
                 windows.add(use, now)
-            unit, pod, container = key
+            device, pod, container = key
             containers[key] = UsageRecord(
-                unit,
+                device,
                 pod,
                 container,
                 windows.mean(now),
@@ -272,7 +272,7 @@ class _RoundTotals:
 
     def add(self, process: UsageRecord, knows_memory: bool, holds_memory: bool) -> None:
         """Counts a process for its container; not while nobody knows who holds what."""
-        key = (process.unit, process.pod, process.container)
+        key = (process.device, process.pod, process.container)
         if not process.is_legal:
             if not self._is_known:
                 return

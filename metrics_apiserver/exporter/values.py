@@ -1,4 +1,4 @@
-"""The values of one unit by key: what is nonsense is left out and counted, never clamped.
+"""The values of one device by key: what is nonsense is left out and counted, never clamped.
 
 Drivers say 4294967295 % or 9.2e18 when they know nothing.
 """

@@ -70,7 +70,7 @@ def main() -> int:
     print(f"as uid {os.geteuid()}, {rights()}")
     for gpu in sampler.session.inventory.gpus.values() if sampler.session.inventory else ():
         mode = f"MIG with {len(gpu.layout)} instances" if gpu.is_mig else "no MIG"
-        print(f"GPU {gpu.unit.index}: {gpu.unit.name}, {gpu.unit.bus_id}, {mode}")
+        print(f"GPU {gpu.device.index}: {gpu.device.name}, {gpu.device.bus_id}, {mode}")
     print(f"round: median {statistics.median(rounds):.2f} ms, longest {max(rounds):.2f} ms")
     print("\nslowest calls (milliseconds: median, longest, number)")
     slow = sorted(taken.items(), key=lambda one: -statistics.median(one[1]))

@@ -1,7 +1,7 @@
 """Who holds what by the kubelet's word, kept over its restarts for five minutes.
 
 Two pods that claim one id as their own (kubelets before 1.34 also list pods that ended) are judged:
-a pod with a process on the unit wins, else the one whose claim appeared later; when both appeared
+a pod with a process on the device wins, else the one whose claim appeared later; when both appeared
 at once it is counted as a conflict and both are shown with a part that is not known.
 """
 
@@ -18,7 +18,7 @@ from metrics_apiserver.exporter.attribution.podresources import (
     ContainerResources,
     PodResourcesResponse,
 )
-from metrics_apiserver.exporter.model import DeviceAllocation, NodeAllocations, Pod, Unit
+from metrics_apiserver.exporter.model import Device, DeviceAllocation, NodeAllocations, Pod
 
 KEEP_SECONDS = 300.0
 _UNKNOWN = NodeAllocations()
@@ -66,45 +66,45 @@ class AllocationCache:
         """
         turn = next(self._turns)
         keys = {
-            (Pod(resources.namespace, resources.pod), device)
+            (Pod(resources.namespace, resources.pod), device_id)
             for resources in response.containers
-            for device in resources.device_ids
+            for device_id in resources.device_ids
         }
         before = self._stored[2] if self._stored else {}
         self._stored = (response, now, {key: before.get(key, turn) for key in keys})
 
     def allocations(
-        self, units: DeviceIndex, working: frozenset[tuple[str, Pod]], now: float
+        self, devices: DeviceIndex, working: frozenset[tuple[str, Pod]], now: float
     ) -> NodeAllocations:
         """Who holds what, as of the last response.
 
         Args:
-            units: that there are.
-            working: (unit, pod) that have a process.
+            devices: that there are.
+            working: (device, pod) that have a process.
             now: monotonic seconds.
         """
         stored = self._stored
         if stored is None or now - stored[1] > KEEP_SECONDS:
             return _UNKNOWN
         response, _, since = stored
-        claims = list(dict.fromkeys(self._claims(response.containers, units)))
-        losers, contested = self._resolve_conflicts(claims, units, working, since)
+        claims = list(dict.fromkeys(self._claims(response.containers, devices)))
+        losers, contested = self._resolve_conflicts(claims, devices, working, since)
         claims = [claim for claim in claims if (claim.device_id, claim.pod) not in losers]
         return NodeAllocations(
-            tuple(self._device_allocations(claims, units, response, contested)), True
+            tuple(self._device_allocations(claims, devices, response, contested)), True
         )
 
     def _claims(
-        self, containers: Iterable[ContainerResources], units: DeviceIndex
+        self, containers: Iterable[ContainerResources], devices: DeviceIndex
     ) -> Iterable[_Assignment]:
         for resources in containers:
             pod = Pod(resources.namespace, resources.pod)
             if pod == self._itself:
                 continue
-            for device in resources.device_ids:
-                yield _Assignment(pod, resources.container, device)
+            for device_id in resources.device_ids:
+                yield _Assignment(pod, resources.container, device_id)
             for claimed in resources.claimed:
-                uuid = self._resolve(claimed) or _by_cdi(claimed, units)
+                uuid = self._resolve(claimed) or _by_cdi(claimed, devices)
                 if uuid is None:
                     self._count_error("unresolved_claim")
                 name = uuid or f"{claimed.pool}/{claimed.device}"
@@ -113,7 +113,7 @@ class AllocationCache:
     def _resolve_conflicts(
         self,
         claims: list[_Assignment],
-        units: DeviceIndex,
+        devices: DeviceIndex,
         working: frozenset[tuple[str, Pod]],
         since: Mapping[tuple[Pod, str], int],
     ) -> tuple[set[tuple[str, Pod]], set[tuple[str, Pod]]]:
@@ -127,9 +127,9 @@ class AllocationCache:
         for device_id, rivals in pods.items():
             if len(rivals) < 2:
                 continue
-            unit = units.find(base_of(device_id))
+            device = devices.find(base_of(device_id))
             turns = {pod: since.get((pod, device_id), -1) for pod in rivals}
-            winner = _winner(unit, turns, working)
+            winner = _winner(device, turns, working)
             if winner is None:
                 self._count_error("conflict")
                 contested |= {(device_id, pod) for pod in rivals}
@@ -140,7 +140,7 @@ class AllocationCache:
     def _device_allocations(
         self,
         claims: list[_Assignment],
-        units: DeviceIndex,
+        devices: DeviceIndex,
         response: PodResourcesResponse,
         contested: set[tuple[str, Pod]],
     ) -> Iterable[DeviceAllocation]:
@@ -151,11 +151,11 @@ class AllocationCache:
         doubtful: set[tuple[str, Pod]] = set()
         for claim in claims:
             base = base_of(claim.device_id)
-            unit = None if claim.is_unresolved else units.find(base)
-            if unit is None and not claim.is_unresolved:
+            device = None if claim.is_unresolved else devices.find(base)
+            if device is None and not claim.is_unresolved:
                 self._count_error("unresolved_device")
             # A device that cannot be read now still counts: its pod's sums are not known.
-            uuid = unit.uuid if unit else base
+            uuid = device.uuid if device else base
             held[
                 DeviceAllocation(uuid, claim.pod, claim.container, 1.0, is_slot(claim.device_id))
             ] += 1
@@ -165,8 +165,8 @@ class AllocationCache:
             if (claim.device_id, claim.pod) in contested:
                 doubtful.add((uuid, claim.pod))
         for allocation, count in held.items():
-            key, total = (allocation.unit, allocation.pod), slots[allocation.unit]
-            has_rivals = len(claimants[allocation.unit]) > 1
+            key, total = (allocation.device, allocation.pod), slots[allocation.device]
+            has_rivals = len(claimants[allocation.device]) > 1
             if key in doubtful or (
                 has_rivals and not allocation.is_shared
             ):  # or a claim they share
@@ -180,11 +180,11 @@ class AllocationCache:
 
 
 def _winner(
-    unit: Unit | None, turns: Mapping[Pod, int], working: frozenset[tuple[str, Pod]]
+    device: Device | None, turns: Mapping[Pod, int], working: frozenset[tuple[str, Pod]]
 ) -> Pod | None:
     """Of pods and the turns they appeared in; None where nothing decides."""
-    if unit is not None:
-        active = [pod for pod in turns if (unit.uuid, pod) in working]
+    if device is not None:
+        active = [pod for pod in turns if (device.uuid, pod) in working]
         if len(active) == 1:
             return active[0]
     latest = max(turns.values())
@@ -192,14 +192,14 @@ def _winner(
     return newest[0] if len(newest) == 1 else None
 
 
-def _by_cdi(claimed: ClaimedDevice, units: DeviceIndex) -> str | None:
+def _by_cdi(claimed: ClaimedDevice, devices: DeviceIndex) -> str | None:
     """By a CDI name that ends in a UUID, or by the number in `gpu-<n>`: the driver's default."""
     for name in (*claimed.cdi_names, claimed.device):
         tail = name.rpartition("=")[2]
-        if tail in units:
+        if tail in devices:
             return tail
     prefix, _, number = claimed.device.rpartition("-")
     if prefix == "gpu" and number.isdecimal():
-        unit = units.find(f"nvidia{number}")
-        return unit.uuid if unit else None
+        device = devices.find(f"nvidia{number}")
+        return device.uuid if device else None
     return None

@@ -1,4 +1,4 @@
-"""Device ids as device plugins advertise them, and which unit each one means.
+"""Device ids as device plugins advertise them, and which device each one means.
 
 NVIDIA's plugin: a UUID, with `::n` for the slots of a shared one. GKE's: `nvidia0`, `nvidia0/gi1`,
 with `/vgpu2` for slots. CDI names are read after their `=`. A bare number is an NVML index.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
-from metrics_apiserver.exporter.model import Unit
+from metrics_apiserver.exporter.model import Device
 
 _GKE = re.compile(r"nvidia(\d{1,4})(?:/gi(\d{1,4}))?(?:/vgpu\d{1,6})?")
 _GKE_SLOT = re.compile(r"/vgpu\d{1,6}$")
@@ -24,33 +24,33 @@ def base_of(device_id: str) -> str:
 
 
 def is_slot(device_id: str) -> bool:
-    """Whether the id is one of several that stand for the same unit."""
+    """Whether the id is one of several that stand for the same device."""
     return base_of(device_id) != device_id.rpartition("=")[2]
 
 
 class DeviceIndex:
-    """Finds units by what a plugin calls them.
+    """Finds devices by what a plugin calls them.
 
     Args:
-        units: of the last round.
+        devices: of the last round.
     """
 
-    def __init__(self, units: Iterable[Unit]) -> None:
-        self._by_uuid: dict[str, Unit] = {unit.uuid: unit for unit in units}
-        gpus = [unit for unit in self._by_uuid.values() if not unit.parent]
-        parts = [unit for unit in self._by_uuid.values() if unit.parent]
-        self._by_index: Mapping[int, Unit] = {unit.index: unit for unit in gpus}
-        self._by_minor = {unit.minor: unit for unit in gpus if unit.minor is not None}
-        self._by_gi = {(unit.minor, unit.gi): unit for unit in parts}
-        self._by_place = {(unit.parent, unit.gi, unit.ci): unit for unit in parts}
+    def __init__(self, devices: Iterable[Device]) -> None:
+        self._by_uuid: dict[str, Device] = {device.uuid: device for device in devices}
+        gpus = [device for device in self._by_uuid.values() if not device.parent]
+        parts = [device for device in self._by_uuid.values() if device.parent]
+        self._by_index: Mapping[int, Device] = {device.index: device for device in gpus}
+        self._by_minor = {device.minor: device for device in gpus if device.minor is not None}
+        self._by_gi = {(device.minor, device.gi): device for device in parts}
+        self._by_place = {(device.parent, device.gi, device.ci): device for device in parts}
 
     def __contains__(self, uuid: str) -> bool:
         return uuid in self._by_uuid
 
-    def find(self, device_id: str) -> Unit | None:
-        """The unit of a base id, or None: not here, or of a shape nobody documented."""
-        if (unit := self._by_uuid.get(device_id)) is not None:
-            return unit
+    def find(self, device_id: str) -> Device | None:
+        """The device of a base id, or None: not here, or of a shape nobody documented."""
+        if (device := self._by_uuid.get(device_id)) is not None:
+            return device
         if match := _LEGACY_MIG.fullmatch(device_id):
             return self._by_place.get((match[1], int(match[2]), int(match[3])))
         if match := _GKE.fullmatch(device_id):

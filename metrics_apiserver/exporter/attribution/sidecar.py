@@ -2,7 +2,7 @@
 
 The operator's list counts first; then NVIDIA_VISIBLE_DEVICES of the pod's other processes (with a
 shared pid namespace) and our own; then the device nodes we were given. `all` says nothing: it shows
-every GPU of the node. What cannot be told is not attributed, and only a unit of the pod's own has
+every GPU of the node. What cannot be told is not attributed, and only a device of the pod's own has
 numbers that are the pod's.
 """
 
@@ -54,28 +54,28 @@ class Sidecar:
         self._pids = frozenset(self._list_pids())
         self._names = self._given or tuple(sorted(self._visible())) or tuple(self._nodes())
 
-    def allocations(self, units: DeviceIndex, foreign: frozenset[str]) -> NodeAllocations:
-        """What is our pod's; known as soon as one unit could be told.
+    def allocations(self, devices: DeviceIndex, foreign: frozenset[str]) -> NodeAllocations:
+        """What is our pod's; known as soon as one device could be told.
 
         One that cannot be read now still counts: the pod's sums are then not known.
 
         Args:
-            units: that there are.
-            foreign: units with processes of others.
+            devices: that there are.
+            foreign: devices with processes of others.
         """
         found = {}
         is_any = False
         for name in self._names:
-            unit = units.find(base_of(name))
-            is_any |= unit is not None
-            uuid = unit.uuid if unit else base_of(name)
+            device = devices.find(base_of(name))
+            is_any |= device is not None
+            uuid = device.uuid if device else base_of(name)
             is_shared = is_slot(name) or uuid in foreign
             share = None if is_shared else 1.0
             found[uuid] = DeviceAllocation(uuid, self._pod, "", share, is_shared)
         return NodeAllocations(tuple(found.values()) if is_any else (), is_any)
 
     def is_foreign(self, pids: Iterable[int]) -> bool:
-        """Whether some of a unit's processes are certainly not the pod's.
+        """Whether some of a device's processes are certainly not the pod's.
 
         When none of them is known here, NVML speaks of another pid namespace and nothing follows.
         """

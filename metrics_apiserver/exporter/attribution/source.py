@@ -113,8 +113,8 @@ class KubeletSource:
         self, readings: Iterable[Reading], working: frozenset[tuple[str, Pod]], now: float
     ) -> NodeAllocations:
         """As of the last response, for five minutes."""
-        units = DeviceIndex(reading.unit for reading in readings)
-        return self._cache.allocations(units, working, now)
+        devices = DeviceIndex(reading.device for reading in readings)
+        return self._cache.allocations(devices, working, now)
 
 
 class SidecarSource:
@@ -140,6 +140,6 @@ class SidecarSource:
         del working, now
         known = list(readings)
         foreign = frozenset(
-            one.unit.uuid for one in known if self._sidecar.is_foreign(one.memory or ())
+            one.device.uuid for one in known if self._sidecar.is_foreign(one.memory or ())
         )
-        return self._sidecar.allocations(DeviceIndex(one.unit for one in known), foreign)
+        return self._sidecar.allocations(DeviceIndex(one.device for one in known), foreign)

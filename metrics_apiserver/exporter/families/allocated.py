@@ -19,20 +19,20 @@ def shares(rows: Iterable[Row]) -> dict[str, float | None]:
     rows = list(rows)
     totals: dict[str, float | None] = {}
     for row in rows:
-        if not row.unit.parent:
-            totals[row.unit.uuid] = row.values.get("memory_total") or totals.get(row.unit.uuid)
+        if not row.device.parent:
+            totals[row.device.uuid] = row.values.get("memory_total") or totals.get(row.device.uuid)
     granted: dict[str, float | None] = dict.fromkeys(totals, 0.0)
     seen: set[tuple[str, object]] = set()
     for row in rows:
-        gpu = row.unit.parent or row.unit.uuid
+        gpu = row.device.parent or row.device.uuid
         before = granted.get(gpu)
         if before is None:
             continue
         if row.mode is None:
             granted[gpu] = None
         elif row.allocation is not None:
-            # Containers of one pod on one whole unit hold it together.
-            key = (row.unit.uuid, row.allocation if row.mode == "share" else row.allocation.pod)
+            # Containers of one pod on one whole device hold it together.
+            key = (row.device.uuid, row.allocation if row.mode == "share" else row.allocation.pod)
             if key in seen:
                 continue
             seen.add(key)

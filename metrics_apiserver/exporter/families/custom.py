@@ -11,7 +11,7 @@ from functools import lru_cache
 
 from metrics_apiserver.exporter.families import allocated
 from metrics_apiserver.exporter.families.text import MAX_CACHED, MetricFamily, labels
-from metrics_apiserver.exporter.model import Mode, Pod, Unit
+from metrics_apiserver.exporter.model import Device, Mode, Pod
 from metrics_apiserver.exporter.rows import Row
 from metrics_apiserver.exporter.settings import Exposition
 from metrics_apiserver.exporter.usage import NodeUsage, UsageRecord
@@ -56,8 +56,8 @@ class CustomBuilder:
         ]
 
     def _processes(self, rows: Sequence[Row], usage: NodeUsage) -> list[MetricFamily]:
-        units = {row.unit.uuid: row.unit for row in rows}
-        modes = {row.unit.uuid: row.mode for row in rows}
+        devices = {row.device.uuid: row.device for row in rows}
+        modes = {row.device.uuid: row.mode for row in rows}
         found = {
             prefix: [MetricFamily(prefix + name, "gauge", text) for name, text in PROCESS]
             for prefix in (LEGAL, ILLEGAL)
@@ -66,7 +66,7 @@ class CustomBuilder:
         if self._settings.per_process:
             records = usage.processes
         for record in records:
-            text = self._record_labels(record, units[record.unit], modes[record.unit])
+            text = self._record_labels(record, devices[record.device], modes[record.device])
             values: tuple[float | None, ...] = (None,) * 4
             if record.use is not None:
                 use = record.use
@@ -88,7 +88,7 @@ class CustomBuilder:
             if row.allocation is None:
                 continue
             allocation = row.allocation
-            text = self._labels(row.unit, row.mode, allocation.pod, allocation.container, None)
+            text = self._labels(row.device, row.mode, allocation.pod, allocation.container, None)
             bytes_ = allocated.memory(row)
             size.add(text, None if bytes_ is None else bytes_ // _MIB)
             share.add(text, 0)
@@ -107,24 +107,24 @@ class CustomBuilder:
         seen = set()
         for row in rows:
             bytes_ = row.values.get("memory_total")
-            if row.unit.parent or bytes_ is None or row.unit.uuid in seen:
+            if row.device.parent or bytes_ is None or row.device.uuid in seen:
                 continue
-            seen.add(row.unit.uuid)
-            text = self._device_labels(row.unit, driver)
+            seen.add(row.device.uuid)
+            text = self._device_labels(row.device, driver)
             total.add(text, int(bytes_) // _MIB)
-            allocated_share.add(text, shares.get(row.unit.uuid))
+            allocated_share.add(text, shares.get(row.device.uuid))
         if modes and None not in modes:
             node = labels((("NodeName", self._settings.node),))
             mode.add(node, max(_MODES[one] for one in modes if one is not None))
         return [total, allocated_share, mode]
 
-    def _record_labels(self, record: UsageRecord, unit: Unit, mode: Mode | None) -> str:
+    def _record_labels(self, record: UsageRecord, device: Device, mode: Mode | None) -> str:
         process = (record.pid, record.name, record.kinds) if record.pid else None
-        return self._labels(unit, mode, record.pod, record.container, process)
+        return self._labels(device, mode, record.pod, record.container, process)
 
     def _make_labels(
         self,
-        unit: Unit,
+        device: Device,
         mode: Mode | None,
         pod: Pod,
         container: str,
@@ -136,7 +136,7 @@ class CustomBuilder:
             "NamespaceName": pod.namespace,
             "NodeName": self._settings.node,
             "PodName": pod.name,
-            **_unit_labels(unit),
+            **_gpu_labels(device),
             **self._settings.extra_labels,
         }
         if process is not None:
@@ -144,20 +144,20 @@ class CustomBuilder:
             pairs |= {"ProcessId": str(pid), "ProcessName": name, "ProcessType": kinds}
         return labels(sorted(pairs.items()))
 
-    def _device_labels(self, unit: Unit, driver: str) -> str:
+    def _device_labels(self, device: Device, driver: str) -> str:
         pairs = {
             "DriverVersion": driver,
             "NodeName": self._settings.node,
-            **_unit_labels(unit),
+            **_gpu_labels(device),
             **self._settings.extra_labels,
         }
         return labels(sorted(pairs.items()))
 
 
-def _unit_labels(unit: Unit) -> dict[str, str]:
+def _gpu_labels(device: Device) -> dict[str, str]:
     return {
-        "UUID": unit.uuid,
-        "device": f"nvidia{unit.index}",
-        "gpu": str(unit.index),
-        "modelName": unit.name,
+        "UUID": device.uuid,
+        "device": f"nvidia{device.index}",
+        "gpu": str(device.index),
+        "modelName": device.name,
     }

@@ -20,7 +20,7 @@ from metrics_apiserver.exporter.families.dcgmtable import (
     XID_COUNT,
 )
 from metrics_apiserver.exporter.families.text import MAX_CACHED, MetricFamily, Table, labels
-from metrics_apiserver.exporter.model import DeviceAllocation, DeviceState, Unit
+from metrics_apiserver.exporter.model import Device, DeviceAllocation, DeviceState
 from metrics_apiserver.exporter.rows import Row
 from metrics_apiserver.exporter.settings import Exposition
 
@@ -77,27 +77,27 @@ class DcgmBuilder:
         """
         found = Table(self._table)
         for row in rows:
-            found.add(self._labels(row.unit, row.allocation, driver), row.values)
-        units = {row.unit.uuid: row.unit for row in rows if not row.unit.parent}
+            found.add(self._labels(row.device, row.allocation, driver), row.values)
+        devices = {row.device.uuid: row.device for row in rows if not row.device.parent}
         # Once for each GPU whoever holds it: those who count its series are right as well.
-        devices = MetricFamily(COUNT, "gauge", "GPUs on the node; once for each of them.")
-        for unit in units.values():
-            devices.add(self._labels(unit, None, driver), count)
-        families = [*found.families, devices]
+        device_count = MetricFamily(COUNT, "gauge", "GPUs on the node; once for each of them.")
+        for device in devices.values():
+            device_count.add(self._labels(device, None, driver), count)
+        families = [*found.families, device_count]
         if "exp" in self._settings.groups:
-            families += self._recent(units, states, driver)
+            families += self._recent(devices, states, driver)
         return families
 
     def _recent(
-        self, units: Mapping[str, Unit], states: Iterable[DeviceState], driver: str
+        self, devices: Mapping[str, Device], states: Iterable[DeviceState], driver: str
     ) -> list[MetricFamily]:
         xids = MetricFamily(XID_COUNT, "gauge", "XIDs by number in the window.")
         reasons = MetricFamily(CLOCK_EVENTS, "gauge", "Samples by clock event in the window.")
         for state in states:
-            unit = units.get(state.uuid)
-            if unit is None:
+            device = devices.get(state.uuid)
+            if device is None:
                 continue
-            pairs = self._pairs(unit, None, driver)
+            pairs = self._pairs(device, None, driver)
             window = ("window_size_in_ms", _WINDOW_MS)
             for xid, count in sorted(state.recent_xids.items()):
                 xids.add(labels([*pairs, window, ("xid", str(xid))]), count)
@@ -106,18 +106,18 @@ class DcgmBuilder:
         return [xids, reasons]
 
     def _pairs(
-        self, unit: Unit, allocation: DeviceAllocation | None, driver: str
+        self, device: Device, allocation: DeviceAllocation | None, driver: str
     ) -> list[tuple[str, str]]:
         names, settings = self._names, self._settings
         pairs = [
-            ("gpu", str(unit.index)),
-            (names.uuid, unit.parent or unit.uuid),
-            ("pci_bus_id", unit.bus_id),
-            ("device", f"nvidia{unit.index}"),
-            ("modelName", unit.name),
+            ("gpu", str(device.index)),
+            (names.uuid, device.parent or device.uuid),
+            ("pci_bus_id", device.bus_id),
+            ("device", f"nvidia{device.index}"),
+            ("modelName", device.name),
         ]
-        if unit.gi is not None:
-            pairs += [("GPU_I_PROFILE", unit.profile), ("GPU_I_ID", str(unit.gi))]
+        if device.gi is not None:
+            pairs += [("GPU_I_PROFILE", device.profile), ("GPU_I_ID", str(device.gi))]
         if settings.hostname_label != "none":
             pairs.append((settings.hostname_label, settings.node))
         constant = {"DCGM_FI_DRIVER_VERSION": driver, **settings.extra_labels}

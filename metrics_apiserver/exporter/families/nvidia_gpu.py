@@ -11,7 +11,7 @@ from functools import lru_cache
 
 from metrics_apiserver.exporter.families import allocated
 from metrics_apiserver.exporter.families.text import MAX_CACHED, Metric, MetricFamily, Table, labels
-from metrics_apiserver.exporter.model import DeviceAllocation, Mode, Unit
+from metrics_apiserver.exporter.model import Device, DeviceAllocation, Mode
 from metrics_apiserver.exporter.rows import Row
 
 TABLE = (
@@ -59,10 +59,10 @@ def build(rows: Sequence[Row], count: int | None, node: str) -> list[MetricFamil
     )
     sharing = MetricFamily(SHARING_MEMORY, "gauge", "The same, of shared devices only.")
     node_labels = labels((("node_name", node),))
-    devices = MetricFamily(NUM_DEVICES, "gauge", "GPUs on the node.")
-    devices.add(node_labels, count)
+    device_count = MetricFamily(NUM_DEVICES, "gauge", "GPUs on the node.")
+    device_count.add(node_labels, count)
     for row in rows:
-        text = _labels(row.unit, row.allocation, row.mode, node)
+        text = _labels(row.device, row.allocation, row.mode, node)
         found.add(text, row.values)
         size = allocated.memory(row)
         allocated_bytes.add(text, size)
@@ -74,21 +74,23 @@ def build(rows: Sequence[Row], count: int | None, node: str) -> list[MetricFamil
     shares = allocated.shares(rows)
     if count is not None and None not in shares.values():
         sums.add(node_labels, float(sum(share for share in shares.values() if share)))
-    return [devices, *found.families, allocated_bytes, sharing, sums]
+    return [device_count, *found.families, allocated_bytes, sharing, sums]
 
 
 @lru_cache(MAX_CACHED)
-def _labels(unit: Unit, allocation: DeviceAllocation | None, mode: Mode | None, node: str) -> str:
+def _labels(
+    device: Device, allocation: DeviceAllocation | None, mode: Mode | None, node: str
+) -> str:
     pairs = [
-        ("minor_number", "" if unit.minor is None else str(unit.minor)),
-        ("uuid", unit.uuid),
-        ("name", unit.name),
+        ("minor_number", "" if device.minor is None else str(device.minor)),
+        ("uuid", device.uuid),
+        ("name", device.name),
         ("allocate_mode", mode or ""),
         ("container_name", allocation.container if allocation else ""),
         ("namespace_name", allocation.pod.namespace if allocation else ""),
         ("node_name", node),
         ("pod_name", allocation.pod.name if allocation else ""),
     ]
-    if unit.gi is not None:
-        pairs.append(("GPU_I_ID", str(unit.gi)))
+    if device.gi is not None:
+        pairs.append(("GPU_I_ID", str(device.gi)))
     return labels(pairs)

@@ -44,7 +44,7 @@ class PodMetrics:
 
 @dataclass(slots=True)
 class _PodDevice:
-    """What a pod has of one unit; None is not known."""
+    """What a pod has of one device; None is not known."""
 
     share: float | None
     utilization: float | None
@@ -58,7 +58,7 @@ class PodMetricsCalculator:
     """Turns readings into the numbers of pods.
 
     Args:
-        fall_back: show a shared unit's own values for pods whose own are not known.
+        fall_back: show a shared device's own values for pods whose own are not known.
         warmup_seconds: see `settings.Exposition`.
     """
 
@@ -75,7 +75,7 @@ class PodMetricsCalculator:
         usage: NodeUsage,
         now: float,
     ) -> dict[Pod, PodMetrics]:
-        """Every pod that holds a unit that could be read.
+        """Every pod that holds a device that could be read.
 
         Args:
             readings: of the round.
@@ -83,20 +83,20 @@ class PodMetricsCalculator:
             usage: what processes used.
             now: monotonic seconds.
         """
-        by_uuid = {reading.unit.uuid: reading for reading in readings}
+        by_uuid = {reading.device.uuid: reading for reading in readings}
         of_pods: dict[Pod, list[DeviceAllocation]] = defaultdict(list)
         for allocation in allocations.devices:
             of_pods[allocation.pod].append(allocation)
         records: dict[tuple[str, Pod], list[UsageRecord]] = defaultdict(list)
         for record in usage.containers.values():
-            records[record.unit, record.pod].append(record)
+            records[record.device, record.pod].append(record)
         found = {}
         for pod, held in of_pods.items():
-            units = [
-                self._of_unit(by_uuid.get(uuid), of_unit, records[uuid, pod])
-                for uuid, of_unit in _by_unit(held).items()
+            devices = [
+                self._of_device(by_uuid.get(uuid), of_device, records[uuid, pod])
+                for uuid, of_device in _by_device(held).items()
             ]
-            found[pod] = _numbers(units)
+            found[pod] = _numbers(devices)
         self._cold_since = {pod: at for pod, at in self._cold_since.items() if pod in found}
         self._warm &= found.keys()
         return {pod: one for pod, one in found.items() if self._is_warm(pod, one, now)}
@@ -110,7 +110,7 @@ class PodMetricsCalculator:
             return True
         return False
 
-    def _of_unit(
+    def _of_device(
         self, reading: Reading | None, held: list[DeviceAllocation], records: list[UsageRecord]
     ) -> _PodDevice:
         shares = [allocation.share for allocation in held]
@@ -123,7 +123,7 @@ class PodMetricsCalculator:
         values = reading.values
         total = values.get("memory_total")
         sm, memory = _processes(records)
-        if reading.unit.parent:
+        if reading.device.parent:
             # NVML tells no processes' use on MIG instances.
             activity = None if is_shared and not self._fall_back else values.get("sm_util")
             used = None if is_shared and not self._fall_back else values.get("memory_used")
@@ -140,15 +140,15 @@ class PodMetricsCalculator:
         return _PodDevice(share, None, sm, memory, total, "none")
 
 
-def _by_unit(held: Iterable[DeviceAllocation]) -> dict[str, list[DeviceAllocation]]:
+def _by_device(held: Iterable[DeviceAllocation]) -> dict[str, list[DeviceAllocation]]:
     found: dict[str, list[DeviceAllocation]] = defaultdict(list)
     for allocation in held:
-        found[allocation.unit].append(allocation)
+        found[allocation.device].append(allocation)
     return found
 
 
 def _processes(records: list[UsageRecord]) -> tuple[float | None, float | None]:
-    """SM time and memory of the pod's processes on one unit.
+    """SM time and memory of the pod's processes on one device.
 
     Of all its containers, also those that hold nothing or whose names are not known.
     """
@@ -160,24 +160,24 @@ def _processes(records: list[UsageRecord]) -> tuple[float | None, float | None]:
     return None if sm is None else min(100.0, sm), memory
 
 
-def _numbers(units: list[_PodDevice]) -> PodMetrics:
+def _numbers(devices: list[_PodDevice]) -> PodMetrics:
     values: dict[str, float] = {}
-    granted = _sum(unit.share for unit in units)
+    granted = _sum(device.share for device in devices)
     if granted:
         values[DEVICES] = granted
         weighted = _sum(
-            None if unit.utilization is None else unit.utilization * (unit.share or 0)
-            for unit in units
+            None if device.utilization is None else device.utilization * (device.share or 0)
+            for device in devices
         )
         if weighted is not None:
             values[UTILIZATION] = weighted / granted
-    sm = _sum(unit.sm for unit in units)
+    sm = _sum(device.sm for device in devices)
     if sm is not None:
-        values[SM] = sm / len(units)
-    used = _sum(unit.used for unit in units)
+        values[SM] = sm / len(devices)
+    used = _sum(device.used for device in devices)
     limit = _sum(
-        None if unit.total is None or unit.share is None else unit.total * unit.share
-        for unit in units
+        None if device.total is None or device.share is None else device.total * device.share
+        for device in devices
     )
     if used is not None:
         values[MEMORY_USED] = int(used)
@@ -185,7 +185,7 @@ def _numbers(units: list[_PodDevice]) -> PodMetrics:
         values[MEMORY_LIMIT] = round(limit)
         if used is not None:
             values[MEMORY] = used / limit * 100
-    sources = {unit.source for unit in units}
+    sources = {device.source for device in devices}
     return PodMetrics(values, sources.pop() if len(sources) == 1 else _mixed(sources))
 
 

@@ -64,7 +64,7 @@ class Metric:
     """One line of a family's table.
 
     Attributes:
-        key: of the unit's values.
+        key: of the device's values.
         factor: value in the metric's unit = value of the key x factor.
         is_whole: the value is cut to a whole number, as DCGM does.
         group: collected only when the group is.

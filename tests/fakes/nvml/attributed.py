@@ -73,7 +73,7 @@ def build_node(
 
 
 def slots(uuid: str, count: int) -> list[str]:
-    """The ids that a shared unit is advertised by."""
+    """The ids that a shared device is advertised by."""
     return [f"{uuid}::{n}" for n in range(count)]
 
 

@@ -109,9 +109,9 @@ class Rig:
         return parse(self.exposition.text + self.exposition.state)
 
     def reading(self, uuid: str) -> Reading:
-        """A unit's reading of the last sampled."""
+        """A device's reading of the last sampled."""
         assert self.last is not None
-        return next(one for one in self.last.readings if one.unit.uuid == uuid)
+        return next(one for one in self.last.readings if one.device.uuid == uuid)
 
     def count(self, name: str, **labels: str) -> float:
         """A value of the self-metrics."""

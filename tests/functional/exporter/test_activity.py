@@ -57,7 +57,7 @@ def test_no_permission_is_a_capability_that_is_off(nvml: FakeNvml) -> None:
     assert one.context.capabilities.of("GPU") == {"GpmMetricsGet": False}
 
 
-def test_units_of_the_keys() -> None:
+def test_devices_of_the_keys() -> None:
     values = Values(list[str]().append)
     values["prof_fp16"] = 0.5
     activity.keep(values, {gpm.SM: 50.0, gpm.PCIE_TX: 2.0})

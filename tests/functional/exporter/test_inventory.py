@@ -43,8 +43,8 @@ def test_conditions(nvml: FakeNvml) -> None:
 def test_a_gpu_that_tells_little(nvml: FakeNvml) -> None:
     nvml.scenario.add_gpus(1).unset(0, "name").unset(0, "bus_id").unset(0, "minor")
     found = inventory.enumerate_gpus(context(nvml), 0.0, nobody)
-    unit = found.gpus[gpu_uuid(0)].unit
-    assert (unit.name, unit.bus_id, unit.minor) == ("", "", None)
+    device = found.gpus[gpu_uuid(0)].device
+    assert (device.name, device.bus_id, device.minor) == ("", "", None)
 
 
 @pytest.mark.parametrize("code", [1, 18])

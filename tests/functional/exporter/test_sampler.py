@@ -65,7 +65,7 @@ def test_a_refused_init_is_asked_again_more_and_more_seldom(
     assert tries == 6, "after 0, 30, 90, 210, 450 and 750 seconds"
 
 
-def test_windows_of_units_restart(make_rig: Callable[..., Rig], nvml: FakeNvml) -> None:
+def test_windows_of_devices_restart(make_rig: Callable[..., Rig], nvml: FakeNvml) -> None:
     rig = make_rig(sampling=Sampling(settle_seconds=0))
     rig.sampler.restart_windows("GPU-unknown")
     nvml.scenario.add_gpus(1, util=40)

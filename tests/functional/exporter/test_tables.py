@@ -239,7 +239,7 @@ B_LABELS = {
     "namespace": "default",
     "pod": "bert-0",
 }
-UNIT_LABELS = {
+DEVICE_LABELS = {
     "NodeName": NODE,
     "UUID": gpu_uuid(0),
     "device": "nvidia0",
@@ -251,7 +251,7 @@ C_LABELS = {
     "ContainerName": "server",
     "NamespaceName": "default",
     "PodName": "bert-0",
-    **UNIT_LABELS,
+    **DEVICE_LABELS,
 }
 D_LABELS = {"namespace_name": "default", "pod_name": "bert-0", "node_name": NODE}
 
@@ -308,7 +308,7 @@ def test_family_c(text: Text) -> None:
     for name, value in ILLEGAL.items():
         check(text, name, thief, value)
     for name, value in CUSTOM_DEVICE.items():
-        labels = {"DriverVersion": "550.54.15", **UNIT_LABELS}
+        labels = {"DriverVersion": "550.54.15", **DEVICE_LABELS}
         check(text, name, labels, value)
     check(text, "DCGM_CUSTOM_ALLOCATE_MODE", {"NodeName": NODE}, 1)
 

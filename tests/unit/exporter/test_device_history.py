@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from metrics_apiserver.exporter.device_history import DeviceHistory
-from metrics_apiserver.exporter.model import Reading, Unit
+from metrics_apiserver.exporter.model import Device, Reading
 from metrics_apiserver.exporter.nvml import events
 from metrics_apiserver.exporter.nvml.events import NVMLEvent
 
-READING = Reading(Unit("a", 0, "H100", "0:1"), {"temperature": 50})
+READING = Reading(Device("a", 0, "H100", "0:1"), {"temperature": 50})
 
 
 def test_xids_are_counted_over_initialisations() -> None:

@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 from metrics_apiserver.exporter.model import (
+    Device,
     DeviceAllocation,
     DeviceState,
     NodeAllocations,
     Pod,
     Reading,
-    Unit,
 )
 
 
-def test_units_and_holdings_can_be_keys() -> None:
-    unit = Unit("GPU-1", 0, "H100", "0:1")
+def test_devices_and_holdings_can_be_keys() -> None:
+    device = Device("GPU-1", 0, "H100", "0:1")
     allocation = DeviceAllocation("GPU-1", Pod("ai", "bert"), "server")
-    assert {(unit, allocation): 1}[Unit("GPU-1", 0, "H100", "0:1"), allocation] == 1
+    assert {(device, allocation): 1}[Device("GPU-1", 0, "H100", "0:1"), allocation] == 1
     assert allocation.share == 1.0
     assert not allocation.is_shared
 
 
 def test_nothing_is_known_at_first() -> None:
     assert not NodeAllocations().is_known
-    reading = Reading(Unit("GPU-1", 0, "H100", "0:1"), {})
+    reading = Reading(Device("GPU-1", 0, "H100", "0:1"), {})
     assert reading.uses is None
     assert reading.memory is None
     assert DeviceState("GPU-1").xids is None

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from metrics_apiserver.exporter import rows
 from metrics_apiserver.exporter.model import (
+    Device,
     DeviceAllocation,
     NodeAllocations,
     Pod,
     ProcessUtilization,
     Reading,
-    Unit,
 )
 from metrics_apiserver.exporter.usage import NodeUsage, UsageRecord
 
-UNIT = Unit("GPU-1", 0, "H100", "0:1", 0)
+DEVICE = Device("GPU-1", 0, "H100", "0:1", 0)
 VALUES = {"duty_cycle": 70.0, "temperature": 61, "memory_free": 5, "memory_total": 80}
-READING = Reading(UNIT, VALUES)
+READING = Reading(DEVICE, VALUES)
 ONE, TWO = Pod("ai", "one"), Pod("ai", "two")
 
 
@@ -29,7 +29,7 @@ def record(pod: Pod, sm: float | None, memory: int | None = None) -> UsageRecord
 
 
 def usage(*records: UsageRecord) -> NodeUsage:
-    return NodeUsage({(one.unit, one.pod, one.container): one for one in records})
+    return NodeUsage({(one.device, one.pod, one.container): one for one in records})
 
 
 def test_nobody_is_not_the_same_as_unknown() -> None:
@@ -39,7 +39,7 @@ def test_nobody_is_not_the_same_as_unknown() -> None:
     assert unknown.mode is None
 
 
-def test_a_whole_unit_is_its_holders() -> None:
+def test_a_whole_device_is_its_holders() -> None:
     allocation = DeviceAllocation("GPU-1", ONE, "c")
     (row,) = rows.build(
         [READING], NodeAllocations((allocation,), True), NodeUsage(), fall_back=False
@@ -47,7 +47,7 @@ def test_a_whole_unit_is_its_holders() -> None:
     assert (row.mode, row.allocation, row.values) == ("exclusive", allocation, VALUES)
 
 
-def test_of_a_shared_unit_facts_are_repeated_and_use_is_split() -> None:
+def test_of_a_shared_device_facts_are_repeated_and_use_is_split() -> None:
     allocations = NodeAllocations((shared(ONE), shared(TWO)), True)
     known = usage(record(ONE, 30, 7), record(TWO, 40, 8))
     one, two, rest = rows.build([READING], allocations, known, fall_back=False)

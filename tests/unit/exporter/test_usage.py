@@ -7,24 +7,24 @@ from collections.abc import Mapping
 import pytest
 
 from metrics_apiserver.exporter.model import (
+    Device,
     DeviceAllocation,
     NodeAllocations,
     Pod,
     ProcessMemory,
     ProcessUtilization,
     Reading,
-    Unit,
 )
 from metrics_apiserver.exporter.usage import NodeUsage, ProcessOwner, UsageMeter
 
-UNIT = Unit("GPU-1", 0, "H100", "0:1", 0)
+DEVICE = Device("GPU-1", 0, "H100", "0:1", 0)
 ONE, TWO = Pod("ai", "one"), Pod("ai", "two")
 OWNERS = {1: ProcessOwner(ONE, "c"), 2: ProcessOwner(TWO, "c"), 3: ProcessOwner(None)}
 
 
 def reading(uses: Mapping[int, float] | None, memory: Mapping[int, int | None] | None) -> Reading:
     return Reading(
-        UNIT,
+        DEVICE,
         {},
         None
         if uses is None
@@ -60,7 +60,7 @@ def sm(usage: NodeUsage, pod: Pod, container: str = "c") -> float | None:
     return None if use is None else use.sm
 
 
-def test_a_whole_unit_is_its_pods_whatever_the_pids() -> None:
+def test_a_whole_device_is_its_pods_whatever_the_pids() -> None:
     found = Bench().sample(reading({9: 30, 8: 20}, {9: 100}), whole())
     assert sm(found, ONE) == 50
     assert found.containers["GPU-1", ONE, "c"].memory == 100
@@ -68,7 +68,7 @@ def test_a_whole_unit_is_its_pods_whatever_the_pids() -> None:
     assert {record.pid for record in found.processes} == {8, 9}
 
 
-def test_a_shared_unit_needs_pids_told_apart() -> None:
+def test_a_shared_device_needs_pids_told_apart() -> None:
     found = Bench().sample(reading({1: 30}, {1: 1}), slot(ONE), slot(TWO))
     assert sm(found, ONE) is None
     assert found.unattributed == 1
@@ -96,7 +96,7 @@ def test_utilisation_is_a_mean_and_ends_with_the_holding() -> None:
     assert sm(bench.sample(reading({1: 80}, {}), slot(ONE)), ONE) == 80
 
 
-def test_sums_do_not_exceed_the_unit() -> None:
+def test_sums_do_not_exceed_the_device() -> None:
     assert sm(Bench().sample(reading({1: 70, 2: 70}, {}), whole()), ONE) == 100
 
 
@@ -121,8 +121,8 @@ def test_use_that_is_numbered_elsewhere_is_not_known() -> None:
     assert found.containers["GPU-1", ONE, "c"].memory == 10
     assert bench.errors == ["pidns"]
     assert sm(Bench(OWNERS).sample(reading({4711: 90}, {1: 10}), slot(ONE)), ONE) is None
-    whole_unit = Bench(OWNERS).sample(reading({4711: 90}, {1: 10}), whole())
-    assert sm(whole_unit, ONE) == 90, "whatever computes there is its pod's"
+    whole_device = Bench(OWNERS).sample(reading({4711: 90}, {1: 10}), whole())
+    assert sm(whole_device, ONE) == 90, "whatever computes there is its pod's"
 
 
 def test_a_process_of_a_pod_without_a_name_may_be_anybodys() -> None:
@@ -136,7 +136,7 @@ def test_a_process_of_a_pod_without_a_name_may_be_anybodys() -> None:
     assert (sm(found, ONE), sm(found, TWO)) == (30, 0), "one that uses nothing changes nothing"
     assert found.containers["GPU-1", TWO, "c"].memory == 0
     found = Bench(owners).sample(reading({4: 9}, {4: 7}), whole())
-    assert sm(found, ONE) == 9, "of a whole unit it is the holder's"
+    assert sm(found, ONE) == 9, "of a whole device it is the holder's"
 
 
 def test_a_process_that_is_gone_may_have_been_anybodys() -> None:
@@ -150,12 +150,12 @@ def test_a_process_that_is_gone_may_have_been_anybodys() -> None:
 
 
 def test_use_that_cannot_be_true_is_not_known() -> None:
-    nonsense = Reading(UNIT, {}, {1: None, 2: ProcessUtilization(5, 0, 0, 0)}, {})
+    nonsense = Reading(DEVICE, {}, {1: None, 2: ProcessUtilization(5, 0, 0, 0)}, {})
     found = Bench(OWNERS).sample(nonsense, slot(ONE), slot(TWO))
     assert (sm(found, ONE), sm(found, TWO)) == (None, 5)
 
 
-def test_a_containers_memory_is_not_known_where_the_units_is_not() -> None:
+def test_a_containers_memory_is_not_known_where_the_devices_is_not() -> None:
     found = Bench(OWNERS).sample(reading({2: 9}, None), slot(ONE))
     assert found.containers["GPU-1", TWO, "c"].memory is None
 
@@ -171,7 +171,7 @@ def test_host_processes_belong_to_nobody() -> None:
     assert sm(found, ONE) == 30
 
 
-def test_a_pod_without_the_unit_is_illegal() -> None:
+def test_a_pod_without_the_device_is_illegal() -> None:
     found = Bench(OWNERS).sample(reading({1: 30, 2: 9}, {2: 50}), slot(ONE))
     record = found.containers["GPU-1", TWO, "c"]
     assert not record.is_legal
@@ -191,5 +191,5 @@ def test_containers_of_one_pod(owners: Mapping[int, ProcessOwner] | None) -> Non
 
 
 def test_a_gpu_that_is_split_is_left_to_its_instances() -> None:
-    split = Reading(UNIT, {}, {}, {}, is_split=True)
+    split = Reading(DEVICE, {}, {}, {}, is_split=True)
     assert Bench().sample(split, whole()).containers == {}

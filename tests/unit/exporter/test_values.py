@@ -1,4 +1,4 @@
-"""Values of a unit: nonsense stays out."""
+"""Values of a device: nonsense stays out."""
 
 from __future__ import annotations
 

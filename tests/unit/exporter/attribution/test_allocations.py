@@ -11,10 +11,10 @@ from metrics_apiserver.exporter.attribution.podresources import (
     ContainerResources,
     PodResourcesResponse,
 )
-from metrics_apiserver.exporter.model import DeviceAllocation, NodeAllocations, Pod, Unit
+from metrics_apiserver.exporter.model import Device, DeviceAllocation, NodeAllocations, Pod
 
-UNITS = DeviceIndex(
-    [Unit("GPU-a", 0, "H100", "0:1", minor=0), Unit("GPU-b", 1, "H100", "0:2", minor=1)]
+DEVICES = DeviceIndex(
+    [Device("GPU-a", 0, "H100", "0:1", minor=0), Device("GPU-b", 1, "H100", "0:2", minor=1)]
 )
 ONE, TWO = Pod("ai", "one"), Pod("ai", "two")
 
@@ -36,7 +36,7 @@ class Book:
     def read(
         self, working: frozenset[tuple[str, Pod]] = frozenset(), now: float = 0.0
     ) -> NodeAllocations:
-        return self.ledger.allocations(UNITS, working, now)
+        return self.ledger.allocations(DEVICES, working, now)
 
 
 def resources(
@@ -71,7 +71,7 @@ def test_slots_that_do_not_add_up(slots: dict[str, int] | None) -> None:
     assert book.read().devices == (DeviceAllocation("GPU-a", ONE, "c", None, is_shared=True),)
 
 
-def test_all_slots_of_a_unit_are_the_unit() -> None:
+def test_all_slots_of_a_device_are_the_device() -> None:
     book = Book()
     book.store(
         resources(ONE, "nvidia1/vgpu0"),
@@ -90,7 +90,7 @@ def test_claims() -> None:
         resources(ONE, claimed=(ClaimedDevice("pool", "dev"),)),
         resources(TWO, claimed=(ClaimedDevice("pool", "other", ("vendor/x=GPU-a",)),)),
     )
-    assert [allocation.unit for allocation in book.read().devices] == ["GPU-b", "GPU-a"]
+    assert [allocation.device for allocation in book.read().devices] == ["GPU-b", "GPU-a"]
     book.store(
         resources(
             ONE,
@@ -101,15 +101,15 @@ def test_claims() -> None:
             ),
         )
     )
-    units = [allocation.unit for allocation in book.read().devices]
-    assert units == ["GPU-b", "/gpu-7", "/x"], "of what is not known the pod has a part too"
+    devices = [allocation.device for allocation in book.read().devices]
+    assert devices == ["GPU-b", "/gpu-7", "/x"], "of what is not known the pod has a part too"
     assert book.errors == ["unresolved_claim"] * 2
 
 
 def test_a_device_that_cannot_be_read_still_counts() -> None:
     book = Book()
     book.store(resources(ONE, "GPU-a", "GPU-lost"))
-    assert [allocation.unit for allocation in book.read().devices] == ["GPU-a", "GPU-lost"]
+    assert [allocation.device for allocation in book.read().devices] == ["GPU-a", "GPU-lost"]
     assert book.errors == ["unresolved_device"]
 
 
@@ -149,7 +149,7 @@ def test_an_id_that_is_listed_twice_counts_once() -> None:
     assert book.read().devices == (DeviceAllocation("GPU-a", ONE, "c", 0.5, is_shared=True),)
 
 
-def test_all_slots_beside_a_claim_are_no_whole_unit() -> None:
+def test_all_slots_beside_a_claim_are_no_whole_device() -> None:
     book = Book()
     book.store(
         resources(ONE, "GPU-b::0"),

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from metrics_apiserver.exporter.attribution.deviceids import DeviceIndex, base_of, is_slot
-from metrics_apiserver.exporter.model import Unit
+from metrics_apiserver.exporter.model import Device
 
-GPU0 = Unit("GPU-a", 0, "H100", "0:1", minor=5)
-GPU1 = Unit("GPU-b", 1, "H100", "0:2", minor=None)
-PART = Unit("MIG-c", 0, "H100", "0:1", minor=5, parent="GPU-a", gi=3, ci=0, profile="1g.10gb")
-UNITS = DeviceIndex([GPU0, PART, GPU1])
+GPU0 = Device("GPU-a", 0, "H100", "0:1", minor=5)
+GPU1 = Device("GPU-b", 1, "H100", "0:2", minor=None)
+PART = Device("MIG-c", 0, "H100", "0:1", minor=5, parent="GPU-a", gi=3, ci=0, profile="1g.10gb")
+DEVICES = DeviceIndex([GPU0, PART, GPU1])
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ def test_base_and_slot(device_id: str, base: str, slot: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("base", "unit"),
+    ("base", "device"),
     [
         ("GPU-a", GPU0),
         ("MIG-c", PART),
@@ -49,10 +49,10 @@ def test_base_and_slot(device_id: str, base: str, slot: bool) -> None:
         ("", None),
     ],
 )
-def test_find(base: str, unit: Unit | None) -> None:
-    assert UNITS.find(base) == unit
+def test_find(base: str, device: Device | None) -> None:
+    assert DEVICES.find(base) == device
 
 
 def test_membership_is_by_uuid() -> None:
-    assert "GPU-b" in UNITS
-    assert "nvidia5" not in UNITS
+    assert "GPU-b" in DEVICES
+    assert "nvidia5" not in DEVICES

@@ -9,9 +9,9 @@ import pytest
 
 from metrics_apiserver.exporter.attribution.deviceids import DeviceIndex
 from metrics_apiserver.exporter.attribution.sidecar import Sidecar
-from metrics_apiserver.exporter.model import Pod, Unit
+from metrics_apiserver.exporter.model import Device, Pod
 
-UNITS = DeviceIndex(Unit(f"GPU-{n}", n, "T4", f"0:{n}", minor=n) for n in range(4))
+DEVICES = DeviceIndex(Device(f"GPU-{n}", n, "T4", f"0:{n}", minor=n) for n in range(4))
 POD = Pod("ai", "bert")
 
 
@@ -31,13 +31,13 @@ class Around:
     def node(self, name: str) -> None:
         (self.dev / name).touch()
 
-    def units(self, *given: str, environment: Mapping[str, str] | None = None) -> list[str]:
+    def devices(self, *given: str, environment: Mapping[str, str] | None = None) -> list[str]:
         sidecar = Sidecar(POD, given, self.proc, self.dev, environment or {})
         sidecar.refresh()
-        found = sidecar.allocations(UNITS, frozenset())
+        found = sidecar.allocations(DEVICES, frozenset())
         assert found.is_known == bool(found.devices)
         assert all(allocation.pod == POD for allocation in found.devices)
-        return sorted(allocation.unit for allocation in found.devices)
+        return sorted(allocation.device for allocation in found.devices)
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def around(tmp_path: Path) -> Around:
 
 def test_the_operators_word_counts_first(around: Around) -> None:
     around.process(1, "GPU-1")
-    assert around.units("GPU-3") == ["GPU-3"]
+    assert around.devices("GPU-3") == ["GPU-3"]
 
 
 def test_the_environment_of_the_pods_processes(around: Around) -> None:
@@ -56,7 +56,7 @@ def test_the_environment_of_the_pods_processes(around: Around) -> None:
     around.process(8, None)
     (around.proc / "9").mkdir()
     (around.proc / "meminfo").touch()
-    assert around.units(environment={"NVIDIA_VISIBLE_DEVICES": "all"}) == [
+    assert around.devices(environment={"NVIDIA_VISIBLE_DEVICES": "all"}) == [
         "GPU-1",
         "GPU-2",
         "GPU-3",
@@ -66,22 +66,22 @@ def test_the_environment_of_the_pods_processes(around: Around) -> None:
 @pytest.mark.parametrize("text", ["all", "none", "void", "", "/var/run/nvidia-container-devices"])
 def test_words_that_say_nothing(around: Around, text: str) -> None:
     around.process(1, text)
-    assert around.units(environment={"NVIDIA_VISIBLE_DEVICES": "all"}) == []
+    assert around.devices(environment={"NVIDIA_VISIBLE_DEVICES": "all"}) == []
 
 
 def test_our_own_environment_and_nodes(around: Around) -> None:
-    assert around.units(environment={"NVIDIA_VISIBLE_DEVICES": "GPU-0"}) == ["GPU-0"]
+    assert around.devices(environment={"NVIDIA_VISIBLE_DEVICES": "GPU-0"}) == ["GPU-0"]
     for name in ("nvidia2", "nvidiactl", "nvidia-uvm", "null"):
         around.node(name)
-    assert around.units() == ["GPU-2"]
-    assert around.units(environment={"NVIDIA_VISIBLE_DEVICES": "all"}) == [], "every GPU is there"
+    assert around.devices() == ["GPU-2"]
+    assert around.devices(environment={"NVIDIA_VISIBLE_DEVICES": "all"}) == [], "every GPU is there"
 
 
-def test_slots_and_strangers_make_a_unit_shared(around: Around) -> None:
+def test_slots_and_strangers_make_a_device_shared(around: Around) -> None:
     sidecar = Sidecar(POD, ("GPU-0::1", "GPU-1", "GPU-2"), around.proc, around.dev, {})
     sidecar.refresh()
-    found = sidecar.allocations(UNITS, frozenset({"GPU-1"}))
-    assert {one.unit: (one.share, one.is_shared) for one in found.devices} == {
+    found = sidecar.allocations(DEVICES, frozenset({"GPU-1"}))
+    assert {one.device: (one.share, one.is_shared) for one in found.devices} == {
         "GPU-0": (None, True),
         "GPU-1": (None, True),
         "GPU-2": (1.0, False),
@@ -102,9 +102,9 @@ def test_strangers(around: Around) -> None:
 def test_folders_that_are_not_there(tmp_path: Path) -> None:
     sidecar = Sidecar(POD, (), tmp_path / "x", tmp_path / "y", {})
     sidecar.refresh()
-    assert not sidecar.allocations(UNITS, frozenset()).is_known
+    assert not sidecar.allocations(DEVICES, frozenset()).is_known
 
 
 def test_a_gpu_that_cannot_be_read_still_counts(around: Around) -> None:
-    assert around.units("GPU-0", "GPU-gone") == ["GPU-0", "GPU-gone"]
-    assert around.units("GPU-gone") == [], "not one of them is here: nothing is known"
+    assert around.devices("GPU-0", "GPU-gone") == ["GPU-0", "GPU-gone"]
+    assert around.devices("GPU-gone") == [], "not one of them is here: nothing is known"

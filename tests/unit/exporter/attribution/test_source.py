@@ -13,12 +13,12 @@ from metrics_apiserver.exporter.attribution.source import (
     NoAllocationSource,
     SidecarSource,
 )
-from metrics_apiserver.exporter.model import Pod, Reading, Unit
+from metrics_apiserver.exporter.model import Device, Pod, Reading
 from metrics_apiserver.exporter.settings import Holders
 from metrics_apiserver.exporter.telemetry import ExporterTelemetry
 from tests.fakes.kubelet import Claim, ContainerAllocation, Kubelet
 
-READINGS = [Reading(Unit("GPU-a", 0, "H100", "0:1", minor=0), {})]
+READINGS = [Reading(Device("GPU-a", 0, "H100", "0:1", minor=0), {})]
 
 
 def zero() -> float:
@@ -64,7 +64,9 @@ def test_slices_that_cannot_be_read(tmp_path: Path) -> None:
         source.refresh()
     assert count(telemetry, "resource_slices") == 1
     found = source.allocations(READINGS, frozenset(), 100.0)
-    assert [allocation.unit for allocation in found.devices] == ["GPU-a"], "by the default's number"
+    assert [allocation.device for allocation in found.devices] == ["GPU-a"], (
+        "by the default's number"
+    )
 
 
 def test_the_sidecar(tmp_path: Path) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from metrics_apiserver.exporter.families import allocated
-from metrics_apiserver.exporter.model import DeviceAllocation, Pod, Unit
+from metrics_apiserver.exporter.model import Device, DeviceAllocation, Pod
 from metrics_apiserver.exporter.rows import Row
 
-GPU = Unit("GPU-1", 0, "H100", "0:1")
-PART = Unit("MIG-1", 0, "H100", "0:1", parent="GPU-1", gi=1)
+GPU = Device("GPU-1", 0, "H100", "0:1")
+PART = Device("MIG-1", 0, "H100", "0:1", parent="GPU-1", gi=1)
 ONE, TWO = Pod("ai", "one"), Pod("ai", "two")
 WHOLE = {"memory_total": 1000}
 
@@ -25,7 +25,7 @@ def test_memory() -> None:
     )
 
 
-def test_shares_of_whole_and_free_units() -> None:
+def test_shares_of_whole_and_free_devices() -> None:
     rows = [Row(GPU, WHOLE, DeviceAllocation("GPU-1", ONE, c), "exclusive") for c in ("a", "b")]
     assert allocated.shares(rows) == {"GPU-1": 1.0}, "two containers of a pod hold it once"
     assert allocated.shares([Row(GPU, WHOLE, None, "none")]) == {"GPU-1": 0.0}

@@ -8,11 +8,11 @@ import pytest
 
 from metrics_apiserver.exporter.families.dcgm import DcgmBuilder
 from metrics_apiserver.exporter.families.dcgmtable import COUNT
-from metrics_apiserver.exporter.model import DeviceAllocation, DeviceState, Pod, Unit
+from metrics_apiserver.exporter.model import Device, DeviceAllocation, DeviceState, Pod
 from metrics_apiserver.exporter.rows import Row
 from metrics_apiserver.exporter.settings import Exposition
 
-GPU = Unit("GPU-1", 2, "H100", "0:1")
+GPU = Device("GPU-1", 2, "H100", "0:1")
 PART = replace(GPU, uuid="MIG-1", parent="GPU-1", gi=3, ci=0, profile="1g.10gb")
 HELD = DeviceAllocation("MIG-1", Pod("ai", "bert"), "server")
 SETTINGS = Exposition(node="node-1", extra_labels={"zone": "z"})

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from metrics_apiserver.exporter.families import nvidia_gpu
 from metrics_apiserver.exporter.families.text import MetricFamily
-from metrics_apiserver.exporter.model import DeviceAllocation, Pod, Unit
+from metrics_apiserver.exporter.model import Device, DeviceAllocation, Pod
 from metrics_apiserver.exporter.rows import Row
 
-GPU = Unit("GPU-1", 0, 'odd "name"', "0:1", minor=None)
-PART = Unit("MIG-1", 0, "H100", "0:1", minor=3, parent="GPU-1", gi=7)
+GPU = Device("GPU-1", 0, 'odd "name"', "0:1", minor=None)
+PART = Device("MIG-1", 0, "H100", "0:1", minor=3, parent="GPU-1", gi=7)
 
 
 def by_name(*rows: Row, count: int | None = 1) -> dict[str, MetricFamily]:

@@ -9,12 +9,12 @@ import pytest
 from metrics_apiserver.exporter.families import pods
 from metrics_apiserver.exporter.families.pods import PodMetrics, PodMetricsCalculator
 from metrics_apiserver.exporter.model import (
+    Device,
     DeviceAllocation,
     NodeAllocations,
     Pod,
     ProcessUtilization,
     Reading,
-    Unit,
 )
 from metrics_apiserver.exporter.usage import NodeUsage, UsageRecord
 
@@ -22,12 +22,12 @@ POD = Pod("ai", "bert")
 
 
 def gpu(name: str, **values: float) -> Reading:
-    return Reading(Unit(name, 0, "H100", "0:1"), {"memory_total": 1000, **values})
+    return Reading(Device(name, 0, "H100", "0:1"), {"memory_total": 1000, **values})
 
 
-def record(unit: str, sm: float | None, memory: int | None) -> UsageRecord:
+def record(device: str, sm: float | None, memory: int | None) -> UsageRecord:
     use = None if sm is None else ProcessUtilization(sm, 0, 0, 0)
-    return UsageRecord(unit, POD, "c", use, memory)
+    return UsageRecord(device, POD, "c", use, memory)
 
 
 def numbers(
@@ -36,7 +36,7 @@ def numbers(
     *records: UsageRecord,
     fall_back: bool = False,
 ) -> PodMetrics:
-    usage = NodeUsage({(one.unit, one.pod, one.container): one for one in records})
+    usage = NodeUsage({(one.device, one.pod, one.container): one for one in records})
     calculator = PodMetricsCalculator(fall_back, 0)
     found = calculator.calculate(readings, NodeAllocations(tuple(allocations), True), usage, 0.0)
     return found[POD]
@@ -90,16 +90,16 @@ def test_the_device_stands_in_if_asked() -> None:
 
 @pytest.mark.parametrize(("shared", "expected"), [(False, 42), (True, None)])
 def test_instances(shared: bool, expected: float | None) -> None:
-    unit = Unit("m", 0, "H100", "0:1", parent="a", gi=1)
-    reading = Reading(unit, {"memory_total": 100, "memory_used": 30, "sm_util": 42.0})
+    device = Device("m", 0, "H100", "0:1", parent="a", gi=1)
+    reading = Reading(device, {"memory_total": 100, "memory_used": 30, "sm_util": 42.0})
     found = numbers([reading], [DeviceAllocation("m", POD, "c", 1.0, shared)])
     assert found.values.get(pods.UTILIZATION) == expected
     assert found.source == ("none" if shared else "gpm")
 
 
-def test_a_pod_of_two_kinds_of_units() -> None:
-    unit = Unit("m", 0, "H100", "0:1", parent="b", gi=1)
-    mig = Reading(unit, {"memory_total": 100, "sm_util": 20.0})
+def test_a_pod_of_two_kinds_of_devices() -> None:
+    device = Device("m", 0, "H100", "0:1", parent="b", gi=1)
+    mig = Reading(device, {"memory_total": 100, "sm_util": 20.0})
     found = numbers(
         [gpu("a", duty_cycle=40.0), mig],
         [DeviceAllocation("a", POD, "c"), DeviceAllocation("m", POD, "c")],
