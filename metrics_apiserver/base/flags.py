@@ -18,29 +18,78 @@ from typing import Any
 from metrics_apiserver.base import errors, goduration, strconv
 from metrics_apiserver.base.diagnostics import Diagnostic
 
+_BARE_NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?")
 _FLOAT = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 
 @dataclass(frozen=True, slots=True)
 class Flag:
-    """One flag.
+    """One flag: everything that parsing, --help, the documentation and the settings need of it.
+
+    `read` turns the text of one occurrence into a value and `validate` checks a value, so that
+    another command-line library can take the declarations as they are: an option per flag, its
+    occurrences handed to `read`, the outcome kept in a `Parsed`.
 
     Attributes:
         name: without dashes in front.
-        kind: `string`, `bool`, `int`, `float`, `duration`, `strings` (commas and repeats) or
-            `stringArray` (repeats only).
+        kind: `string`, `bool`, `int`, `float`, `duration`, `seconds` (a duration, or a bare
+            number of seconds), `strings` (commas and repeats) or `stringArray` (repeats only).
         default: value when the flag is absent, of the kind's Python type; durations in seconds.
         help: one sentence, shown by --help and in the documentation.
         group: heading under which help and documentation show it.
         ignored: accepted for drop-in use without a meaning here.
+        shorthand: its one-letter form; empty for none.
+        choices: the values there are; empty for any. Of a list flag, those of its members.
+        placeholder: what help shows for the value, such as `HOST:PORT`; empty for the kind.
+        environment: variable that replaces the default where it is set.
+        check: what is wrong with a value; empty for nothing.
+        convert: makes of the value what the settings hold; ValueError says why it cannot.
     """
 
     name: str
     kind: str
     default: Any
     help: str
-    group: str
+    group: str = ""
     ignored: bool = False
+    shorthand: str = ""
+    choices: tuple[str, ...] = ()
+    placeholder: str = ""
+    environment: str = ""
+    check: Callable[[Any], str] | None = None
+    convert: Callable[[Any], Any] | None = None
+
+    @property
+    def is_list(self) -> bool:
+        """Whether each occurrence adds to the value."""
+        return self.kind in _LISTS
+
+    def initial(self, environment: Mapping[str, str]) -> Any:
+        """The value when the flag is absent.
+
+        Raises:
+            ValueError: the environment's text is no value of the kind.
+        """
+        if self.environment in environment:
+            return self.read(environment[self.environment])
+        return list(self.default) if self.is_list else self.default
+
+    def read(self, text: str) -> Any:
+        """The value that one occurrence gives.
+
+        Raises:
+            ValueError: the text is no value of the kind.
+        """
+        return _READERS[self.kind](text)
+
+    def validate(self, value: Any) -> str:
+        """What is wrong with a value of the kind; empty for nothing."""
+        for member in value if self.is_list else [value]:
+            if self.choices and member not in self.choices:
+                *others, last = self.choices
+                known = f"{', '.join(others)} or {last}" if others else last
+                return f"must be {known}" if not self.is_list else f"{member!r} is not {known}"
+        return self.check(value) if self.check is not None else ""
 
 
 @dataclass(slots=True)
@@ -51,11 +100,13 @@ class Parsed:
         values: every flag's value by name, defaults included.
         given: names that stood on the command line, in order.
         positional: what was no flag.
+        diagnostics: what could not be read.
     """
 
     values: dict[str, Any]
     given: list[str] = field(default_factory=list)
     positional: list[str] = field(default_factory=list)
+    diagnostics: list[Diagnostic] = field(default_factory=list)
 
 
 def _parse_bool(text: str) -> bool:
@@ -79,6 +130,10 @@ def _parse_float(text: str) -> float:
     return float(text)
 
 
+def _parse_seconds(text: str) -> float:
+    return float(text) if _BARE_NUMBER.fullmatch(text) else goduration.parse(text)
+
+
 def _split(text: str) -> list[str]:
     return [part for part in text.split(",") if part]
 
@@ -89,6 +144,7 @@ _READERS: Mapping[str, Callable[[str], Any]] = {
     "int": _parse_int,
     "float": _parse_float,
     "duration": goduration.parse,
+    "seconds": _parse_seconds,
     "strings": _split,
     "stringArray": lambda text: [text],
 }
@@ -96,16 +152,17 @@ _LISTS = frozenset({"strings", "stringArray"})
 
 
 class _Parser:
-    def __init__(self, table: Iterable[Flag], shorthands: Mapping[str, str]) -> None:
+    def __init__(self, table: Iterable[Flag], environment: Mapping[str, str]) -> None:
         self.flags = {flag.name: flag for flag in table}
-        self.shorthands = shorthands
-        self.faults: list[Diagnostic] = []
-        self.parsed = Parsed(
-            {
-                flag.name: list(flag.default) if flag.kind in _LISTS else flag.default
-                for flag in self.flags.values()
-            }
-        )
+        self.shorthands = {
+            flag.shorthand: flag.name for flag in self.flags.values() if flag.shorthand
+        }
+        self.parsed = Parsed({})
+        for flag in self.flags.values():
+            try:
+                self.parsed.values[flag.name] = flag.initial(environment)
+            except ValueError as error:
+                self._report(flag.name, f"${flag.environment}: {error}")
 
     def run(self, arguments: Sequence[str]) -> None:
         rest = list(arguments)
@@ -137,49 +194,67 @@ class _Parser:
         self._take(name, value if equals else None, rest)
 
     def _take(self, name: str, value: str | None, rest: list[str]) -> None:
+        self.parsed.given.append(name)
         flag = self.flags.get(name)
         if flag is None:
             near = difflib.get_close_matches(name, self.flags, n=1, cutoff=0.6)
             advice = f"did you mean --{near[0]}?" if near else "see --help"
-            self._fault(name, f"unknown flag; {advice}")
+            self._report(name, f"unknown flag; {advice}")
             return
         if value is None and flag.kind == "bool":
             value = "true"
         if value is None:
             if not rest:
-                self._fault(name, "needs a value")
+                self._report(name, "needs a value")
                 return
             value = rest.pop(0)
         try:
-            read = _READERS[flag.kind](value)
+            read = flag.read(value)
         except ValueError as error:
-            self._fault(name, str(error))
+            self._report(name, str(error))
             return
-        if flag.kind in _LISTS and name in self.parsed.given:
+        if flag.is_list and self.parsed.given.count(name) > 1:
             self.parsed.values[name] += read
         else:
             self.parsed.values[name] = read
-        self.parsed.given.append(name)
 
-    def _fault(self, name: str, message: str) -> None:
-        self.faults.append(Diagnostic(message, path=f"--{name}"))
+    def _report(self, name: str, message: str) -> None:
+        self.parsed.diagnostics.append(Diagnostic(message, path=f"--{name}"))
 
 
-def parse(table: Iterable[Flag], arguments: Sequence[str], shorthands: Mapping[str, str]) -> Parsed:
-    """Reads a command line.
+def scan(
+    table: Iterable[Flag], arguments: Sequence[str], environment: Mapping[str, str] | None = None
+) -> Parsed:
+    """Reads a command line; what cannot be read stands in the outcome.
 
     Args:
         table: the flags there are.
         arguments: words after the command's name.
-        shorthands: one-letter forms to flag names.
+        environment: variables that replace defaults.
+    """
+    parser = _Parser(table, environment or {})
+    parser.run(arguments)
+    return parser.parsed
+
+
+def parse(
+    table: Iterable[Flag], arguments: Sequence[str], shorthands: Mapping[str, str] | None = None
+) -> Parsed:
+    """Reads a command line that must be readable.
+
+    Args:
+        table: the flags there are.
+        arguments: words after the command's name.
+        shorthands: one-letter forms to flag names, beside those that the flags declare.
 
     Raises:
         errors.ConfigError: unknown flags or bad values, all of them.
     """
-    parser = _Parser(table, shorthands)
+    parser = _Parser(table, {})
+    parser.shorthands |= shorthands or {}
     parser.run(arguments)
-    if parser.faults:
-        raise errors.ConfigError("command line", tuple(parser.faults))
+    if parser.parsed.diagnostics:
+        raise errors.ConfigError("command line", tuple(parser.parsed.diagnostics))
     return parser.parsed
 
 
@@ -212,9 +287,9 @@ def _shown_default(flag: Flag) -> str:
 
 def format_value(flag: Flag, value: Any) -> str:
     """A value as one would write it on the command line."""
-    if flag.kind == "duration":
+    if flag.kind in ("duration", "seconds"):
         return f"{value / 3600:g}h" if value and value % 3600 == 0 else f"{value:g}s"
-    if flag.kind in _LISTS:
+    if flag.is_list:
         return ",".join(value)
     if flag.kind == "bool":
         return "true" if value else "false"

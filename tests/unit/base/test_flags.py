@@ -226,3 +226,43 @@ def test_help_of_flags_that_all_mean_something() -> None:
 )
 def test_a_value_is_shown_as_it_would_be_written(kind: str, value: Any, text: str) -> None:
     assert flags.format_value(Flag("x", kind, value, "", ""), value) == text
+
+
+def test_a_flag_may_declare_its_shorthand_and_the_variable_of_its_default() -> None:
+    table = (
+        Flag("output", "string", "text", "output", shorthand="o"),
+        Flag("node", "string", "", "node", environment="NODE_NAME"),
+        Flag("age", "int", 1, "age", environment="AGE"),
+    )
+    assert flags.scan(table, ["-o", "yaml"]).values == {"output": "yaml", "node": "", "age": 1}
+    found = flags.scan(table, ["--age=3"], {"NODE_NAME": "n", "AGE": "2"})
+    assert found.values == {"output": "text", "node": "n", "age": 3}
+    [diagnostic] = flags.scan(table, [], {"AGE": "x"}).diagnostics
+    assert (diagnostic.path, diagnostic.message) == ("--age", "$AGE: 'x' is no whole number")
+
+
+def test_what_cannot_be_read_stands_in_the_outcome() -> None:
+    found = flags.scan(TABLE, ["--rate=x", "--verbose", "--zzz"])
+    assert [one.path for one in found.diagnostics] == ["--rate", "--zzz"]
+    assert found.values["verbose"]
+    assert found.given == ["rate", "verbose", "zzz"]
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("15", 15), ("1.5", 1.5), ("1.5s", 1.5), ("1m30s", 90)]
+)
+def test_seconds_may_be_a_bare_number(text: str, seconds: float) -> None:
+    assert Flag("x", "seconds", 0.0, "").read(text) == seconds
+    assert flags.format_value(Flag("x", "seconds", 1.0, ""), 1.0) == "1s"
+
+
+def test_a_flag_checks_its_values() -> None:
+    verb = Flag("verb", "string", "auto", "", choices=("auto", "GET", "POST"))
+    assert verb.validate("GET") == ""
+    assert verb.validate("PUT") == "must be auto, GET or POST"
+    groups = Flag("groups", "strings", [], "", choices=("a", "b"))
+    assert groups.validate(["a", "b"]) == ""
+    assert groups.validate(["a", "c"]) == "'c' is not a or b"
+    port = Flag("port", "int", 1, "", check=lambda port: "" if port > 0 else "must be positive")
+    assert (port.validate(1), port.validate(0)) == ("", "must be positive")
+    assert Flag("any", "int", 1, "").validate(-1) == ""
