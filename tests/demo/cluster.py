@@ -1,9 +1,9 @@
 """`make demo-cluster`: a Deployment and a stock HPA on a real control plane, scaling on GPU use.
 
-The load rises and falls; how busy each pod's GPU is, is the load divided by the ready pods. A fake
-driver and kubelet tell it to the real exporter, Prometheus scrapes that, and the HPA keeps it near
-its target of 40. With ONCE=1 one rise and fall is shown; exit code 1 when the HPA did
-not follow. Everything listens on 127.0.0.1.
+The load, in per cent of one GPU, rises and falls, and the ready pods share it evenly. A fake driver
+and kubelet report it to the real exporter, Prometheus scrapes that, and the HPA keeps it near its
+target of 40. With ONCE=1 one rise and fall is shown; the exit code is 1 if the HPA did not follow.
+Everything listens on 127.0.0.1.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from metrics_apiserver.core import quantity
 from tests import builds
 from tests.demo import show
 from tests.demo.standalone import interrupt
@@ -24,9 +25,8 @@ from tests.fakes.cluster_kubelet import Kubelet
 from tests.fakes.nvml.launch import Feed, Node
 
 RULES = (builds.ROOT / "tests/e2e/rules.yaml").read_text()
-METRIC = (
-    f"/apis/custom.metrics.k8s.io/v1beta2/namespaces/{workload.NAMESPACE}/pods/*/duty_cycle_current"
-)
+CUSTOM = f"/apis/custom.metrics.k8s.io/v1beta2/namespaces/{workload.NAMESPACE}"
+METRIC = f"{CUSTOM}/pods/*/duty_cycle_current"
 SEEN = 'nvidia_gpu_duty_cycle{pod_name!=""}'
 TURN_SECONDS = 1.0
 
@@ -92,14 +92,17 @@ class Demo:
             f"  metrics-apiserver on https://localhost:{self.environment.server.port}, Available"
         )
         self.environment.apply([workload.autoscaler("gpu", workload.pods_metric())])
-        show.heading("What the HPA asks")
-        show.command(f"kubectl get --raw '{METRIC}'")
+        kubeconfig = self.environment.control_plane.admin_kubeconfig.relative_to(builds.ROOT)
+        show.heading("To use the cluster from another terminal, type this first")
+        show.plain(f"  $ export KUBECONFIG={kubeconfig}\n  $ CUSTOM={CUSTOM}")
+        show.heading("What does the HPA read?")
+        show.command(f'kubectl get --raw "$CUSTOM{METRIC.removeprefix(CUSTOM)}"')
         show.answer(self.environment.cluster.read(METRIC))
 
     def follow(self, steps: Iterator[Step], *, once: bool) -> bool:
         """Shows load, metric and replicas; False when the HPA did not reach a step's replicas."""
-        show.heading("Load, metric and replicas: the HPA holds the average at 40")
-        show.note("  time      load   per pod   ready   wanted by the HPA")
+        show.heading("Does it scale? The HPA keeps the GPUs 40 % busy on average.")
+        show.note("  TIME         LOAD   GPU BUSY   READY   REPLICAS WANTED BY THE HPA")
         for step in steps:
             self.load = step.load
             if not self._turns(step, once=once):
@@ -121,11 +124,11 @@ class Demo:
     def _row(self, load: float, replicas: int) -> None:
         ready = len(self.kubelet.ready("gpu"))
         answer = self.environment.cluster.get(METRIC)
-        values = [_number(value) for value in answer.values().values()]
-        mean = f"{sum(values) / len(values):7.1f}" if values else "      -"
+        values = [float(quantity.parse(value)) for value in answer.values().values()]
+        mean = f"{sum(values) / len(values):5.1f} %" if values else "      -"
         bar = "#" * replicas
         now = time.strftime("%H:%M:%S")
-        show.plain(f"  {now}  {load:5.0f}   {mean}   {ready:5d}   {replicas:2d} {bar}")
+        show.plain(f"  {now}   {load:4.0f} %    {mean}   {ready:5d}   {replicas:2d} {bar}")
 
     def close(self) -> None:
         if self.kubelet.is_alive():
@@ -133,10 +136,6 @@ class Demo:
         self.environment.close()
         self.feed.close()
         self.node.stop()
-
-
-def _number(text: str) -> float:
-    return float(text[:-1]) / 1000 if text.endswith("m") else float(text)
 
 
 def _for_ever() -> Iterator[Step]:
@@ -154,7 +153,8 @@ def main() -> int:
         if not demo.follow(iter(STEPS) if once else _for_ever(), once=once):
             show.plain("\nthe HPA did not follow the load")
             code = 1
-        show.heading("kubectl describe hpa gpu")
+        show.heading("What happened?")
+        show.command(f"kubectl -n {workload.NAMESPACE} describe hpa gpu")
         show.plain(demo.environment.kubectl("-n", workload.NAMESPACE, "describe", "hpa", "gpu"))
     except KeyboardInterrupt:
         show.note("\nstopped")

@@ -10,6 +10,7 @@ import subprocess
 import tempfile
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,14 +34,26 @@ class Asker:
         self._port = port
         self._kubectl = shutil.which("kubectl")
 
-    def spelled(self, path: str) -> str:
-        """The command line that asks this, for people."""
-        if self._kubectl:
-            here = Path.cwd()
-            inside = self._kubeconfig.is_relative_to(here)
-            shown = self._kubeconfig.relative_to(here) if inside else self._kubeconfig
-            return f"kubectl --kubeconfig {shown} get --raw '{path}'"
-        return f"GET https://localhost:{self._port}{path}   (kubectl is not on PATH)"
+    def setup(self, variables: Mapping[str, str]) -> list[str]:
+        """What one types before the commands of `spelled`; nothing without kubectl."""
+        if not self._kubectl:
+            return []
+        here = Path.cwd()
+        inside = self._kubeconfig.is_relative_to(here)
+        shown = self._kubeconfig.relative_to(here) if inside else self._kubeconfig
+        return [
+            f"export KUBECONFIG={shown}",
+            *(f"{name}={path}" for name, path in variables.items()),
+        ]
+
+    def spelled(self, path: str, variables: Mapping[str, str]) -> str:
+        """The command line that asks this, with the variables of `setup` for long paths."""
+        if not self._kubectl:
+            return f"GET {path}"
+        for name, prefix in variables.items():
+            if path.startswith(f"{prefix}/"):
+                return f'kubectl get --raw "${name}{path.removeprefix(prefix)}"'
+        return f"kubectl get --raw {path}"
 
     def read(self, path: str) -> Any:
         """The JSON answer. Raises Unanswered for anything but 200, OSError without an answer."""

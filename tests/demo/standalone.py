@@ -18,7 +18,7 @@ from types import FrameType
 from typing import Any
 
 from tests import builds
-from tests.demo import show
+from tests.demo import show, units
 from tests.demo.questions import Asker, Unanswered
 from tests.demo.workload import NAMESPACE, NODES, PODS, Waves
 from tests.e2e.harness import polling
@@ -30,13 +30,18 @@ from tests.fakes.nvml.launch import Feed, Node
 DIRECTORY = builds.ROOT / ".cache/demo"
 CUSTOM = "/apis/custom.metrics.k8s.io/v1beta1"
 EXTERNAL = "/apis/external.metrics.k8s.io/v1beta1"
-METRICS = (
-    "duty_cycle_current",
-    "duty_cycle_over_time",
-    "memory_used_bytes_current",
-    "temperature_celsius_current",
-    "power_usage_milliwatts_current",
-)
+PATHS = {
+    "CUSTOM": f"{CUSTOM}/namespaces/{NAMESPACE}",
+    "EXTERNAL": f"{EXTERNAL}/namespaces/{NAMESPACE}",
+}
+# What the table of all values shows, and what it calls it.
+METRICS = {
+    "duty_cycle_current": "GPU BUSY",
+    "duty_cycle_over_time": "30 S MEAN",
+    "memory_used_bytes_current": "MEMORY USED",
+    "temperature_celsius_current": "TEMPERATURE",
+    "power_usage_milliwatts_current": "POWER",
+}
 FOLLOW_SECONDS = 5.0
 
 
@@ -65,7 +70,7 @@ class Demo:
         self.kubeconfig = directory / "kubeconfig"
 
     def start(self) -> None:
-        """Starts Prometheus and the server, and waits until the metrics are known."""
+        """Starts Prometheus and the server, and waits until every pod has its values."""
         show.heading("Starting")
         for node, feed in zip(self.nodes, self.feeds, strict=True):
             feed.turn()
@@ -74,7 +79,7 @@ class Demo:
             show.note(
                 f"  {node.name}: nvml-exporter on a fake driver, http://{node.target}/metrics"
             )
-        show.note(f"  a queue outside the cluster: http://{self.exporter.target}")
+        show.note(f"  an ingress outside the cluster: http://{self.exporter.target}")
         prometheus = Prometheus(self.directory, self.processes, "prometheus")
         prometheus.start([self.exporter.target, *(node.target for node in self.nodes)])
         show.note(f"  Prometheus on {prometheus.url}")
@@ -96,71 +101,90 @@ class Demo:
         server.start()
         show.note(f"  metrics-apiserver on https://localhost:{port}")
         self.asker = Asker(self.kubeconfig, port)
-        polling.until("the metrics are listed", self._listed, timeout=60.0, seen=server.tail)
+        polling.until("every pod has its values", self._ready, timeout=60.0, seen=server.tail)
 
-    def _listed(self) -> bool:
+    def _ready(self) -> bool:
         if self.processes["server"].exit_code() is not None:
             raise AssertionError(f"the server ended:\n{self.processes['server'].tail()}")
         if not self.kubeconfig.exists():
             return False
         try:
-            customs = self.asker.read(CUSTOM)["resources"]
             externals = self.asker.read(EXTERNAL)["resources"]
+            numbers = [
+                len(self.asker.read(f"{PATHS['CUSTOM']}/pods/*/{metric}")["items"])
+                for metric in METRICS
+            ]
         except (OSError, Unanswered):
             return False
-        return any(one["name"] == f"pods/{METRICS[0]}" for one in customs) and bool(externals)
+        return bool(externals) and min(numbers) == len(PODS)
 
     def show_questions(self) -> None:
         """The questions of the GPU documents, with their answers."""
-        pods = f"{CUSTOM}/namespaces/{NAMESPACE}/pods/*"
-        show.heading("Which metrics are there?")
-        listed = self._ask(CUSTOM)
+        if setup := self.asker.setup(PATHS):
+            show.heading("To ask the same in another terminal, type this first")
+            for line in setup:
+                show.plain(f"  $ {line}")
+        show.heading("1. Which custom metrics are there?")
+        self._show_list(self._ask(CUSTOM))
+        show.heading("2. How warm is the GPU of each pod?")
+        self._show_pods("temperature_celsius_current", "TEMPERATURE")
+        show.heading("3. How busy are the GPUs? An HPA with a Pods metric asks this.")
+        found = self._show_pods("duty_cycle_current", "GPU BUSY")
+        show.note("\n  The first item of the answer, as the HPA gets it:\n")
+        show.answer(found["items"][0])
+        show.heading("4. An external metric: how many requests a second reach the ingress?")
+        found = self._ask(
+            f"{PATHS['EXTERNAL']}/sls_ingress_qps?labelSelector=sls.project%3Dk8s-log"
+        )
+        self._require(found, 1)
+        (item,) = found["items"]
+        row = item["metricName"], units.describe(item["metricName"], item["value"]), item["value"]
+        show.table(("METRIC", "REQUESTS", "QUANTITY"), [row])
+
+    def _ask(self, path: str) -> Any:
+        show.command(self.asker.spelled(path, PATHS))
+        return self.asker.read(path)
+
+    def _show_list(self, listed: Any) -> None:
         resources: dict[str, list[str]] = {}
         for one in listed["resources"]:
             resource, _, metric = one["name"].partition("/")
             resources.setdefault(metric, []).append(resource)
         rows = [(metric, ", ".join(found)) for metric, found in sorted(resources.items())]
-        show.table(("metric", "of"), rows)
-        show.heading("The temperature of every pod's GPU")
-        found = self._ask(f"{pods}/temperature_celsius_current")
-        show.answer(found)
-        self._require(found, len(PODS))
-        show.heading("How busy the GPUs are: what an HPA with a Pods metric reads")
-        found = self._ask(f"{pods}/duty_cycle_current")
-        show.table(
-            ("pod", "duty cycle %", "as a quantity"),
-            [(_name(item), f"{_number(item):.1f}", item["value"]) for item in found["items"]],
-        )
-        self._require(found, len(PODS))
-        show.heading("An external metric: requests a second at an ingress")
-        path = f"{EXTERNAL}/namespaces/{NAMESPACE}/sls_ingress_qps"
-        found = self._ask(f"{path}?labelSelector=sls.project%3Dk8s-log")
-        show.answer(found)
-        self._require(found, 1)
+        show.table(("METRIC", "OF"), rows)
 
-    def _ask(self, path: str) -> Any:
-        show.command(self.asker.spelled(path))
-        return self.asker.read(path)
+    def _show_pods(self, metric: str, title: str) -> Any:
+        found = self._ask(f"{PATHS['CUSTOM']}/pods/*/{metric}")
+        self._require(found, len(PODS))
+        rows = [
+            (_name(item), units.describe(metric, item["value"]), item["value"])
+            for item in found["items"]
+        ]
+        show.table(("POD", title, "QUANTITY"), rows)
+        return found
 
     def _require(self, found: Any, number: int) -> None:
         if len(found["items"]) != number:
-            raise Unanswered(f"{number} items wanted, {len(found['items'])} came")
+            raise Unanswered(f"expected {number} items, got {len(found['items'])}")
 
     def show_values(self) -> None:
         """All pods and metrics, as they are now."""
         columns = {}
         for metric in METRICS:
-            found = self.asker.read(f"{CUSTOM}/namespaces/{NAMESPACE}/pods/*/{metric}")
-            columns[metric] = {_name(item): item["value"] for item in found["items"]}
+            found = self.asker.read(f"{PATHS['CUSTOM']}/pods/*/{metric}")
+            columns[metric] = {
+                _name(item): units.describe(metric, item["value"]) for item in found["items"]
+            }
         rows = [[pod, *(columns[metric].get(pod, "-") for metric in METRICS)] for pod in PODS]
-        show.table(("pod", *(metric.removesuffix("_current") for metric in METRICS)), rows)
+        show.table(("POD", *METRICS.values()), rows)
 
     def follow(self, ended: Callable[[], bool]) -> None:
         """Shows the values again and again until told to end."""
-        show.heading("Values as they move (Ctrl-C ends)")
+        show.heading("The values as the load moves (Ctrl-C ends)")
         while not ended():
-            self.show_values()
             show.note(f"  {time.strftime('%H:%M:%S')}")
+            self.show_values()
+            show.plain("")
             polling.hold(FOLLOW_SECONDS)
 
     def close(self) -> None:
@@ -175,11 +199,6 @@ class Demo:
 def _name(item: Any) -> str:
     name: str = item["describedObject"]["name"]
     return name
-
-
-def _number(item: Any) -> float:
-    text: str = item["value"]
-    return float(text[:-1]) / 1000 if text.endswith("m") else float(text)
 
 
 def interrupt(_number: int, _frame: FrameType | None) -> None:
@@ -197,7 +216,6 @@ def main() -> int:
         show.heading("All values now")
         demo.show_values()
         if not once:
-            show.note(f"\n  try it yourself: {demo.asker.spelled(CUSTOM)}")
             demo.follow(lambda: False)
     except KeyboardInterrupt:
         show.note("\nstopped")

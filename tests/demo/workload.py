@@ -1,7 +1,7 @@
-"""A made-up GPU workload: four pods whose load moves in waves, and a queue outside the cluster.
+"""A simulated GPU workload: four pods whose load moves in waves, and an ingress elsewhere.
 
-The pods run on two nodes with two GPUs each: the real exporter on a fake driver tells of them, so
-that the rules of config/alibaba-gpu.yaml find its series as they stand.
+The pods run on two nodes with two GPUs each. The real exporter reports them from a fake driver, so
+that the rules of config/alibaba-gpu.yaml apply to its series unchanged.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ class Waves:
         turn = (self._clock() - self._start) / PERIOD_SECONDS + number / len(PODS)
         return Gpu(round(50 + 45 * math.sin(2 * math.pi * turn), 1))
 
-    def queue(self) -> int:
-        """Requests a second that an ingress outside the cluster reports."""
+    def requests(self) -> int:
+        """Requests per second that an ingress outside the cluster reports."""
         turn = (self._clock() - self._start) / PERIOD_SECONDS
         return round(30 + 20 * math.sin(2 * math.pi * turn))
 
@@ -53,10 +53,10 @@ class Waves:
         return {PODS[number]: self.gpu(number).use for number in here}
 
     def render(self) -> str:
-        """The queue in the text exposition format."""
+        """The request rate in the text exposition format."""
         return series(
             "sls_ingress_qps",
-            self.queue(),
+            self.requests(),
             sls_project="k8s-log",
             sls_logstore="nginx-ingress",
             sls_ingress_route="default-bert-80",
