@@ -1,4 +1,4 @@
-"""Activity of a GPU or its MIG instances by GPM; nothing on boards before Hopper."""
+"""Activity of a GPU or its MIG instances, measured with GPM; not available before Hopper."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _CALL = "nvmlGpmMetricsGet"
 
 
 class ActivityReader:
-    """The measurements of one GPU, whole (`gi` None) or by GPU instance."""
+    """GPM measurements of one GPU, as a whole (`gi` None) or by GPU instance."""
 
     def __init__(self, caller: DeviceCaller, handle: Handle) -> None:
         self._caller = caller
@@ -23,7 +23,7 @@ class ActivityReader:
         self._samplers: dict[int | None, gpm.GpmSampler] = {}
 
     def measure(self, gi: int | None) -> dict[int, float]:
-        """By GPM's number; see `gpm.GpmSampler.measure`. Call it once a round for each."""
+        """By GPM metric ID; see `gpm.GpmSampler.measure`. Call it once a round for each `gi`."""
         caller = self._caller
         if not caller.allows(_CALL):
             return {}
@@ -44,7 +44,7 @@ class ActivityReader:
         return gpm.GpmSampler(caller.library, self._handle, gi, metrics)
 
     def close(self) -> None:
-        """Frees what was allocated in NVML; its errors do not matter any more."""
+        """Frees what was allocated in NVML; errors are ignored."""
         for sampler in self._samplers.values():
             with contextlib.suppress(NVMLError):
                 sampler.close()
@@ -52,7 +52,7 @@ class ActivityReader:
 
 
 def keep(values: Values, measured: dict[int, float]) -> None:
-    """Stores a measurement in the units of the keys."""
+    """Stores a measurement, converted to the units of the keys."""
     for one in probes.GPM_METRICS:
         value = measured.get(one.number)
         values.keep(one.key, None if value is None else value * one.factor)

@@ -1,8 +1,8 @@
-"""Which call a GPU and its driver answer, so that one that never will is not asked each second.
+"""Which calls a GPU and its driver support, so that unsupported ones are not repeated every round.
 
-NOT_SUPPORTED, FUNCTION_NOT_FOUND and NO_PERMISSION switch a call off for ten minutes; a driver that
-was reloaded or a GPU that changed its MIG mode starts anew. Failures are logged when they begin
-and when they end, not each round.
+NOT_SUPPORTED, FUNCTION_NOT_FOUND and NO_PERMISSION disable a call for ten minutes; a driver reload
+or a changed MIG mode resets that. Errors are logged when they begin and when they end, not every
+round.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _PROBE_AGAIN_SECONDS = 600.0
 
 
 class Capabilities:
-    """By (UUID, call); forgotten on every enumeration of the devices."""
+    """By (UUID, call); cleared whenever the devices are enumerated."""
 
     def __init__(self, telemetry: ExporterTelemetry) -> None:
         self._telemetry = telemetry
@@ -28,7 +28,7 @@ class Capabilities:
         self._known: dict[str, dict[str, bool]] = {}
 
     def clear(self) -> None:
-        """Every call may be tried again."""
+        """Allows every call again."""
         self._off_until.clear()
         self._failing.clear()
         self._known.clear()
@@ -38,13 +38,13 @@ class Capabilities:
         return self._off_until.get((uuid, call), 0.0) <= now
 
     def record_success(self, uuid: str, call: str) -> None:
-        """The call gave an answer."""
+        """The call succeeded."""
         self._known.setdefault(uuid, {})[feature(call)] = True
         if self._failing and self._failing.pop((uuid, call), None) is not None:
             _logger.info("call works again", extra={"uuid": uuid, "call": call})
 
     def record_error(self, uuid: str, error: NVMLError, now: float, call: str = "") -> None:
-        """The call gave none; `call` where it is known by another name than the error's."""
+        """The call failed; `call` if it is recorded under another name than the error's."""
         call = call or error.call
         self._telemetry.nvml_errors.labels(error.call, str(int(error.code))).inc()
         if error.code in _OFF:
@@ -56,10 +56,10 @@ class Capabilities:
             _logger.log(level, "call failed", extra={"uuid": uuid, "error": str(error)})
 
     def of(self, uuid: str) -> dict[str, bool]:
-        """Feature -> whether it is there, of what was tried."""
+        """Feature -> whether it is supported, for the calls made so far."""
         return dict(self._known.get(uuid, {}))
 
 
 def feature(call: str) -> str:
-    """A call's name without what all have in common."""
+    """The name of a call without the common prefix."""
     return call.removeprefix("nvmlDeviceGet").removeprefix("nvmlDevice").removeprefix("nvml")

@@ -1,6 +1,6 @@
-"""From a round's readings to its exposition: attribution, pod metrics, families, text.
+"""Turns the readings of a round into its exposition: attribution, pod metrics, families, text.
 
-It runs in the sampling thread, so that a scrape finds everything done.
+It runs in the sampling thread, so that a scrape has nothing left to compute.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from metrics_apiserver.exporter.settings import Exposition
 from metrics_apiserver.exporter.telemetry import ExporterTelemetry
 from metrics_apiserver.exporter.usage import NodeUsage, UsageMeter
 
-# Means, and what is read seldom: they are of the time before a device changed hands.
-_OLD = ("duty_cycle", "sm_util", "enc_util", "dec_util")
+# Averages, and values that are read rarely: they predate the reallocation of a device.
+_STALE_KEYS = ("duty_cycle", "sm_util", "enc_util", "dec_util")
 
 
 @dataclass(frozen=True, slots=True)
 class ComposerInputs:
-    """What the composer works with.
+    """What the composer depends on.
 
     Attributes:
-        restart_windows: told a device that changed hands.
-        wake: asks for a new look at the holders.
-        wants_gzip: whether somebody asked for compressed text lately.
+        restart_windows: called with each device that was reallocated.
+        wake: asks for an early refresh of the allocations.
+        wants_gzip: whether a client accepted gzip recently.
     """
 
     source: AllocationSource
@@ -46,10 +46,10 @@ class ComposerInputs:
 
 
 class Composer:
-    """Keeps what must outlast a round: who held what, and which processes were seen.
+    """Keeps what outlasts a round: the allocations and the known processes.
 
     Args:
-        window_seconds: told in the JSON document.
+        window_seconds: shown in the JSON document.
     """
 
     def __init__(self, settings: Exposition, inputs: ComposerInputs, window_seconds: float) -> None:
@@ -66,15 +66,15 @@ class Composer:
         self._seen: frozenset[object] = frozenset()
 
     def compose(self, sampled: SamplingRound, now: float) -> RenderedExposition:
-        """One round's exposition.
+        """The exposition of one round.
 
         Args:
-            sampled: what the sampler found.
+            sampled: result of the sampler.
             now: monotonic seconds.
         """
         allocations = self._inputs.source.allocations(sampled.readings, self._working, now)
-        sampled = replace(sampled, readings=self._begin_anew(sampled, allocations))
-        self._wake_for_news(sampled.readings)
+        sampled = replace(sampled, readings=self._reset_reallocated(sampled, allocations))
+        self._wake_for_new_processes(sampled.readings)
         usage = self._inputs.meter.update(sampled.readings, allocations, now)
         self._working = frozenset((record.device, record.pod) for record in usage.processes)
         self._inputs.telemetry.unattributed.set(usage.unattributed)
@@ -105,7 +105,7 @@ class Composer:
         )
 
     def _show(self, sampled: SamplingRound, series: int, wall: float) -> bytes:
-        """The process's own metrics, beside what this round found."""
+        """Renders the metrics of the process, updated for this round."""
         telemetry, versions = self._inputs.telemetry, sampled.versions
         telemetry.up.set(sampled.is_up)
         telemetry.series.set(series)
@@ -114,10 +114,10 @@ class Composer:
             telemetry.show_versions(versions.nvml, versions.driver, versions.cuda)
         return generate_latest(telemetry.registry)
 
-    def _begin_anew(
+    def _reset_reallocated(
         self, sampled: SamplingRound, allocations: NodeAllocations
     ) -> tuple[Reading, ...]:
-        """The readings, of devices that changed hands without their past; their windows restart."""
+        """The readings, without past values for reallocated devices; their windows restart."""
         if not allocations.is_known:
             return sampled.readings
         holders: dict[str, frozenset[Pod]] = defaultdict(frozenset)
@@ -132,19 +132,19 @@ class Composer:
         for device in changed:
             self._inputs.restart_windows(device)
         return tuple(
-            self._without_past(one) if one.device.uuid in changed else one
+            self._without_past_values(one) if one.device.uuid in changed else one
             for one in sampled.readings
         )
 
-    def _without_past(self, reading: Reading) -> Reading:
-        values = {key: value for key, value in reading.values.items() if key not in _OLD}
-        if self._inputs.meter.tells_pids:
+    def _without_past_values(self, reading: Reading) -> Reading:
+        values = {key: value for key, value in reading.values.items() if key not in _STALE_KEYS}
+        if self._inputs.meter.attributes_pids:
             return replace(reading, values=values)
-        # Processes of the holder before would be counted for the new one.
+        # Processes of the previous pod would be counted for the new one.
         return replace(reading, values=values, uses=None, memory=None)
 
-    def _wake_for_news(self, readings: Iterable[Reading]) -> None:
-        """A device or process not seen before may mean a pod not known yet."""
+    def _wake_for_new_processes(self, readings: Iterable[Reading]) -> None:
+        """Asks for a refresh if there is a new device or process: its pod may be new."""
         seen = frozenset(
             one
             for reading in readings
@@ -161,7 +161,7 @@ class Composer:
         usage: NodeUsage,
         pod_metrics: dict[Pod, pods.PodMetrics],
     ) -> list[MetricFamily]:
-        """The most needed first: what an HPA reads survives a limit."""
+        """The most important first, so that what an HPA reads survives the series limit."""
         settings, chosen = self._settings, self._settings.families
         if not sampled.is_up:
             return []

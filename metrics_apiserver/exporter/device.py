@@ -1,7 +1,7 @@
-"""Reads one GPU: what is due of its probes, the smoothed duty cycle, its processes and instances.
+"""Reads one GPU: the probes that are due, the averaged duty cycle, its processes and instances.
 
-Each value fails alone. Only what concerns the whole device or library is raised: a lost GPU, a
-handle that is no longer good, a library that must be initialised again.
+Each value fails on its own. Only errors that concern the whole device or library are raised: a lost
+GPU, a stale handle, or a library that must be initialised again.
 """
 
 from __future__ import annotations
@@ -27,32 +27,33 @@ _SAMPLES = "nvmlDeviceGetSamples"
 _GPU_UTILIZATION_SAMPLES = 1
 _MEMORY = "nvmlDeviceGetMemoryInfo"
 _FIELDS = "nvmlDeviceGetFieldValues"
-_SILENCE_SECONDS = 5.0  # without a new sample; drivers take several a second
+_SILENCE_SECONDS = 5.0  # without a new sample; drivers take several per second
 
 
 class _Instance:
     """A MIG instance: its memory and, on Hopper and later, its activity.
 
     Args:
-        is_alone: no other compute instance is on its GPU instance. Memory and activity are the GPU
-            instance's, so that nothing but processes is known of one that is not alone.
+        is_exclusive: no other compute instance is on its GPU instance. Memory and activity are
+            those of the GPU instance, so for an instance that shares it only the processes are
+            known.
     """
 
     def __init__(
-        self, device: Device, handle: Handle, window_seconds: float, is_alone: bool
+        self, device: Device, handle: Handle, window_seconds: float, is_exclusive: bool
     ) -> None:
         self.device = device
         self.handle = handle
-        self.is_alone = is_alone
+        self.is_exclusive = is_exclusive
         self.sm = Window(window_seconds)
         self.duty = Window(window_seconds)
 
 
 class Gpu:
-    """A GPU between two initialisations of NVML.
+    """A GPU during one initialisation of NVML.
 
     Args:
-        found: its MIG instances; None when MIG is off.
+        found: its MIG instances; None if MIG is disabled.
         now: monotonic seconds.
     """
 
@@ -81,7 +82,7 @@ class Gpu:
         self._values = Values(self._caller.count_dropped)
         self._window = Window(window)
         self._seen_sample = 0
-        self._sampled_at = self._forgot_at = now
+        self._sampled_at = self._rewound_at = now
         self._was_settled = False
         self._processes = ProcessTracker(self._caller, handle)
         self._rates = Rates()
@@ -89,11 +90,11 @@ class Gpu:
 
     @property
     def is_broken(self) -> bool:
-        """The last round brought unknown errors and not one answer."""
+        """The last round had unknown errors and no successful call."""
         return self._caller.is_broken
 
     def read(self, now: float) -> list[Reading]:
-        """One round: the GPU's reading and those of its instances.
+        """One sampling round: the readings of the GPU and of its instances.
 
         Raises:
             NVMLError: a code of `device_caller.RAISED`, or INVALID_ARGUMENT for a stale MIG handle.
@@ -118,7 +119,7 @@ class Gpu:
         return self._readings()
 
     def restart(self, uuid: str) -> None:
-        """The device changed hands: what was before is not the new holder's."""
+        """Clears what was measured for the previous pods, because the device was reallocated."""
         own = [one for one in self._instances if one.device.uuid == uuid]
         if uuid == self.device.uuid:
             self._window.clear()
@@ -135,7 +136,7 @@ class Gpu:
         self._activity.close()
 
     def _is_busy(self) -> bool:
-        """Also where nothing tells: that no process is told of is then no proof of idleness."""
+        """True also if utilisation is unknown: an empty process list then proves nothing."""
         for key in ("gpu_util", "duty_cycle"):
             if (value := self._values.get(key)) is not None:
                 return value > 0
@@ -199,16 +200,16 @@ class Gpu:
             values.keep("gpu_util", None)
             values.keep("mem_copy_util", None)
         samples = caller.attempt(_SAMPLES, self._fetch_samples, quiet=(Code.NOT_FOUND,))
-        has_ring = samples is not None or self._seen_sample > 0
+        has_buffer = samples is not None or self._seen_sample > 0
         if self._take_samples(samples or ()):
             self._sampled_at = caller.now
-        elif not has_ring or caller.now - self._sampled_at >= _SILENCE_SECONDS:
-            # One reading a round, on boards without a ring of samples and while it is silent.
+        elif not has_buffer or caller.now - self._sampled_at >= _SILENCE_SECONDS:
+            # One value a round, without a sample buffer or while the buffer has nothing new.
             if "gpu_util" in values:
                 self._window.add(caller.now, values["gpu_util"], caller.now)
-            if caller.now - self._forgot_at >= _SILENCE_SECONDS:
-                # The clock that stamps them may have been set back: they are asked for from now.
-                self._forgot_at, self._seen_sample = caller.now, 0
+            if caller.now - self._rewound_at >= _SILENCE_SECONDS:
+                # The driver's clock may have been set back: read the buffer from its start.
+                self._rewound_at, self._seen_sample = caller.now, 0
         values.keep("duty_cycle", self._window.mean(caller.now))
 
     def _fetch_samples(self) -> list[tuple[int, int]]:
@@ -218,10 +219,10 @@ class Gpu:
         return [(int(one.timeStamp), int(one.sampleValue.uiVal)) for one in found]
 
     def _take_samples(self, samples: Iterable[tuple[int, int]]) -> bool:
-        """Whether one could be believed."""
-        # The first answer is the driver's whole buffer, of the time before we looked.
+        """Whether at least one sample is usable."""
+        # The first result is the whole buffer of the driver, from before sampling started.
         caller, seen = self._caller, self._seen_sample
-        is_believed = self._was_settled and seen > 0
+        is_usable = self._was_settled and seen > 0
         self._was_settled = caller.is_settled
         is_any = False
         for stamp, value in sorted(samples):
@@ -230,7 +231,7 @@ class Gpu:
             self._seen_sample = stamp
             if not 0 <= value <= 100:
                 caller.count_dropped("duty_cycle")
-            elif is_believed:
+            elif is_usable:
                 self._window.add(stamp / 1e6, value, caller.now)
                 is_any = True
         return is_any
@@ -252,21 +253,21 @@ class Gpu:
 
     def _read_instance(self, one: _Instance) -> Reading:
         values = Values(self._caller.count_dropped)
-        if one.is_alone:
-            self._read_alone(one, values)
+        if one.is_exclusive:
+            self._read_exclusive(one, values)
         return Reading(one.device, values, None, self._memory_of(one))
 
     def _memory_of(self, one: _Instance) -> dict[int, ProcessMemory] | None:
-        """By pid; not known where the driver does not say on which of several instances one is."""
+        """By pid; None if the driver does not report which of several instances a process is on."""
         gi, ci = one.device.gi, one.device.ci
         state = self._processes.memory
         if state is None or (
-            not one.is_alone and any(on == (gi, None) for on, _ in state.values())
+            not one.is_exclusive and any(on == (gi, None) for on, _ in state.values())
         ):
             return None
         return {pid: held for pid, (on, held) in state.items() if on in ((gi, ci), (gi, None))}
 
-    def _read_alone(self, one: _Instance, values: Values) -> None:
+    def _read_exclusive(self, one: _Instance, values: Values) -> None:
         caller, library = self._caller, self._caller.library
         try:
             values.keep_memory(library.memory(one.handle), library.memory_v1(one.handle))

@@ -1,8 +1,8 @@
-"""Asks NVML about one GPU so that each value fails alone.
+"""NVML calls about one GPU, such that each value fails on its own.
 
-A call that the GPU or its driver lacks is not repeated for a while; what concerns the whole device
-or library is raised. `is_broken` tells of the container that lost its device nodes: nothing but
-unknown errors in a round.
+A call that the GPU or its driver does not support is not repeated for a while; an error that
+concerns the whole device or library is raised. `is_broken` detects a container that lost its device
+nodes: a round with unknown errors only.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from metrics_apiserver.exporter.telemetry import ExporterTelemetry
 
 T = TypeVar("T")
 
-# Not about one value: the sampler reacts to these.
+# These concern more than one value; the sampler handles them.
 RAISED = (
     Code.UNINITIALIZED,
     Code.GPU_IS_LOST,
@@ -30,10 +30,10 @@ _BROKEN = (Code.OPERATING_SYSTEM, Code.UNKNOWN)
 
 @dataclass(frozen=True, slots=True)
 class NVMLContext:
-    """What every device of this initialisation shares.
+    """What all devices of one initialisation share.
 
     Attributes:
-        alive: tells whether a pid exists, where pids are the host's.
+        alive: whether a pid exists; None if pids are not those of the host.
     """
 
     library: Library
@@ -44,7 +44,7 @@ class NVMLContext:
 
 
 class DeviceCaller:
-    """The questions to one GPU.
+    """Makes the calls about one GPU.
 
     Attributes:
         now: monotonic seconds of this round.
@@ -59,18 +59,18 @@ class DeviceCaller:
         self._worked = self._broke = False
 
     def begin_round(self, now: float) -> None:
-        """A round begins."""
+        """Starts a sampling round."""
         self.now = now
         self._worked = self._broke = False
 
     @property
     def is_settled(self) -> bool:
-        """Utilisation right after the initialisation, which wakes GPUs, is not believed."""
+        """False shortly after initialisation, which wakes GPUs and distorts utilisation."""
         return self.now >= self._settled_at
 
     @property
     def is_broken(self) -> bool:
-        """This round brought unknown errors and not one answer."""
+        """This round had unknown errors and no successful call."""
         return self._broke and not self._worked
 
     def allows(self, call: str) -> bool:
@@ -78,12 +78,12 @@ class DeviceCaller:
         return self.context.capabilities.allows(self.uuid, call, self.now)
 
     def attempt(self, call: str, function: Callable[[], T], quiet: Sequence[int] = ()) -> T | None:
-        """What the function gives, or None: it failed, now or lately.
+        """The result of `function`, or None if it fails or failed recently.
 
         Args:
-            call: the name under which the GPU's ability is remembered.
-            function: asks.
-            quiet: codes that are an answer, and no error.
+            call: name under which the capability of the GPU is recorded.
+            function: makes the call.
+            quiet: return codes that are a valid result and no error.
 
         Raises:
             NVMLError: with a code of `RAISED`.
@@ -104,15 +104,15 @@ class DeviceCaller:
         return answer
 
     def record_success(self, call: str) -> None:
-        """The call gave an answer."""
+        """Records a successful call."""
         self._worked = True
         self.context.capabilities.record_success(self.uuid, call)
 
     def record_error(self, call: str, error: NVMLError) -> None:
-        """The call gave none."""
+        """Records a failed call."""
         self._broke |= error.code in _BROKEN
         self.context.capabilities.record_error(self.uuid, error, self.now, call)
 
     def count_dropped(self, key: str) -> None:
-        """Counts a value that cannot be true."""
+        """Counts an invalid value."""
         self.context.telemetry.dropped_values.labels(key).inc()

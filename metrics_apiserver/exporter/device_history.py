@@ -1,7 +1,8 @@
-"""What happened to each GPU since the process began, over re-initialisations of NVML.
+"""XIDs and clock event reasons of each GPU since the process started.
 
-XIDs are counted for each GPU that can report them, from 0 on, so that `rate()` works from the
-first; the last one is kept for ever, as DCGM does.
+The history outlasts re-initialisations of NVML. XIDs are counted from 0 for each GPU that can
+report them, so that `rate()` works from the first one on; the last XID is kept for ever, as DCGM
+does.
 """
 
 from __future__ import annotations
@@ -15,10 +16,10 @@ from metrics_apiserver.exporter.nvml import events
 from metrics_apiserver.exporter.nvml.events import NVMLEvent
 
 RECENT_SECONDS = 300.0
-_MAX_XIDS = 64  # distinct ones of a GPU
+_MAX_XIDS = 64  # distinct XIDs of one GPU
 _MAX_RECENT = 4096
 
-# Bit of the clocks' event reasons -> the word of dcgm-exporter's `clock_event`.
+# Bit of NVML's clocks event reasons -> value of dcgm-exporter's label `clock_event`.
 REASONS = {
     0x1: "gpu_idle",
     0x2: "clocks_setting",
@@ -33,7 +34,7 @@ REASONS = {
 
 
 class _Recent:
-    """Counts by name of the last minutes, in rounds."""
+    """Counts by name over the last minutes, from one entry per round."""
 
     def __init__(self) -> None:
         self._items: deque[tuple[float, tuple[str, ...]]] = deque(maxlen=_MAX_RECENT)
@@ -58,18 +59,23 @@ class _DeviceRecord:
 
 
 class DeviceHistory:
-    """By UUID; entries of GPUs that are gone stay, so that counters do not begin again."""
+    """Records by UUID; records of removed GPUs stay, so that counters do not reset."""
 
     def __init__(self) -> None:
         self._records: dict[str, _DeviceRecord] = {}
 
     def begin(self, uuids: Iterable[str], able: frozenset[str]) -> None:
-        """NVML was initialised: these are the GPUs, and those of them that report events."""
+        """NVML was initialised.
+
+        Args:
+            uuids: the GPUs there are.
+            able: those that report events.
+        """
         for uuid in uuids:
             self._records.setdefault(uuid, _DeviceRecord()).can_report = uuid in able
 
     def add(self, event: NVMLEvent, now: float, wall: float) -> None:
-        """Takes an event up; those of unknown devices are left out.
+        """Records an event; events of unknown devices are ignored.
 
         Args:
             event: as it arrived.
@@ -86,20 +92,20 @@ class DeviceHistory:
         record.last_xid_at = wall
 
     def observe(self, uuid: str, values: Mapping[str, float], now: float) -> None:
-        """Counts a round's reasons for the clocks to be what they are."""
+        """Counts the clock event reasons of one round."""
         record = self._records.get(uuid)
         if record is not None and "clocks_event_reasons" in values:
             record.recent_reasons.add(now, _names(int(values["clocks_event_reasons"])))
 
     def complete(self, reading: Reading) -> Reading:
-        """The reading with the last XID, 0 for none, where the GPU reports them."""
+        """The reading with the last XID added (0 for none), if the GPU reports XIDs."""
         record = self._records.get(reading.device.uuid)
         if record is None or not record.can_report:
             return reading
         return replace(reading, values={**reading.values, "xid": record.last_xid})
 
     def state(self, uuid: str, now: float) -> DeviceState:
-        """What the metrics show of a GPU, as far as this knows it."""
+        """The part of a GPU's state that is known here."""
         record = self._records.get(uuid, _DeviceRecord())
         recent = record.recent_xids.counts(now)
         return DeviceState(

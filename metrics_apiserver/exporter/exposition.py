@@ -1,7 +1,9 @@
-"""What one round shows, finished: text, compressed text and JSON, never changed again.
+"""The rendered exposition of a sampling round, and the store that HTTP serves it from.
 
-A scrape reads it by one reference and touches neither NVML nor a lock. Series beyond the limit are
-left out by whole metrics, the least needed first: half a metric would make wrong sums.
+Rendering happens in the sampling thread; a scrape reads one immutable object by reference and needs
+neither NVML nor a lock. Above the series limit whole metric families are left out, the least
+important first: a part of a family would give wrong sums. An exposition that is too old counts as
+none, so that an HPA sees missing values and not frozen ones.
 """
 
 from __future__ import annotations
@@ -26,16 +28,17 @@ _GZIP_SECONDS = 300.0
 
 @dataclass(frozen=True, slots=True)
 class RenderedExposition:
-    """One round, as HTTP serves it.
+    """One sampling round as HTTP serves it: text, compressed text and JSON.
 
     Attributes:
         taken_at: monotonic seconds.
         wall: epoch seconds.
         is_up: NVML was initialised.
-        text: families (a) to (d).
-        state: the self-metrics of devices, served also when the rest is too old.
-        whole: the two and the process's own metrics, as they were then.
-        compressed: that by gzip; None until somebody asks for it.
+        text: metric families (a) to (d).
+        state: self-metrics of the devices, served even when the rest is too old.
+        whole: `text`, `state` and the metrics of the process at that time.
+        compressed: `whole` by gzip; None until a client asks for it.
+        document: family (d) as JSON.
     """
 
     taken_at: float
@@ -52,12 +55,12 @@ class RenderedExposition:
 def render(
     families: Iterable[MetricFamily], max_series: int, drop: Callable[[str, int], None]
 ) -> tuple[bytes, int]:
-    """Text and number of series, of as many metrics as fit.
+    """The text and number of series of as many metric families as fit.
 
     Args:
-        families: the most needed first.
-        max_series: how many may be shown.
-        drop: told the metric and its number of series that were left out.
+        families: the most important first.
+        max_series: the limit.
+        drop: called with each family that was left out and its number of series.
     """
     found, room = [], max_series
     for family in families:
@@ -73,7 +76,7 @@ def render(
 def document(
     pod_metrics: Mapping[Pod, PodMetrics], node: str, wall: float, window_seconds: float
 ) -> bytes:
-    """Family (d) as JSON, each value with the time it was taken at."""
+    """Family (d) as JSON, with the time the values were taken at."""
     items: Sequence[Mapping[str, object]] = [
         {"namespace": pod.namespace, "pod": pod.name, "source": one.source, "metrics": one.values}
         for pod, one in pod_metrics.items()
@@ -89,14 +92,16 @@ def document(
 
 
 def compress(data: bytes) -> bytes:
-    """By gzip; quick rather than small, it is done each round."""
+    """Gzip at the fastest level, since it runs every round."""
     return gzip.compress(data, compresslevel=1, mtime=0)
 
 
 class ExpositionStore:
-    """The current exposition and what is known of its maker.
+    """The current exposition, and whether it may be served.
 
     Args:
+        settings: for the sampling interval.
+        heartbeat: of the sampling thread.
         clock: monotonic seconds.
     """
 
@@ -111,18 +116,18 @@ class ExpositionStore:
 
     @property
     def is_fresh(self) -> bool:
-        """Whether the exposition may still be shown."""
+        """Whether the exposition is recent enough to be served."""
         current = self.current
         return current is not None and self._clock() - current.taken_at <= self._limit
 
     @property
     def is_up(self) -> bool:
-        """NVML is initialised, and the thread that reads it does not hang."""
+        """Whether NVML is initialised and the sampling thread is alive."""
         current = self.current
         return current is not None and current.is_up and self.heartbeat.state == "alive"
 
     def expect(self, interval_seconds: float) -> None:
-        """Snapshots come so often from now on: slow rounds make them rarer."""
+        """Sets the interval at which expositions are expected; slow rounds lengthen it."""
         self._limit = max(_STALE_SECONDS, _STALE_ROUNDS * interval_seconds)
 
     def publish(self, exposition: RenderedExposition) -> None:
@@ -130,9 +135,9 @@ class ExpositionStore:
         self.current = exposition
 
     def ask_for_gzip(self) -> None:
-        """Somebody reads compressed text: it is worth making."""
+        """Records that a client accepts gzip."""
         self._gzip_asked_at = self._clock()
 
     def wants_gzip(self) -> bool:
-        """Whether somebody asked lately."""
+        """Whether a client accepted gzip recently."""
         return self._clock() - self._gzip_asked_at < _GZIP_SECONDS

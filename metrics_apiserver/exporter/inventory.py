@@ -1,7 +1,7 @@
-"""Which GPUs NVML has, after each initialisation; what cannot be opened is listed, not raised.
+"""The GPUs that NVML lists at each initialisation; one that cannot be opened is listed, not raised.
 
-The UUID is a device's identity: indices reorder over reboots. A GPU whose MIG mode is about to
-change is left alone for a while, since every open handle blocks the change.
+A device is identified by its UUID, because indices can change across reboots. A GPU whose MIG mode
+is about to change is not opened for a while, since every open handle blocks the change.
 """
 
 from __future__ import annotations
@@ -26,9 +26,10 @@ class Inventory:
     """The GPUs of one initialisation.
 
     Attributes:
-        count: as NVML says it, with those that could not be opened.
+        count: according to NVML, including GPUs that could not be opened.
         gpus: by UUID.
-        absent: index -> why it is not among `gpus`.
+        absent: index -> why the GPU is not in `gpus`.
+        pci_addresses: GPUs that the kernel driver listed at that time.
     """
 
     count: int = 0
@@ -49,10 +50,10 @@ def enumerate_gpus(context: NVMLContext, now: float, is_paused: Callable[[int], 
     Args:
         context: of this initialisation.
         now: monotonic seconds.
-        is_paused: index -> whether the GPU is to be left alone.
+        is_paused: index -> whether the GPU must not be opened now.
 
     Raises:
-        NVMLError: what concerns the whole library.
+        NVMLError: an error that concerns the whole library.
     """
     library = context.library
     found = Inventory(int(library.call("nvmlDeviceGetCount")))
@@ -117,7 +118,7 @@ def _minor(library: Library, handle: Handle) -> int | None:
 
 
 def mig_changed(library: Library, gpu: Gpu) -> Literal["", "changed", "pending"]:
-    """Whether the GPU is no longer what it was when it was opened, as far as MIG goes."""
+    """Whether the MIG mode or layout of the GPU changed since it was opened."""
     mode = instances.mode(library, gpu.handle)
     if mode.pending != mode.current:
         return "pending"
@@ -131,7 +132,7 @@ def mig_changed(library: Library, gpu: Gpu) -> Literal["", "changed", "pending"]
 
 
 def list_pci_addresses(directory: Path) -> frozenset[str]:
-    """The GPUs the kernel driver has now; NVML's own list is that of its initialisation."""
+    """The GPUs the kernel driver has now; NVML lists those of its initialisation."""
     with contextlib.suppress(OSError):
         return frozenset(path.name for path in directory.iterdir())
     return frozenset()

@@ -1,7 +1,7 @@
-"""The nouns of the exporter: devices that pods hold, what was read of them, and who holds them.
+"""Data model of the exporter: devices, what was read from them, and the pods they are allocated to.
 
-A device is a whole GPU or one MIG instance, and its UUID is its identity: indices reorder. Values
-are keyed by the words of `probes`; a key that is absent is not known.
+A device is a whole GPU or one MIG instance. It is identified by its UUID, because indices can
+change. Values are keyed by the names in `probes`; a key that is absent is unknown.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """A GPU, or a MIG instance.
+    """A GPU or a MIG instance.
 
     Attributes:
-        index: NVML's index of the GPU, also of an instance's.
+        index: NVML's index of the GPU; for an instance, that of its GPU.
         minor: the number in /dev/nvidia<minor>.
-        parent: UUID of an instance's GPU; empty for a GPU.
-        gi, ci: numbers of the GPU and compute instance.
-        profile: as `1g.10gb`.
+        parent: UUID of the GPU that a MIG instance is on; empty for a GPU.
+        gi, ci: IDs of the GPU instance and compute instance.
+        profile: MIG profile, such as `1g.10gb`.
     """
 
     uuid: str
@@ -36,7 +36,7 @@ class Device:
 
 @dataclass(frozen=True, slots=True)
 class ProcessUtilization:
-    """Percent of a GPU that one process used since the round before."""
+    """Percent of a GPU that one process used since the previous sampling round."""
 
     sm: float
     memory: float
@@ -46,11 +46,11 @@ class ProcessUtilization:
 
 @dataclass(frozen=True, slots=True)
 class ProcessMemory:
-    """Memory that a process holds.
+    """GPU memory that one process uses.
 
     Attributes:
-        kinds: letters of the lists it is in: C, G, M.
-        used: bytes; None where the driver does not say.
+        kinds: letters of NVML's process lists that it is in: C, G, M.
+        used: bytes; None if the driver does not report it.
     """
 
     kinds: str
@@ -59,13 +59,14 @@ class ProcessMemory:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What one round knows of a device.
+    """What one sampling round read from a device.
 
     Attributes:
         values: by key; see `probes`.
-        uses: by pid; None where not known, for one process or all; empty on an idle device.
-        memory: by pid; likewise.
-        is_split: MIG is on, so that its instances are what pods hold.
+        uses: utilisation by pid; None if unknown, for one process or for all; empty on an idle
+            device.
+        memory: by pid; None if unknown.
+        is_split: MIG is enabled, so pods use the instances and not the GPU itself.
     """
 
     device: Device
@@ -77,7 +78,7 @@ class Reading:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Pod:
-    """A pod by name, as the kubelet tells it."""
+    """A pod by namespace and name."""
 
     namespace: str
     name: str
@@ -85,11 +86,11 @@ class Pod:
 
 @dataclass(frozen=True, slots=True)
 class DeviceAllocation:
-    """A container that was given a device, or some of the slots a device is shared out in.
+    """A device that is allocated to a container, wholly or by some of its shared slots.
 
     Attributes:
-        share: slots held / slots advertised, 1 for a whole device; None where it is not known.
-        is_shared: others may be on the device too.
+        share: allocated slots / advertised slots; 1 for a whole device; None if unknown.
+        is_shared: other containers may use the device too.
     """
 
     device: str
@@ -101,10 +102,11 @@ class DeviceAllocation:
 
 @dataclass(frozen=True, slots=True)
 class NodeAllocations:
-    """Who holds what on this node.
+    """All devices of this node that are allocated to pods.
 
     Attributes:
-        is_known: False while nobody could be asked; allocations are empty then.
+        devices: one entry for each device and container.
+        is_known: False while there is no source to ask; `devices` is empty then.
     """
 
     devices: tuple[DeviceAllocation, ...] = ()
@@ -116,13 +118,13 @@ Mode = Literal["none", "exclusive", "share"]
 
 @dataclass(frozen=True, slots=True)
 class DeviceState:
-    """What is told of a GPU beside its values.
+    """State and events of a GPU, beside its values.
 
     Attributes:
-        capabilities: feature -> whether this GPU and driver have it.
-        xids: XID -> how many since the start; None where the GPU reports no events.
+        capabilities: feature -> whether this GPU and driver support it.
+        xids: XID -> count since the exporter started; None if the GPU reports no events.
         last_xid_at: epoch seconds.
-        recent_xids, recent_reasons: how many of each in the last minutes.
+        recent_xids, recent_reasons: counts over the last minutes.
     """
 
     uuid: str

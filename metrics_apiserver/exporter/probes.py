@@ -1,8 +1,8 @@
-"""What is asked of a GPU, how often, and under which key the answer is kept.
+"""The values read from each GPU: which NVML call, how often, and under which key.
 
-Three intervals: utilisation and memory every round, sensors and clocks every 5 s, error counters
-every 30 s. `nvmlDeviceGetPcieThroughput` is not used: each call blocks for 20 ms in the driver. A
-probe that belongs to a group is made only when that group is collected.
+Utilisation and memory are read every round, sensors and clocks every 5 s, error counters every 30
+s. `nvmlDeviceGetPcieThroughput` is not used: each call blocks for 20 ms in the driver. A probe that
+belongs to a group is made only when that group is collected.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from metrics_apiserver.exporter.nvml import gpm
 
 
 class ReadInterval(IntEnum):
-    """Seconds between two readings; FAST means each round."""
+    """Seconds between two readings; FAST means every round."""
 
     FAST = 0
     MEDIUM = 5
@@ -27,7 +27,7 @@ class ReadInterval(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """One call and the values it gives."""
+    """One NVML call and the values it gives."""
 
     keys: tuple[str, ...]
     interval: ReadInterval
@@ -35,7 +35,7 @@ class Probe:
     arguments: tuple[Any, ...] = ()
     pick: Callable[[Any], tuple[float, ...]] = lambda found: (found,)
     group: str = ""
-    otherwise: tuple[str, tuple[Any, ...]] | None = None  # another call, where the first is missing
+    otherwise: tuple[str, tuple[Any, ...]] | None = None  # if the first is not supported
 
 
 def _license(found: Any) -> tuple[float, ...]:
@@ -74,7 +74,7 @@ PROBES = (
     Probe(("energy_millijoules",), ReadInterval.MEDIUM, "nvmlDeviceGetTotalEnergyConsumption"),
     Probe(
         ("clocks_event_reasons",),
-        ReadInterval.FAST,  # samples of it are counted
+        ReadInterval.FAST,  # because its samples are counted
         "nvmlDeviceGetCurrentClocksEventReasons",
         group="clocks",
         otherwise=("nvmlDeviceGetCurrentClocksThrottleReasons", ()),
@@ -131,7 +131,7 @@ FIELDS = (
 
 @dataclass(frozen=True, slots=True)
 class GpmMetric:
-    """One GPM metric; `factor` brings NVML's number into the key's unit."""
+    """One GPM metric; `factor` converts NVML's number to the unit of the key."""
 
     key: str
     number: int
@@ -155,7 +155,7 @@ GPM_METRICS = (
     GpmMetric("prof_nvlink_tx", gpm.NVLINK_TX, _MIB, "profiling"),
 )
 
-# Values outside these are what drivers say when they know nothing (2^32-1, 9.2e18): dropped.
+# Values outside these ranges (2^32-1, 9.2e18) mean "unknown" to drivers and are dropped.
 _PERCENT = (0.0, 100.0)
 _SHARE = (0.0, 1.0)
 RANGES = {
@@ -168,7 +168,7 @@ RANGES = {
     **{one.key: _SHARE for one in GPM_METRICS if one.factor == 0.01},
 }
 
-# Keys that do not come from a probe of their own.
+# Keys without a probe of their own.
 DERIVED = (
     "duty_cycle",  # mean over the window
     "sm_util",  # mean over the window, of MIG instances

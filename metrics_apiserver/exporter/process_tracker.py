@@ -1,8 +1,8 @@
-"""Processes of one GPU from round to round: what each used, and the memory each holds.
+"""Processes of one GPU across sampling rounds: what each used, and the memory each holds.
 
-The driver tells of a process only when it computed since the last look, so an empty answer mostly
-means an idle GPU; but a round can be shorter than the driver's period, and drivers can hide the
-processes of other pid namespaces. What is then not known stays None, which is no zero.
+The driver reports a process only if it computed since the previous call, so an empty list mostly
+means an idle GPU. But a round can be shorter than the period of the driver, and drivers can hide
+the processes of other pid namespaces. What is unknown then stays None and never becomes zero.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from metrics_apiserver.exporter.nvml import processes
 from metrics_apiserver.exporter.nvml.library import Handle
 from metrics_apiserver.exporter.nvml.processes import UtilizationSample
 
-InstanceIds = tuple[int | None, int | None]  # numbers of GPU and compute instance; None without MIG
+InstanceIds = tuple[int | None, int | None]  # IDs of GPU and compute instance; None without MIG
 
 _EMPTY_ROUNDS = 2
-_GAP_BYTES = 1 << 30  # more than a driver keeps for itself
+_GAP_BYTES = 1 << 30  # more than a driver reserves
 _CALL = "nvmlDeviceGetProcessUtilization"
 
 
 class ProcessTracker:
-    """The state of one GPU.
+    """The processes of one GPU.
 
     Attributes:
-        uses: by pid, of the last round; None where it is not known, also of single ones.
-        memory: by pid, with the MIG instance it is on.
+        uses: utilisation by pid in the last round; None if unknown, also for single processes.
+        memory: by pid, with the MIG instance that the process is on.
     """
 
     def __init__(self, caller: DeviceCaller, handle: Handle) -> None:
@@ -42,13 +42,13 @@ class ProcessTracker:
         self._saw_any = False
 
     def read_uses(self, is_busy: bool) -> None:
-        """What each process used since the call before.
+        """Reads what each process used since the previous call.
 
         Args:
-            is_busy: the GPU's own utilisation is not zero.
+            is_busy: the utilisation of the GPU is not zero.
         """
         since = self._seen or 0
-        found = self._ask(since)
+        found = self._fetch(since)
         self.uses = None
         if found is None:
             return
@@ -60,23 +60,25 @@ class ProcessTracker:
             self.uses = self._average(found)
         elif not found:
             self._empty_rounds += 1
-            # Busy without a process for longer: either it ended or the driver hides it from us.
-            if not is_busy or (self._says_nothing(since) and self._empty_rounds >= _EMPTY_ROUNDS):
+            # Busy for longer without a process: it ended, or it is hidden from us.
+            if not is_busy or (
+                self._reports_no_process(since) and self._empty_rounds >= _EMPTY_ROUNDS
+            ):
                 self.uses = {}
 
-    def _ask(self, since: int) -> list[UtilizationSample] | None:
-        question = partial(processes.utilization, self._caller.library, self._handle, since)
-        return self._caller.attempt(_CALL, question)
+    def _fetch(self, since: int) -> list[UtilizationSample] | None:
+        fetch = partial(processes.utilization, self._caller.library, self._handle, since)
+        return self._caller.attempt(_CALL, fetch)
 
-    def _says_nothing(self, since: int) -> bool:
-        """Whether the driver, which told of processes before, knows of none at all now.
+    def _reports_no_process(self, since: int) -> bool:
+        """Whether the driver, which reported processes before, reports none at all now.
 
-        Of some that are not newer than what was seen it tells also when its clock was set back:
-        then it goes on from there, instead of waiting for the time before to come again.
+        After its clock was set back, the driver reports samples that are older than those seen
+        before: reading then continues from those, instead of waiting for the clock to catch up.
         """
         if not self._saw_any:
             return False
-        kept = self._ask(0)
+        kept = self._fetch(0)
         if kept:
             self._seen = min(since, max(one.time for one in kept))
         return kept == []
@@ -92,22 +94,21 @@ class ProcessTracker:
         return {pid: _mean(uses) for pid, uses in by_pid.items()}
 
     def read_memory(self, used: float | None) -> None:
-        """Who holds how much; a process in several lists is counted once.
+        """Reads the memory of each process; a process in several lists counts once.
 
-        Drivers show a reader in a pid namespace of its own only the processes there. Lists that
-        miss much of what the GPU says is used are therefore not believed.
-
-        Without the list of computing processes, or when a list fails that this driver has,
-        nothing is known: a sum that lacks some would look like one that is whole.
+        To a reader in another pid namespace drivers show only the processes of that namespace, so
+        lists that miss much of the used memory are discarded. Without the list of compute
+        processes, or if a list fails that this driver supports, nothing is known: an incomplete sum
+        would look complete.
 
         Args:
-            used: bytes by the GPU's own count.
+            used: bytes in use according to the GPU.
         """
         caller = self._caller
         found: dict[int, tuple[InstanceIds, ProcessMemory]] = {}
         for kind, call in processes.LISTS.items():
-            question = partial(processes.running, caller.library, self._handle, kind)
-            rows = caller.attempt(call, partial(question, caller.context.alive))
+            fetch = partial(processes.running, caller.library, self._handle, kind)
+            rows = caller.attempt(call, partial(fetch, caller.context.alive))
             if rows is None and (kind == "C" or caller.allows(call)):
                 self.memory = None
                 return
@@ -115,19 +116,19 @@ class ProcessTracker:
                 before = found[row.pid][1] if row.pid in found else ProcessMemory("", None)
                 held = before.used if row.memory is None else row.memory
                 found[row.pid] = ((row.gi, row.ci), ProcessMemory(before.kinds + row.kind, held))
-        told = [one.used for _, one in found.values()]
-        known = sum(one for one in told if one is not None)
+        amounts = [one.used for _, one in found.values()]
+        known = sum(one for one in amounts if one is not None)
         gap = (used or 0) - known
-        is_partial = None not in told and gap > max(_GAP_BYTES, known)
+        is_partial = None not in amounts and gap > max(_GAP_BYTES, known)
         self.memory = None if is_partial else found
 
     def forget_memory(self) -> None:
-        """What was read is another holder's."""
+        """Discards what was read, because the device was reallocated."""
         self.memory = None
 
 
 def _mean(uses: list[UtilizationSample]) -> ProcessUtilization | None:
-    """Of the samples of one process; None when not one of them can be true."""
+    """The mean of the samples of one process; None without a valid one."""
     count = len(uses)
     if not count:
         return None

@@ -1,6 +1,6 @@
-"""Rates out of NVML's counters of bytes: NVLink traffic, and PCIe where GPM does not tell it.
+"""Rates from NVML's byte counters: NVLink traffic, and PCIe traffic where GPM does not report it.
 
-A counter that went backwards wrapped or was reset; that turn gives no rate.
+A counter that decreased has wrapped or was reset; there is no rate for that round.
 """
 
 from __future__ import annotations
@@ -9,15 +9,15 @@ from collections.abc import Mapping
 
 
 class Rates:
-    """Remembers the counters of the round before."""
+    """Keeps the counters of the previous sampling round."""
 
     def __init__(self) -> None:
         self._before: dict[str, tuple[float, float]] = {}
 
     def update(self, values: Mapping[str, float], now: float) -> dict[str, float | None]:
-        """The rates since the last call, by key; None where there is none.
+        """The rates since the previous call, by key; None if there is none.
 
-        `nvlink_bandwidth` is in the unit DCGM publishes, KiB / 1000 a second.
+        `nvlink_bandwidth` is in the unit that DCGM publishes, KiB / 1000 a second.
         """
         sent, received = values.get("nvlink_tx_kib"), values.get("nvlink_rx_kib")
         total = None if sent is None or received is None else sent + received

@@ -22,7 +22,7 @@ from metrics_apiserver.exporter.model import (
 )
 from metrics_apiserver.exporter.usage import NodeUsage, UsageRecord
 
-# What tells how much is used; on a shared device it is nobody's alone.
+# Usage of a device; on a shared device it belongs to no single pod.
 USE_KEYS = frozenset(
     {
         "duty_cycle",
@@ -46,8 +46,8 @@ class Row:
     """Values under one set of labels.
 
     Attributes:
-        allocation: None where no pod is to be named.
-        mode: how the device is given out; None while that is not known.
+        allocation: None for values without a pod.
+        mode: how the device is allocated; None while that is unknown.
     """
 
     device: Device
@@ -63,9 +63,9 @@ def build(
 
     Args:
         readings: of the round.
-        allocations: who holds what.
-        usage: what processes used.
-        fall_back: show a shared device's own numbers for pods whose own are not known.
+        allocations: of the node.
+        usage: of the pods.
+        fall_back: give pods on a shared device the values of the device if their own are unknown.
     """
     holders: dict[str, list[DeviceAllocation]] = defaultdict(list)
     for allocation in allocations.devices:
@@ -92,13 +92,13 @@ def _of_device(
         return [Row(device, values, allocation, "exclusive") for allocation in holders]
     facts = {key: value for key, value in values.items() if key not in USE_KEYS}
     found = []
-    told: set[str] = set()
+    shown: set[str] = set()
     for allocation in holders:
         own = _own(usage.containers.get((device.uuid, allocation.pod, allocation.container)))
-        told |= own.keys()
+        shown |= own.keys()
         found.append(Row(device, {**(values if fall_back else facts), **own}, allocation, "share"))
     if not fall_back:
-        rest = {key: v for key, v in values.items() if key in USE_KEYS and key not in told}
+        rest = {key: v for key, v in values.items() if key in USE_KEYS and key not in shown}
         found.append(Row(device, rest, None, "share"))
     return found
 

@@ -1,8 +1,8 @@
-"""The only wiring: builds the inputs, starts the threads, serves, watches, ends.
+"""Wiring: builds the parts, starts the threads, serves HTTP, and shuts everything down.
 
-SIGTERM stops accepting, gives NVML back and ends within two seconds. The process ends by itself,
-with code 1, where only another process can help: NVML beyond repair, or a thread that has hung in
-the driver for two minutes.
+On SIGTERM it stops accepting connections, shuts NVML down and exits within two seconds. It exits by
+itself with code 1 if only a new process can help: an unrecoverable NVML error, or a thread that has
+hung in the driver for two minutes.
 """
 
 from __future__ import annotations
@@ -50,13 +50,13 @@ from metrics_apiserver.exporter.web.listeners import Listeners, open_sockets
 _logger = logging.getLogger(__name__)
 
 _STOP_SECONDS = 1.5
-# A scrape must not wait for a whole slice of the sampling thread's Python (5 ms by default).
+# A scrape must not wait for a whole GIL switch interval of the sampling thread (default 5 ms).
 _SWITCH_SECONDS = 0.0005
 
 
 @dataclass(frozen=True, slots=True)
 class Exporter:
-    """The inputs of one process."""
+    """The parts of one process."""
 
     store: ExpositionStore
     telemetry: ExporterTelemetry
@@ -65,10 +65,10 @@ class Exporter:
 
 
 def build(settings: Settings, ended: Callable[[], None]) -> Exporter:
-    """Everything but HTTP, not started.
+    """Builds everything but HTTP and starts nothing.
 
     Args:
-        settings: all of them.
+        settings: of the whole exporter.
         ended: called from the sampling thread when it ends by itself.
     """
     clock = time.monotonic
@@ -126,7 +126,7 @@ def _source(settings: Settings, telemetry: ExporterTelemetry) -> AllocationSourc
 
 
 def run(settings: Settings) -> int:
-    """Serves until it is stopped; the exit code."""
+    """Serves until it is stopped; returns the exit code."""
     logs.configure(settings.log_level, settings.log_format)
     disable_created_metrics()  # type: ignore[no-untyped-call] # the library left it untyped
     sys.setswitchinterval(_SWITCH_SECONDS)
@@ -142,7 +142,7 @@ async def _serve(settings: Settings) -> int:
     ended = asyncio.Event()
 
     def end() -> None:
-        # The loop is closed already when the process is about to end anyway.
+        # The loop may be closed already while the process exits.
         with contextlib.suppress(RuntimeError):
             loop.call_soon_threadsafe(ended.set)
 
@@ -155,7 +155,7 @@ async def _serve(settings: Settings) -> int:
     )
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
-    _logger.info("names that NVML cannot supply", extra={"metrics": ", ".join(UNSUPPORTED)})
+    _logger.info("metrics that NVML cannot supply", extra={"metrics": ", ".join(UNSUPPORTED)})
     exporter.attribution.start()
     exporter.sampling.start()
     try:
@@ -176,7 +176,7 @@ async def _serve(settings: Settings) -> int:
     await _join(exporter.sampling, deadline)
     failure = exporter.sampling.failure
     if failure is not None:
-        _logger.critical("the exporter ends", extra={"error": failure})
+        _logger.critical("exporter exits", extra={"error": failure})
         return 1
     return 0
 
@@ -189,12 +189,12 @@ async def _join(thread: SamplingThread, deadline: float) -> None:
 
 
 async def _watch(store: ExpositionStore) -> None:
-    """Ends the process when its sampling thread is beyond hope."""
+    """Exits the process when its sampling thread is dead."""
     while True:
         await asyncio.sleep(1.0)
         if store.heartbeat.state == "dead":
             _logger.critical(
-                "sampling hangs; the process ends", extra={"call": store.heartbeat.doing}
+                "sampling hangs; exporter exits", extra={"call": store.heartbeat.doing}
             )
-            # Nothing that waits for the thread may run any more.
+            # Skips every exit handler that would wait for the thread.
             os._exit(1)

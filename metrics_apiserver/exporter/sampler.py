@@ -1,8 +1,8 @@
-"""The thread that owns NVML: a round each second, and whatever it takes to keep NVML usable.
+"""The sampler: reads all GPUs once a round, and keeps NVML usable.
 
-Nothing else calls into the driver, save the wait for events. A lost GPU leaves the others alone;
-a driver that was reloaded, GPUs that came or went and a changed MIG layout mean to shut NVML down
-and begin anew (`session`).
+It runs in the only thread that calls NVML, apart from the wait for events. A lost GPU does not
+affect the others. After a driver reload, added or removed GPUs, or a changed MIG layout, NVML is
+shut down and initialised again (`session`).
 """
 
 from __future__ import annotations
@@ -35,19 +35,20 @@ _logger = logging.getLogger(__name__)
 
 _LOST_PROBE_SECONDS = 30.0
 _MIG_CHECK_SECONDS = 5.0
-_PLUG_CHECK_SECONDS = 60.0
-_EVENTS_SECONDS = 5.0  # between two event sets; doubled while the wait on them fails
+_HOT_PLUG_CHECK_SECONDS = 60.0
+_EVENTS_SECONDS = 5.0  # between two event sets; doubled while waiting on them fails
 _EVENTS_MAX_SECONDS = 300.0
 _EVENTS_GOOD_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class SamplingRound:
-    """What one round found.
+    """The result of one sampling round.
 
     Attributes:
         is_up: NVML is initialised.
-        count: GPUs by NVML's count; None while it is not initialised.
+        count: number of GPUs according to NVML; None while it is not initialised.
+        absent: conditions of GPUs that could not be opened.
     """
 
     is_up: bool
@@ -59,13 +60,13 @@ class SamplingRound:
 
 
 class Sampler:
-    """NVML's owner; `sample` is one round.
+    """Owns NVML; `sample` runs one round.
 
     Args:
-        settings: how to read.
-        telemetry: counts.
-        heartbeat: stamped before each call.
-        alive: tells whether a pid exists, where pids are the host's.
+        settings: how to sample.
+        telemetry: self-metrics.
+        heartbeat: recorded before each NVML call.
+        alive: whether a pid exists; None if pids are not those of the host.
         wall: epoch seconds.
         now: monotonic seconds.
     """
@@ -91,15 +92,15 @@ class Sampler:
         self._rebuild = ""
         self._lost: dict[str, float] = {}
         self._indices: dict[str, int] = {}
-        self._gone: frozenset[str] = frozenset()  # known before, and lost when NVML began anew
-        self._mig_check_at = self._plug_check_at = self._absent_check_at = now
+        self._gone: frozenset[str] = frozenset()  # lost when NVML was initialised again
+        self._mig_check_at = self._hot_plug_check_at = self._absent_check_at = now
         self._events_at = now
         self._events_pause = _EVENTS_SECONDS
 
-    # --- one round ----------------------------------------------------------------------------
+    # --- one round --------------------------------------------------------------------------
 
     def sample(self, now: float) -> SamplingRound:
-        """Reads everything once.
+        """Reads every GPU once.
 
         Raises:
             FatalError: see `session`.
@@ -131,12 +132,12 @@ class Sampler:
         )
 
     def restart_windows(self, uuid: str) -> None:
-        """A device changed hands."""
+        """Clears the windows of a device that was reallocated."""
         for gpu in self.session.inventory.gpus.values() if self.session.inventory else ():
             gpu.restart(uuid)
 
     def close(self, now: float = 0.0) -> None:
-        """Gives everything back to the driver."""
+        """Shuts NVML down."""
         if self.session.inventory is not None:
             with contextlib.suppress(FatalError):
                 self.session.close(now)
@@ -152,7 +153,7 @@ class Sampler:
         self._indices = gone | {uuid: gpu.device.index for uuid, gpu in found.gpus.items()}
         self._lost.clear()
         self._rebuild = ""
-        self._plug_check_at = now + _PLUG_CHECK_SECONDS
+        self._hot_plug_check_at = now + _HOT_PLUG_CHECK_SECONDS
         self._absent_check_at = now + _LOST_PROBE_SECONDS
         self._mig_check_at = now + _MIG_CHECK_SECONDS
 
@@ -167,7 +168,7 @@ class Sampler:
             try:
                 part = gpu.read(now)
             except NVMLError as error:
-                self._lose(uuid, error, now)
+                self._handle_device_error(uuid, error, now)
                 continue
             if self._lost.pop(uuid, None) is not None:
                 self._rebuild = "device_back"
@@ -177,10 +178,10 @@ class Sampler:
             readings += [self._history.complete(part[0]), *part[1:]]
         self._broken_rounds = self._broken_rounds + 1 if broken and all(broken) else 0
         if self._broken_rounds >= BROKEN_LIMIT:
-            raise FatalError("every GPU answers with unknown errors: the device nodes may be gone")
+            raise FatalError("all GPUs return unknown errors: the device nodes may be missing")
         return readings
 
-    def _lose(self, uuid: str, error: NVMLError, now: float) -> None:
+    def _handle_device_error(self, uuid: str, error: NVMLError, now: float) -> None:
         if error.code in (Code.GPU_IS_LOST, Code.RESET_REQUIRED):
             self.session.count_error(error)
             if uuid not in self._lost:
@@ -192,10 +193,10 @@ class Sampler:
             raise error
 
     def _check(self, found: Inventory, now: float) -> None:
-        """Whether the devices are still those that were opened."""
-        self._mend_events(found, now)
-        if now >= self._plug_check_at:
-            self._plug_check_at = now + _PLUG_CHECK_SECONDS
+        """Checks whether the devices are still those that were opened."""
+        self._check_event_watcher(found, now)
+        if now >= self._hot_plug_check_at:
+            self._hot_plug_check_at = now + _HOT_PLUG_CHECK_SECONDS
             addresses = inventory.list_pci_addresses(self._context.settings.driver_proc)
             count = int(self._library.call("nvmlDeviceGetCount"))
             if count != found.count or addresses != found.pci_addresses:
@@ -212,7 +213,7 @@ class Sampler:
         if self.session.end_pauses(now):
             self._rebuild = "mig"
 
-    def _mend_events(self, found: Inventory, now: float) -> None:
+    def _check_event_watcher(self, found: Inventory, now: float) -> None:
         error = self.session.watcher.failure
         if error is None:
             if now - self._events_at > _EVENTS_GOOD_SECONDS:
@@ -224,7 +225,7 @@ class Sampler:
             self.session.restart_event_watcher()
             self._history.begin(found.gpus, self.session.reporting)
         else:
-            # Nothing would arrive: an XID of 0 were made up.
+            # No event can arrive, so an XID of 0 would be a guess.
             self._history.begin(found.gpus, frozenset())
 
     def _is_back(self, index: int) -> bool:
@@ -242,9 +243,9 @@ class Sampler:
         except NVMLError as error:
             if error.code in (Code.UNINITIALIZED, Code.LIB_RM_VERSION_MISMATCH):
                 raise
-            return  # reading the GPU says it better
+            return  # reading the GPU reports the error
         if change == "pending":
-            # Our handles block the change: let go of this GPU and look again later.
+            # Open handles block the change: release this GPU and try again later.
             self.session.pause(gpu.device.index, now)
         if change:
             self._rebuild = "mig"
@@ -269,6 +270,6 @@ class Sampler:
         return (*present, *gone)
 
     def _absent(self, found: Inventory) -> tuple[str, ...]:
-        """Conditions of GPUs that no state tells of."""
-        told = {self._indices[uuid] for uuid in self._gone}
-        return tuple(one for index, one in found.absent.items() if index not in told)
+        """Conditions of the absent GPUs that have no state."""
+        with_state = {self._indices[uuid] for uuid in self._gone}
+        return tuple(one for index, one in found.absent.items() if index not in with_state)

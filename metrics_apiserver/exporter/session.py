@@ -1,9 +1,9 @@
-"""NVML from its initialisation to its shutdown, and when to try again after a refusal.
+"""NVML from initialisation to shutdown, and when to retry after an error.
 
-No driver is a state that is asked again more and more seldom. A library that is older than the
-driver, or device nodes that were taken away, are beyond what this process can mend: `FatalError`. A
-GPU whose MIG mode is about to change is let go for a while, since open handles block the change
-and only a shutdown closes them.
+Without a driver, initialisation is retried with a growing delay. A library older than the driver,
+or missing device nodes, cannot be repaired by this process: `FatalError`. A GPU whose MIG mode is
+about to change is released for a while, since open handles block the change and only a shutdown
+closes them.
 """
 
 from __future__ import annotations
@@ -24,24 +24,24 @@ REBUILD_SECONDS = 5.0  # between two initialisations
 _RETRY_SECONDS = 30.0
 _RETRY_MAX_SECONDS = 300.0
 _PAUSE_SECONDS = 30.0
-_STUCK = "the wait for events does not come back"
+_STUCK = "the wait for events does not return"
 _UNRECOVERABLE = (Code.OPERATING_SYSTEM, Code.UNKNOWN)
 
 
 class FatalError(Exception):
-    """Only another process can read the GPUs again."""
+    """Only a new process can read the GPUs again."""
 
 
 class NVMLSession:
-    """Opens NVML and closes it.
+    """Initialises NVML and shuts it down.
 
     Args:
         now: monotonic seconds.
 
     Attributes:
-        inventory: the GPUs, while NVML is open.
-        reporting: UUIDs of those that report events.
-        opened_at: when it was opened last.
+        inventory: the GPUs, while NVML is initialised.
+        reporting: UUIDs of the GPUs that report events.
+        opened_at: time of the last initialisation.
     """
 
     def __init__(self, context: NVMLContext, now: float) -> None:
@@ -58,7 +58,7 @@ class NVMLSession:
         self._paused: dict[int, float] = {}
 
     def open(self, now: float) -> bool:
-        """Tries to, if it is time; True when NVML is open.
+        """Initialises NVML if it is time to; True while NVML is initialised.
 
         Raises:
             FatalError: see the class.
@@ -93,10 +93,10 @@ class NVMLSession:
         return True
 
     def close(self, now: float) -> None:
-        """Gives everything back to the driver; it may be opened again at once.
+        """Shuts NVML down; it may be opened again at once.
 
         Raises:
-            FatalError: the wait for events is stuck in the driver.
+            FatalError: the wait for events hangs in the driver.
         """
         if not self.watcher.stop():
             raise FatalError(_STUCK)
@@ -108,26 +108,26 @@ class NVMLSession:
             self.context.library.shutdown()
 
     def restart_event_watcher(self) -> None:
-        """A new set of events, after the wait on the one before failed.
+        """Creates a new event set after waiting on the previous one failed.
 
         Raises:
-            FatalError: the wait for events is stuck in the driver.
-            NVMLError: what concerns the whole library.
+            FatalError: the wait for events hangs in the driver.
+            NVMLError: an error that concerns the whole library.
         """
         if not self.watcher.stop():
             raise FatalError(_STUCK)
         self.reporting = self._start_event_watcher(self.inventory or Inventory())
 
     def pause(self, index: int, now: float) -> None:
-        """Does not open this GPU again for a while, once NVML is initialised anew."""
+        """Does not open this GPU for a while, from the next initialisation on."""
         self._paused[index] = now + _PAUSE_SECONDS
 
     def is_paused(self, index: int) -> bool:
-        """Whether the GPU is left alone."""
+        """Whether the GPU must not be opened now."""
         return index in self._paused
 
     def end_pauses(self, now: float) -> bool:
-        """Whether a GPU may be opened again, which takes a new session."""
+        """Whether a pause ended, so that NVML must be initialised again."""
         over = [index for index, until in self._paused.items() if until <= now]
         for index in over:
             del self._paused[index]
@@ -152,7 +152,7 @@ class NVMLSession:
         except NVMLError as error:
             if error.code in RAISED:
                 raise
-            _logger.info("no events from this driver", extra={"error": str(error)})
+            _logger.info("this driver reports no events", extra={"error": str(error)})
             return frozenset()
 
     def _handle_error(self, error: NVMLError, now: float) -> None:
@@ -161,7 +161,7 @@ class NVMLSession:
             self._unrecoverable_errors += 1
             if self._unrecoverable_errors >= BROKEN_LIMIT:
                 raise FatalError(
-                    f"{error}, {self._unrecoverable_errors} times: the device nodes may be gone"
+                    f"{error}, {self._unrecoverable_errors} times: the device nodes may be missing"
                 )
             self._retry_at = now + REBUILD_SECONDS
             return
@@ -175,12 +175,12 @@ class NVMLSession:
         self._retry_seconds = min(2 * self._retry_seconds, _RETRY_MAX_SECONDS)
 
     def count_error(self, error: NVMLError) -> None:
-        """Counts a refusal that concerns more than one value.
+        """Counts an error that concerns more than one value.
 
         Raises:
-            FatalError: the driver was replaced under the library.
+            FatalError: the driver was replaced while the library was loaded.
         """
         errors = self.context.telemetry.nvml_errors
         errors.labels(error.call, str(int(error.code))).inc()
         if error.code == Code.LIB_RM_VERSION_MISMATCH:
-            raise FatalError(f"{error}: the driver was replaced under the library")
+            raise FatalError(f"{error}: the driver was replaced while the library was loaded")

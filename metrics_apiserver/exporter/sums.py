@@ -1,4 +1,4 @@
-"""Adding up what processes use: None is not known and makes a sum that is not known either."""
+"""Sums of what processes use; a sum with an unknown part is unknown."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ZERO = ProcessUtilization(0, 0, 0, 0)
 def add(
     one: ProcessUtilization | None, other: ProcessUtilization | None
 ) -> ProcessUtilization | None:
-    """Both together."""
+    """The sum of two utilisations; None if either is unknown."""
     if one is None or other is None:
         return None
     return ProcessUtilization(
@@ -27,10 +27,10 @@ def add(
 def normalized(
     uses: Mapping[int, ProcessUtilization | None],
 ) -> Mapping[int, ProcessUtilization | None]:
-    """The same, by pid, with no more in sum than the whole device.
+    """The utilisations by pid, scaled down so that they add up to at most 100 percent.
 
-    The driver's samples of processes are of different moments, and under MPS kernels run side by
-    side, so that sums can pass 100; shares of one device cannot.
+    The driver samples processes at different moments, and kernels run concurrently under MPS, so
+    the raw sum can exceed 100. Shares of one device cannot.
     """
     known = [astuple(one) for one in uses.values() if one is not None]
     totals = [sum(column) for column in zip(*known, strict=True)]

@@ -1,7 +1,7 @@
-"""The exporter's own metrics that count; what describes each device is in families/state.py.
+"""The exporter's own metrics; those of each device are in families/state.py.
 
-They are on a registry that is passed in and are read at each scrape, so that they tell the truth
-also while the sampling thread hangs.
+They are registered on a registry that is passed in and are read at each scrape, so that they are
+correct even while the sampling thread hangs.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class ExporterTelemetry:
         )
 
     def show_versions(self, nvml: str, driver: str, cuda: str) -> None:
-        """Says which versions are at work; those of a driver before a reload go."""
+        """Sets the build info; versions from before a driver reload are removed."""
         versions = (__version__, nvml, driver, cuda)
         if versions != self._versions:
             self._versions = versions

@@ -1,7 +1,7 @@
-"""The two threads beside HTTP: one samples NVML, one asks who holds the GPUs.
+"""The two threads beside HTTP: one samples NVML, the other refreshes the allocations of GPUs.
 
-Both are daemons: a thread that hangs in the driver must not keep the process from ending. The
-sampling interval is doubled while a round takes more than half of it, up to ten times the flag.
+Both are daemon threads: one that hangs in the driver must not keep the process from exiting. The
+sampling interval doubles while a round takes more than half of it, up to ten times its flag.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from metrics_apiserver.exporter.telemetry import ExporterTelemetry
 _logger = logging.getLogger(__name__)
 
 _MAX_FACTOR = 10
-_MIN_LOOK_SECONDS = 1.0
-_BEAT_SECONDS = 1.0  # while it sleeps: a long interval is no hang
+_MIN_REFRESH_SECONDS = 1.0
+_BEAT_SECONDS = 1.0  # while sleeping: a long interval is not a hang
 
 
 class SamplingThread(threading.Thread):
     """Samples until it is stopped, or until only a new process can help.
 
     Args:
-        interval_seconds: of two rounds.
-        ended: called when it ends by itself.
+        interval_seconds: between two sampling rounds.
+        ended: called when the thread ends by itself.
         clock: monotonic seconds.
 
     Attributes:
@@ -59,18 +59,18 @@ class SamplingThread(threading.Thread):
         self._stopping = threading.Event()
 
     def stop(self) -> None:
-        """Asks it to end and to give everything back to the driver."""
+        """Asks the thread to shut NVML down and end."""
         self._stopping.set()
 
     def run(self) -> None:
-        """The thread."""
+        """The loop of the thread."""
         try:
             while not self._stopping.is_set():
                 self._sleep(self.run_once())
         except FatalError as fatal:
             self.failure = str(fatal)
         except Exception:
-            self.failure = "a fault of the exporter"
+            self.failure = "an internal error"
             _logger.exception("sampling failed")
         finally:
             self._sampler.close(self._clock())
@@ -85,10 +85,10 @@ class SamplingThread(threading.Thread):
                 return
 
     def run_once(self) -> float:
-        """One round; seconds until the next.
+        """One sampling round; returns the seconds until the next.
 
         Raises:
-            FatalError: see there.
+            FatalError: only a new process can read the GPUs again.
         """
         started = self._clock()
         self._store.heartbeat.beat("sampling")
@@ -105,14 +105,14 @@ class SamplingThread(threading.Thread):
 
 
 class AdaptiveInterval:
-    """The time between two rounds, longer while rounds are slow."""
+    """The interval between two sampling rounds, longer while rounds are slow."""
 
     def __init__(self, seconds: float) -> None:
         self._base = seconds
         self._factor = 1.0
 
     def after(self, took: float) -> float:
-        """The interval after a round that took so long."""
+        """The interval to use after a round that took this long."""
         if took > self._base * self._factor / 2:
             self._factor = min(2 * self._factor, _MAX_FACTOR)
         elif took < self._base * self._factor / 8:
@@ -121,10 +121,10 @@ class AdaptiveInterval:
 
 
 class AttributionThread(threading.Thread):
-    """Asks the source of allocations now and then, and earlier when it is woken.
+    """Refreshes the allocations of GPUs periodically, and earlier when it is woken.
 
     Args:
-        poll_seconds: between two looks.
+        poll_seconds: between two refreshes.
     """
 
     def __init__(self, source: AllocationSource, poll_seconds: float) -> None:
@@ -135,23 +135,23 @@ class AttributionThread(threading.Thread):
         self._stopping = threading.Event()
 
     def wake(self) -> None:
-        """Asks for a look soon."""
+        """Asks for an early refresh."""
         self._woken.set()
 
     def stop(self) -> None:
-        """Asks it to end; a look under way is not waited for."""
+        """Asks the thread to end; a refresh in progress is not waited for."""
         self._stopping.set()
         self._woken.set()
 
     def run(self) -> None:
-        """The thread."""
+        """The loop of the thread."""
         while not self._stopping.is_set():
             self._woken.clear()
             try:
                 self._source.refresh()
             except Exception:
-                # Holders that are never asked for again would be worse than one look that failed.
-                _logger.exception("looking at the holders of GPUs failed")
-            # The kubelet's calls are rationed for all its clients together.
-            self._stopping.wait(_MIN_LOOK_SECONDS)
-            self._woken.wait(max(0.0, self._poll_seconds - _MIN_LOOK_SECONDS))
+                # One failed refresh must not end all later ones.
+                _logger.exception("refreshing GPU allocations failed")
+            # The kubelet's rate limit is shared by all its clients.
+            self._stopping.wait(_MIN_REFRESH_SECONDS)
+            self._woken.wait(max(0.0, self._poll_seconds - _MIN_REFRESH_SECONDS))

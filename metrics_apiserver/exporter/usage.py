@@ -1,9 +1,9 @@
-"""What each pod used of each device, out of the processes, smoothed as the device's duty cycle is.
+"""What each pod used of each device, from the processes, averaged as the device's duty cycle is.
 
-A device of one pod's own needs no pids told apart: whatever computes on it is that pod's. On a
-shared device pids must be found out; until then nothing is known of its pods, and nothing is made
-up: a process that may be anybody's leaves all of them without a number. Windows end with the
-allocation, so that a new pod does not inherit the load of the one before.
+On a device that is allocated to one pod, everything that computes belongs to that pod. On a shared
+device the processes must be attributed by pid; until that works the usage of its pods is unknown,
+and no value is invented: a process that may belong to any pod makes all of them unknown. Windows
+end with the allocation, so that a new pod does not inherit the load of the previous one.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from metrics_apiserver.exporter.window import Window
 
 @dataclass(frozen=True, slots=True)
 class ProcessOwner:
-    """Where a process runs.
+    """The pod and container a process runs in.
 
     Attributes:
         pod: None for a process of the host.
-        container: empty where it cannot be told.
-        name: the process's.
-        is_nameless: it runs in a pod, but in which could not be found out.
+        container: empty if unknown.
+        name: of the process.
+        is_nameless: it runs in a pod whose name is unknown.
     """
 
     pod: Pod | None
@@ -43,11 +43,12 @@ class ProcessOwner:
 
 @dataclass(frozen=True, slots=True)
 class UsageRecord:
-    """What one container, or process, used of a device; None where it is not known.
+    """What one container or process used of a device; None if unknown.
 
     Attributes:
-        use: percent of the device, over the window (of a process: of the last totals).
+        use: percent of the device; over the window, or for a process over the last round.
         memory: bytes.
+        is_legal: the device is allocated to the pod.
         pid, kinds, name: of a process; 0 and empty for a container.
     """
 
@@ -64,12 +65,12 @@ class UsageRecord:
 
 @dataclass(frozen=True, slots=True)
 class NodeUsage:
-    """All of a round.
+    """The usage of all devices in one round.
 
     Attributes:
-        containers: by (device, pod, container); the holders', and those of pods that hold nothing.
-        processes: one by one.
-        unattributed: processes that belong to nobody known.
+        containers: by (device, pod, container), including pods without an allocation.
+        processes: one record each.
+        unattributed: number of processes that belong to no known pod.
     """
 
     containers: Mapping[tuple[str, Pod, str], UsageRecord] = field(default_factory=dict)
@@ -97,12 +98,12 @@ class _UtilizationWindows:
 
 
 class UsageMeter:
-    """Keeps the windows from round to round.
+    """Keeps the windows across rounds.
 
     Args:
         window_seconds: over which utilisation is averaged.
-        owner_of: pid -> where it runs, None once it is gone; None where pids cannot be told apart.
-        count_error: told why processes cannot be attributed.
+        owner_of: pid -> its owner, None once the process ended; None if pids cannot be attributed.
+        count_error: called with the reason why processes cannot be attributed.
     """
 
     def __init__(
@@ -117,18 +118,18 @@ class UsageMeter:
         self._windows: dict[tuple[str, Pod, str], _UtilizationWindows] = {}
 
     @property
-    def tells_pids(self) -> bool:
-        """Whether processes are told apart by their owners, and not by the allocation alone."""
+    def attributes_pids(self) -> bool:
+        """Whether processes are attributed by pid, and not by the allocation alone."""
         return self._owner_of is not None
 
     def update(
         self, readings: Iterable[Reading], allocations: NodeAllocations, now: float
     ) -> NodeUsage:
-        """One round.
+        """The usage of one round.
 
         Args:
             readings: of the round.
-            allocations: who holds what.
+            allocations: of the node.
             now: monotonic seconds.
         """
         holders: dict[str, list[DeviceAllocation]] = defaultdict(list)
@@ -152,9 +153,9 @@ class UsageMeter:
         uses = None if reading.uses is None else sums.normalized(reading.uses)
         for allocation in holders:
             key = (device, allocation.pod, allocation.container)
-            # One pod's containers on one device can only be told apart by their processes.
-            alone = owners is not None or len({h.container for h in holders}) == 1
-            known = can_tell and alone
+            # Containers of one pod on one device can only be distinguished by their processes.
+            is_separable = owners is not None or len({h.container for h in holders}) == 1
+            known = can_tell and is_separable
             totals.uses[key] = sums.ZERO if known and uses is not None else None
             totals.memory[key] = 0 if known and reading.memory is not None else None
         unattributed = _UnattributedUse()
@@ -162,33 +163,33 @@ class UsageMeter:
             owner = (owners or {}).get(pid)
             use = None if uses is None else uses.get(pid, sums.ZERO)
             memory = (reading.memory or {}).get(pid)
-            place = _place(owner, sole, holders)
-            if place is None:
+            found = _pod_and_container(owner, sole, holders)
+            if found is None:
                 totals.unattributed += 1
-                unattributed.consider(owner, use, memory)
+                unattributed.add(owner, use, memory)
                 continue
             process = UsageRecord(
                 device,
-                *place,
+                *found,
                 use,
                 memory.used if memory else None,
-                place[0] in pods,
+                found[0] in pods,
                 pid,
                 memory.kinds if memory else "",
                 owner.name if owner else "",
             )
             totals.add(process, reading.memory is not None, memory is not None)
         for allocation in holders:
-            unattributed.blur(totals, (device, allocation.pod, allocation.container))
+            unattributed.clear_unknown(totals, (device, allocation.pod, allocation.container))
 
     def _owners(self, reading: Reading) -> dict[int, ProcessOwner] | None:
-        """ProcessOwners of the processes that are there; None where they cannot be found out."""
+        """Owners of the processes that exist; None if they cannot be found."""
         if self._owner_of is None:
             return None
         pids = {*(reading.uses or ()), *(reading.memory or ())}
         found = {pid: owner for pid in pids if (owner := self._owner_of(pid)) is not None}
         if pids and not found:
-            # NVML numbers processes in another pid namespace than /proc.
+            # NVML uses another pid namespace than /proc.
             self._count_error("pidns")
             return None
         if reading.uses and not found.keys() & reading.uses.keys():
@@ -218,10 +219,10 @@ class UsageMeter:
         return NodeUsage(containers, tuple(totals.processes), totals.unattributed)
 
 
-def _place(
+def _pod_and_container(
     owner: ProcessOwner | None, sole: DeviceAllocation | None, holders: list[DeviceAllocation]
 ) -> tuple[Pod, str] | None:
-    """The pod and container a process counts for."""
+    """The pod and container that a process counts for."""
     if owner is not None and owner.pod is not None:
         mine = [allocation for allocation in holders if allocation.pod == owner.pod]
         if len(mine) == 1:
@@ -233,26 +234,29 @@ def _place(
 
 
 class _UnattributedUse:
-    """Processes that may be any holder's: what their pods use is then not known in this round."""
+    """Processes that may belong to any pod of the device.
+
+    What those pods use is then unknown in this round.
+    """
 
     def __init__(self) -> None:
         self._uses = self._memory = False
 
-    def consider(
+    def add(
         self,
         owner: ProcessOwner | None,
         use: ProcessUtilization | None,
         memory: ProcessMemory | None,
     ) -> None:
-        """A process without a place; one of the host is certainly nobody's."""
+        """Adds a process without a known pod; a process of the host belongs to no pod."""
         if owner is not None and not owner.is_nameless:
             return
         self._uses |= use != sums.ZERO
-        # Memory of a process that is gone is about to be given back.
+        # Memory of a process that ended is about to be freed.
         self._memory |= owner is not None and memory is not None and memory.used != 0
 
-    def blur(self, totals: _RoundTotals, key: tuple[str, Pod, str]) -> None:
-        """Takes away what is not known of a holder."""
+    def clear_unknown(self, totals: _RoundTotals, key: tuple[str, Pod, str]) -> None:
+        """Makes the affected values of a container unknown."""
         if self._uses:
             totals.uses[key] = None
         if self._memory:
@@ -271,7 +275,7 @@ class _RoundTotals:
         self._is_known = is_known
 
     def add(self, process: UsageRecord, knows_memory: bool, holds_memory: bool) -> None:
-        """Counts a process for its container; not while nobody knows who holds what."""
+        """Adds a process to its container; an illegal one only if allocations are known."""
         key = (process.device, process.pod, process.container)
         if not process.is_legal:
             if not self._is_known:

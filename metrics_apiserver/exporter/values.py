@@ -1,6 +1,6 @@
-"""The values of one device by key: what is nonsense is left out and counted, never clamped.
+"""The values of one device by key: invalid values are dropped and counted, never clamped.
 
-Drivers say 4294967295 % or 9.2e18 when they know nothing.
+Drivers return values such as 4294967295 % or 9.2e18 for what they do not know.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ _ANY = (0.0, float("inf"))
 
 
 class Values(dict[str, float]):
-    """Key -> value, of those that are known.
+    """Key -> value, for known values only.
 
     Args:
-        drop: told the key of a value that cannot be true.
+        drop: called with the key of each invalid value.
     """
 
     def __init__(self, drop: Callable[[str], None]) -> None:
@@ -25,7 +25,7 @@ class Values(dict[str, float]):
         self._drop = drop
 
     def keep(self, key: str, value: float | None) -> None:
-        """Stores a value; None, or one out of its range, takes away what was there."""
+        """Stores a value; None or a value out of range removes the previous one."""
         if value is not None:
             low, high = probes.RANGES.get(key, _ANY)
             if low <= value <= high:
@@ -35,7 +35,7 @@ class Values(dict[str, float]):
         self.pop(key, None)
 
     def keep_memory(self, found: MemoryInfo | None, first: MemoryInfo | None) -> None:
-        """Bytes by the newest version that the driver knows, and `used` by the first."""
+        """Memory by the newest API version of the driver, and `memory_used_v1` by the first."""
         self.keep("memory_used_v1", first.used if first else None)
         self.keep("memory_total", found.total if found else None)
         self.keep("memory_used", found.used if found else None)

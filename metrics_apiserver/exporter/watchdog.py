@@ -1,8 +1,7 @@
-"""Tells a thread that hangs in the driver from one that works.
+"""Heartbeat of the sampling thread: tells whether it hangs in the driver.
 
-The sampling thread stamps the heartbeat before each call into NVML and at each round. A thread that
-does not come back cannot be stopped from outside, so what remains is to say so and, later, to end
-the process.
+The sampling thread records a beat before each NVML call and in each round. A thread that does not
+return from the driver cannot be interrupted, so the exporter first reports it and later exits.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from collections.abc import Callable
 from typing import Literal
 
 STALE_SECONDS = 20.0  # then `up` is 0
-DEAD_SECONDS = 120.0  # then the process ends, so that the kubelet starts another
+DEAD_SECONDS = 120.0  # then the process exits, so that the kubelet restarts it
 UNHEALTHY_SECONDS = 60.0  # then /healthz fails
 
 
@@ -29,7 +28,7 @@ class Heartbeat:
         self.doing = "start"
 
     def beat(self, doing: str) -> None:
-        """Called before each call into NVML."""
+        """Called before each NVML call."""
         self.doing = doing
         self._at = self._clock()
 
@@ -40,7 +39,7 @@ class Heartbeat:
 
     @property
     def state(self) -> Literal["alive", "stale", "dead"]:
-        """What the age means."""
+        """Whether the thread is alive, by the age of the last beat."""
         age = self.age
         if age > DEAD_SECONDS:
             return "dead"

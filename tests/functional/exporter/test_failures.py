@@ -345,7 +345,7 @@ def test_device_nodes_taken_away_while_running(make_rig: MakeRig, nvml: FakeNvml
                 nvml.scenario.set(0, f"fail.{word.strip(',')}", 999)
                 nvml.scenario.set(1, f"fail.{word.strip(',')}", 999)
     nvml.write()
-    with pytest.raises(FatalError, match="every GPU answers with unknown errors"):
+    with pytest.raises(FatalError, match="all GPUs return unknown errors"):
         rig.sample(5)
 
 

@@ -73,7 +73,7 @@ def test_a_fault_of_ours_ends_the_thread_too(
     exporter.sampling._composer = Broken()  # type: ignore[assignment] # stands for a fault
     exporter.sampling.start()
     assert ended.wait(5)
-    assert exporter.sampling.failure == "a fault of the exporter"
+    assert exporter.sampling.failure == "an internal error"
     assert "a bug" in caplog.text
 
 

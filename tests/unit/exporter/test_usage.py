@@ -161,8 +161,8 @@ def test_a_containers_memory_is_not_known_where_the_devices_is_not() -> None:
 
 
 def test_pids_are_told_apart_or_not() -> None:
-    assert Bench(OWNERS).meter.tells_pids
-    assert not Bench().meter.tells_pids
+    assert Bench(OWNERS).meter.attributes_pids
+    assert not Bench().meter.attributes_pids
 
 
 def test_host_processes_belong_to_nobody() -> None:
