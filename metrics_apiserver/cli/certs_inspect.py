@@ -15,12 +15,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from metrics_apiserver.base.clock import wall_clock
 from metrics_apiserver.base.diagnostics import Diagnostic
 from metrics_apiserver.base.errors import ConfigError
 from metrics_apiserver.base.flags import Parsed
 from metrics_apiserver.certs import chain, files, inspection, publish, trust
 from metrics_apiserver.certs.inspection import Finding
-from metrics_apiserver.cli.output import Streams
+from metrics_apiserver.cli import output
+from metrics_apiserver.cli.flag_command import FlagCommand
 from metrics_apiserver.kube import config
 from metrics_apiserver.kube.client import KubeClient
 from metrics_apiserver.options import certs
@@ -35,18 +37,41 @@ class _Inspection:
 
     Attributes:
         host: the name that it must be good for; empty asks for none.
+        is_json: whether what is found is printed at the end, as JSON.
         served: PEM chains by where they were found.
-        good: whether all was good so far.
+        found: each block of findings under its title.
     """
 
-    streams: Streams
     now: dt.datetime
     host: str
+    is_json: bool
     served: dict[str, bytes] = field(default_factory=dict)
-    good: bool = True
+    found: list[tuple[str, Sequence[Finding]]] = field(default_factory=list)
+
+    @property
+    def good(self) -> bool:
+        """Whether all is as it should be."""
+        return all(finding.good for _, findings in self.found for finding in findings)
 
     def tell(self, title: str, findings: Sequence[Finding]) -> None:
-        self.good = self.streams.findings(title, findings) and self.good
+        self.found.append((title, findings))
+        if not self.is_json:
+            output.write_findings(title, findings)
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything that was found."""
+        return {
+            "ok": self.good,
+            "found": [
+                {
+                    "title": title,
+                    "findings": [
+                        {"about": one.about, "text": one.text, "ok": one.good} for one in findings
+                    ],
+                }
+                for title, findings in self.found
+            ],
+        }
 
     def certificates(self, title: str, pem: bytes, judged: Sequence[Finding] = ()) -> None:
         """A block for each certificate of a PEM text, with what was judged under the first."""
@@ -59,7 +84,7 @@ class _Inspection:
             self.tell(place, [*described, *(judged if number == 0 else ())])
 
 
-def run(parsed: Parsed, streams: Streams, now: dt.datetime) -> int:
+def run(parsed: Parsed) -> int:
     """Looks and prints; the exit code.
 
     Raises:
@@ -69,7 +94,8 @@ def run(parsed: Parsed, streams: Streams, now: dt.datetime) -> int:
     """
     host = certs.judge_inspect(parsed)
     values = parsed.values
-    inspected = _Inspection(streams, now, host)
+    now = dt.datetime.fromtimestamp(wall_clock(), dt.UTC)
+    inspected = _Inspection(now, host, output.is_json(parsed))
     bundle = files.read(Path(values["ca"])) if values["ca"] else b""
     for path in _files(parsed.positional):
         _look_at_file(inspected, path, bundle)
@@ -80,6 +106,8 @@ def run(parsed: Parsed, streams: Streams, now: dt.datetime) -> int:
         inspected.certificates(values["connect"], shown, judged)
     if values["secret"] or values["apiservices"]:
         asyncio.run(_look_at_cluster(inspected, values))
+    if inspected.is_json:
+        output.write_json(inspected.as_json())
     return 0 if inspected.good else 1
 
 
@@ -171,3 +199,17 @@ def _look_at_api_service(inspected: _Inspection, name: str, item: publish.Object
         verdict = inspection.judge(served, published.bundle, inspected.now, host)
         findings.append(Finding("verdict", f"{place} is {verdict.text}", verdict.good))
     inspected.tell(f"APIService {name}", findings)
+
+
+command = FlagCommand(
+    "inspect",
+    certs.INSPECT,
+    run,
+    description="""\
+Say what certificates say, and whether they verify.
+
+Looks at files, and with flags at what a server serves, at a Secret, and at APIServices. The exit
+code is 1 when anything is not as it should be.
+""",
+    arguments="[FILE|DIRECTORY]...",
+)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from metrics_apiserver.base.clock import wall_clock
 from metrics_apiserver.base.diagnostics import Diagnostic
 from metrics_apiserver.base.errors import ConfigError
 from metrics_apiserver.base.flags import Parsed
@@ -20,7 +21,8 @@ from metrics_apiserver.certs.issue import KeyAlgorithm, Pair
 from metrics_apiserver.certs.publish import Name
 from metrics_apiserver.certs.secret import Material
 from metrics_apiserver.certs.source import Source
-from metrics_apiserver.cli.output import Streams
+from metrics_apiserver.cli import output
+from metrics_apiserver.cli.flag_command import FlagCommand
 from metrics_apiserver.options import certs
 from metrics_apiserver.options.certificates import CertificateFlags
 
@@ -60,7 +62,7 @@ def make_source(values: dict[str, Any], hosts: tuple[str, ...]) -> Source:
     )
 
 
-def run(parsed: Parsed, streams: Streams, now: dt.datetime) -> int:
+def run(parsed: Parsed) -> int:
     """Issues and prints; the exit code.
 
     Raises:
@@ -68,6 +70,7 @@ def run(parsed: Parsed, streams: Streams, now: dt.datetime) -> int:
         OSError: files that cannot be read or written.
     """
     read = certs.judge_issue(parsed)
+    now = dt.datetime.fromtimestamp(wall_clock(), dt.UTC)
     values = parsed.values
     try:
         issued = _issue(values, read, now)
@@ -76,12 +79,12 @@ def run(parsed: Parsed, streams: Streams, now: dt.datetime) -> int:
         raise _fault(str(error), "--host") from None
     if values["output"] == "yaml" or (values["dry-run"] and _is_named(values)):
         redacted = values["output"] != "yaml"
-        streams.manifests(_manifests(values, issued, redacted=redacted))
+        output.write_manifests(_manifests(values, issued, redacted=redacted))
     if values["output"] == "files":
-        _write(Path(values["directory"]), issued, streams, dry=values["dry-run"])
+        _write(Path(values["directory"]), issued, dry=values["dry-run"])
         chain = trust.authorities(issued.serving.certificate)
         if not values["dry-run"]:
-            streams.findings("tls.crt", inspection.describe(chain[0], now))
+            output.write_findings("tls.crt", inspection.describe(chain[0], now))
     return 0
 
 
@@ -123,7 +126,7 @@ def _fault(text: str, flag: str = "--directory") -> ConfigError:
     return ConfigError("command line", (Diagnostic(text, path=flag),))
 
 
-def _write(directory: Path, issued: Issued, streams: Streams, *, dry: bool) -> None:
+def _write(directory: Path, issued: Issued, *, dry: bool) -> None:
     verb = "would write" if dry else "wrote"
     pairs = [(serving_files(directory), issued.serving)]
     if issued.is_new:
@@ -131,7 +134,7 @@ def _write(directory: Path, issued: Issued, streams: Streams, *, dry: bool) -> N
     for where, made in pairs:
         if not dry:
             files.write_pair(where, made)
-        streams.remark(f"{verb} {where.certificate} and {where.key}")
+        output.remark(f"{verb} {where.certificate} and {where.key}")
 
 
 def _manifests(values: dict[str, Any], issued: Issued, *, redacted: bool) -> list[dict[str, Any]]:
@@ -143,3 +146,17 @@ def _manifests(values: dict[str, Any], issued: Issued, *, redacted: bool) -> lis
         documents.append(publish.secret_manifest(name, material, redacted=redacted))
     bundle = issued.authority.certificate
     return [*documents, *publish.api_service_manifests(values["apiservices"], bundle)]
+
+
+command = FlagCommand(
+    "issue",
+    certs.ISSUE,
+    run,
+    description="""\
+Make an authority and a serving pair, as files or as manifests.
+
+An authority that is already in the directory signs again.
+
+Needs --service=NAME.NAMESPACE.
+""",
+)

@@ -12,6 +12,7 @@ import datetime as dt
 from pathlib import Path
 from typing import Any
 
+from metrics_apiserver.base.clock import wall_clock
 from metrics_apiserver.base.diagnostics import Diagnostic
 from metrics_apiserver.base.errors import ConfigError
 from metrics_apiserver.base.flags import Parsed
@@ -20,8 +21,8 @@ from metrics_apiserver.certs import files, pair, publish, rotation, trust
 from metrics_apiserver.certs.issue import Pair
 from metrics_apiserver.certs.rotation import Published, Step, View, Waited
 from metrics_apiserver.certs.source import Made, Source
-from metrics_apiserver.cli import certs_issue
-from metrics_apiserver.cli.output import Streams
+from metrics_apiserver.cli import certs_issue, output
+from metrics_apiserver.cli.flag_command import FlagCommand
 from metrics_apiserver.controllers import self_managed
 from metrics_apiserver.controllers.certificates import Keeper, Pace
 from metrics_apiserver.controllers.published import Look
@@ -33,7 +34,7 @@ from metrics_apiserver.options.settings import CertificateSettings
 FORCED = {"": None, "pair": Step.RENEW, "authority": Step.STAGE}
 
 
-def run(parsed: Parsed, streams: Streams, now: dt.datetime) -> int:
+def run(parsed: Parsed) -> int:
     """Publishes and prints; the exit code.
 
     Raises:
@@ -42,45 +43,48 @@ def run(parsed: Parsed, streams: Streams, now: dt.datetime) -> int:
         OSError: files that cannot be read.
     """
     told = certs.judge_publish(parsed).settings()
+    now = dt.datetime.fromtimestamp(wall_clock(), dt.UTC)
     source = _source(parsed.values, told, now)
-    return asyncio.run(_run(parsed.values, told, source, streams))
+    try:
+        return asyncio.run(_run(parsed.values, told, source))
+    except KeyboardInterrupt:
+        output.remark("stopped; run it again to go on")
+        return 1
 
 
-async def _run(
-    values: dict[str, Any], told: CertificateSettings, source: Source, streams: Streams
-) -> int:
+async def _run(values: dict[str, Any], told: CertificateSettings, source: Source) -> int:
     async with KubeClient(config.load(values["kubeconfig"])) as client:
         objects = self_managed.make_objects(client, told)
         if values["dry-run"]:
-            _show(await objects.look(), source, values, streams)
+            _show(await objects.look(), source, values)
             return 0
         pace = Pace(told.overlap_seconds, told.interval_seconds)
         keeper = Keeper(objects, source, pace, Telemetry())
         keeper.forced = FORCED[values["rotate"]]
-        return await _publish(keeper, streams, wait=values["wait"], seconds=told.overlap_seconds)
+        return await _publish(keeper, wait=values["wait"], seconds=told.overlap_seconds)
 
 
-async def _publish(keeper: Keeper, streams: Streams, *, wait: bool, seconds: float) -> int:
+async def _publish(keeper: Keeper, *, wait: bool, seconds: float) -> int:
     told = -1
     problem = ""
     while True:
         delay = await keeper.turn()
         for step in keeper.performed[max(told, 0) :]:
-            streams.say(step.value)
+            output.say(step.value)
         advanced, told = len(keeper.performed) > told, len(keeper.performed)
         if keeper.problem != problem:
             problem = keeper.problem
-            streams.remark(problem)
+            output.remark(problem)
         if keeper.failed:
             return 1
         if keeper.settled:
-            streams.say("everything is as it should be")
+            output.say("everything is as it should be")
             return 0
         if not wait:
-            streams.say("not over yet: run this again, or let servers with --cert-secret go on")
+            output.say("not over yet: run this again, or let servers with --cert-secret go on")
             return 0
         if advanced:
-            streams.remark(f"waiting up to {seconds:g} s until everybody knows; safe to stop")
+            output.remark(f"waiting up to {seconds:g} s until everybody knows; safe to stop")
         await asyncio.sleep(delay)
 
 
@@ -104,18 +108,18 @@ def _fault(text: str) -> ConfigError:
     return ConfigError("command line", (Diagnostic(text, path="--directory"),))
 
 
-def _show(look: Look, source: Source, values: dict[str, Any], streams: Streams) -> None:
+def _show(look: Look, source: Source, values: dict[str, Any]) -> None:
     """What would be done now, and the objects after it."""
     view, steps = _foresee(look.view, source, FORCED[values["rotate"]])
-    streams.remark(f"would do: {', '.join(step.value for step in steps) or 'nothing'}")
+    output.remark(f"would do: {', '.join(step.value for step in steps) or 'nothing'}")
     for text in look.left_alone:
-        streams.remark(text)
+        output.remark(text)
     secret = publish.Name(*values["secret"].split("/"))
     redacted = values["output"] != "yaml"
     documents = [publish.secret_manifest(secret, view.material, redacted=redacted)]
     for one in view.published:
         documents += publish.api_service_manifests([one.name], one.bundle)
-    streams.manifests(documents)
+    output.write_manifests(documents)
 
 
 def _foresee(view: View, source: Source, forced: Step | None) -> tuple[View, list[Step]]:
@@ -135,3 +139,16 @@ def _foresee(view: View, source: Source, forced: Step | None) -> tuple[View, lis
             for one in view.published
         )
         view = View(published, material, view.now)
+
+
+command = FlagCommand(
+    "publish",
+    certs.PUBLISH,
+    run,
+    description="""\
+Put a pair into a Secret and its authority into APIServices, and renew what is due.
+
+Needs --secret=NAMESPACE/NAME and --service=NAME.NAMESPACE. Stopped at any moment it leaves
+everything served; run again, it goes on.
+""",
+)

@@ -1,42 +1,176 @@
-"""Where a command prints, and in what form."""
+"""Where and how a command prints: text to a pipe, colours and tables on a terminal, or JSON.
+
+What goes to a pipe is plain, one fact a line, and never wrapped. rich decides what a terminal is
+and honours NO_COLOR; its markup and highlighting stay off, since the text may come from a file.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any, TextIO
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
 
+import click
+import orjson
 import yaml
+from rich.cells import cell_len
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
+from metrics_apiserver.base.diagnostics import Diagnostic
+from metrics_apiserver.base.errors import ConfigError
+from metrics_apiserver.base.flags import Flag, Parsed
 from metrics_apiserver.certs.inspection import Finding
 
+FORMAT = Flag("output", "string", "text", "-o: text, or json for programs", "Output")
+FORMATS = ("text", "json")
+_SOURCE_BYTES = 4 << 20
+_LINE_BREAK = re.compile(r"\r\n|[\n\r\x85\u2028\u2029]")  # as YAML counts lines
+_STYLES = {"error": "bold red", "warning": "bold yellow", "info": "bold"}
 
-@dataclass(frozen=True, slots=True)
-class Streams:
-    """Results go to `out`; what went wrong, and progress beside manifests, to `err`."""
 
-    out: TextIO
-    err: TextIO
+def validate_format(parsed: Parsed) -> list[Diagnostic]:
+    """What is wrong with `--output`."""
+    if parsed.values["output"] in FORMATS:
+        return []
+    return [Diagnostic("must be text or json", path="--output")]
 
-    def say(self, line: str) -> None:
-        """A line of the result, at once."""
-        self.out.write(f"{line}\n")
-        self.out.flush()
 
-    def remark(self, line: str) -> None:
-        """A line that is no result."""
-        self.err.write(f"{line}\n")
-        self.err.flush()
+def unexpected(parsed: Parsed) -> list[Diagnostic]:
+    """The words of a command that takes flags only."""
+    return [
+        Diagnostic(f"unexpected argument {word!r}", path="arguments") for word in parsed.positional
+    ]
 
-    def manifests(self, documents: Iterable[dict[str, Any]]) -> None:
-        """Objects as YAML documents."""
-        yaml.safe_dump_all(documents, self.out, sort_keys=False, explicit_start=True)
 
-    def findings(self, title: str, findings: Iterable[Finding]) -> bool:
-        """A block of findings; whether all of them are good."""
-        self.say(f"{title}:")
-        good = True
+def refuse(diagnostics: list[Diagnostic]) -> None:
+    """Ends the command, if there are any.
+
+    Raises:
+        errors.ConfigError: with all of them.
+    """
+    if diagnostics:
+        raise ConfigError("command line", tuple(diagnostics))
+
+
+def is_json(parsed: Parsed) -> bool:
+    """Whether programs read what is printed."""
+    return bool(parsed.values["output"] == "json")
+
+
+def say(line: str) -> None:
+    """A line of the result, at once."""
+    click.echo(line)
+
+
+def remark(line: str) -> None:
+    """A line that is no result, such as progress beside manifests."""
+    click.echo(line, err=True)
+
+
+def write_json(value: dict[str, Any]) -> None:
+    """One indented JSON object."""
+    click.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2))
+
+
+def write_manifests(documents: Iterable[dict[str, Any]]) -> None:
+    """Objects as YAML documents."""
+    text = yaml.safe_dump_all(documents, sort_keys=False, explicit_start=True)
+    click.echo(text, nl=False)
+
+
+def write_findings(title: str, findings: Iterable[Finding]) -> None:
+    """A block of findings; those that are not as they should be stand out."""
+    console = terminal()
+    if console is None:
+        say(f"{title}:")
         for finding in findings:
-            self.say(f"  {finding.about:<10}{'' if finding.good else 'BAD: '}{finding.text}")
-            good = good and finding.good
-        return good
+            say(f"  {finding.about:<10}{'' if finding.good else 'BAD: '}{finding.text}")
+        return
+    console.print(Text(f"{_printable(title)}:", "bold"), soft_wrap=True)
+    table = Table.grid(padding=(0, 2))
+    for finding in findings:
+        text = Text(_printable(finding.text))
+        bad = Text.assemble(("BAD: ", "bold red"), text)
+        table.add_row(Text(f"  {finding.about}", "dim"), text if finding.good else bad)
+    console.print(table)
+
+
+def terminal(*, err: bool = False) -> Console | None:
+    """The terminal that a stream is; None where it is a pipe or a file."""
+    console = Console(stderr=err, markup=False, highlight=False, emoji=False)
+    return console if console.is_terminal else None
+
+
+def as_json(diagnostic: Diagnostic, file: str) -> dict[str, Any]:
+    """A diagnostic with its place; 0 and "" stand for what is not known."""
+    fields = asdict(diagnostic)
+    return {
+        "severity": fields.pop("severity"),
+        "code": fields.pop("code"),
+        "file": file,
+        "line": fields.pop("line"),
+        "column": fields.pop("column"),
+        **fields,
+    }
+
+
+def write_diagnostic(diagnostic: Diagnostic, file: str) -> None:
+    """One diagnostic on stderr; a terminal shows the line of the file as well."""
+    console = terminal(err=True)
+    if console is None:
+        prefix = "" if diagnostic.severity == "error" else f"{diagnostic.severity}: "
+        click.echo(f"{prefix}{diagnostic.render(file)}", err=True)
+        return
+    style = _STYLES[diagnostic.severity]
+    place = f"{file}:{diagnostic.line}" if diagnostic.line else file
+    if diagnostic.line and diagnostic.column:
+        place = f"{place}:{diagnostic.column}"
+    code = f"[{diagnostic.code}]" if diagnostic.code else ""
+    head = Text.assemble((f"{place}: ", "bold"), (f"{diagnostic.severity}{code}: ", style))
+    path = f"{diagnostic.path}: " if diagnostic.path else ""
+    console.print(head.append(_printable(f"{path}{diagnostic.message}")), soft_wrap=True)
+    line = _source_line(file, diagnostic.line)
+    if line is not None:
+        console.print(_excerpt(line, diagnostic, console.width, style))
+    if diagnostic.cure:
+        console.print(f"  {_printable(diagnostic.cure)}", soft_wrap=True)
+
+
+def _source_line(file: str, number: int) -> str | None:
+    """A line of a file, by its number from 1; None where it cannot be had."""
+    if not number:
+        return None
+    try:
+        with Path(file).open("rb") as source:
+            text = source.read(_SOURCE_BYTES).decode(errors="replace")
+    except OSError:
+        return None
+    lines = _LINE_BREAK.split(text)
+    return _printable(lines[number - 1]) if number <= len(lines) else None
+
+
+def _excerpt(line: str, diagnostic: Diagnostic, width: int, style: str) -> Text:
+    """The line behind its number and, where the column is known, a caret under that."""
+    gutter = f"{diagnostic.line:>5} | "
+    room = max(width - len(gutter) - 1, 20)
+    at = diagnostic.column - 1
+    start = at - room // 2 if at > room // 2 and cell_len(line) > room else 0
+    shown = Text(line[start:], no_wrap=True)
+    shown.truncate(room, overflow="ellipsis")
+    text = Text.assemble((gutter, "dim"), shown, no_wrap=True)
+    if 0 <= at <= len(line):
+        indent = " " * cell_len(line[start:at])
+        text.append(f"\n{' ' * 5} | ", "dim").append(f"{indent}^", style)
+    return text
+
+
+def _printable(text: str) -> str:
+    """Without what would steer a terminal; as long as before, so that columns stay."""
+    return "".join(
+        character if character.isprintable() else " " if character == "\t" else "\ufffd"
+        for character in text
+    )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from metrics_apiserver.base import flags
 from metrics_apiserver.base.diagnostics import Diagnostic
 from metrics_apiserver.base.errors import ConfigError
 from metrics_apiserver.base.flags import Flag, Parsed
@@ -13,18 +12,6 @@ from metrics_apiserver.options.certificates import CertificateFlags
 DAY = 86400.0
 SHORTHANDS = {"o": "output"}
 ROTATIONS = ("", "pair", "authority")
-
-USAGE = """\
-Usage:
-  metrics-apiserver certs issue --service=NAME.NAMESPACE [flags]
-      make an authority and a serving pair, as files or as manifests
-  metrics-apiserver certs publish --secret=NAMESPACE/NAME --service=NAME.NAMESPACE [flags]
-      put a pair into a Secret and its authority into APIServices, and renew what is due
-  metrics-apiserver certs inspect [FILE|DIRECTORY...] [--connect=HOST:PORT] [flags]
-      say what certificates say and whether they verify; exit code 1 when one does not
-
-`metrics-apiserver certs COMMAND --help` lists the flags of a command.
-"""
 
 
 def _group(group: str, *rows: tuple[str, str, Any, str]) -> tuple[Flag, ...]:
@@ -99,17 +86,9 @@ INSPECT = (
         ("apiservices", "strings", [], "APIServices whose caBundle must vouch for what is found"),
     ),
     *_CLUSTER,
+    *_group("Output", ("output", "string", "text", "-o: text, or json for programs")),
 )
 TABLES = {"issue": ISSUE, "publish": PUBLISH, "inspect": INSPECT}
-
-
-def parse(command: str, words: list[str]) -> Parsed:
-    """The flags of a command, each judged on its own.
-
-    Raises:
-        errors.ConfigError: unknown flags, bad values.
-    """
-    return flags.parse(TABLES[command], words, SHORTHANDS)
 
 
 def refuse(faults: list[Diagnostic]) -> None:
@@ -186,6 +165,8 @@ def judge_inspect(parsed: Parsed) -> str:
     host, colon, port = values["connect"].rpartition(":")
     if values["connect"] and not (host and colon and port.isdecimal() and int(port) < 65536):
         faults.append(Diagnostic("must be HOST:PORT", path="--connect"))
+    if values["output"] not in ("text", "json"):
+        faults.append(Diagnostic("must be text or json", path="--output"))
     named = values["connect"] or values["secret"] or values["apiservices"]
     if not named and not parsed.positional:
         faults.append(

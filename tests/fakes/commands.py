@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import io
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from metrics_apiserver.base import errors
-from metrics_apiserver.cli import certs
-from metrics_apiserver.cli.output import Streams
+from metrics_apiserver.cli import main
 from tests.fakes.kubeapi import FakeKubeAPI
 
 
@@ -37,11 +36,8 @@ class Terminal:
 
     def run(self, *words: str) -> Ran:
         out, err = io.StringIO(), io.StringIO()
-        try:
-            code = certs.run([*words, *self.words], Streams(out, err))
-        except errors.ConfigError as error:
-            code = 2
-            err.write(str(error))
+        with redirect_stdout(out), redirect_stderr(err):
+            code = main.main(["certs", *words, *self.words])
         return Ran(code, out.getvalue(), err.getvalue())
 
 

@@ -14,7 +14,7 @@ from tests.fakes.commands import Terminal
 def test_the_usage(words: tuple[str, ...]) -> None:
     ran = Terminal().run(*words)
     assert ran.code == 0
-    assert all(f"certs {name}" in ran.out for name in ("issue", "publish", "inspect"))
+    assert all(f"\n  {name} " in ran.out for name in ("issue", "publish", "inspect"))
 
 
 @pytest.mark.parametrize("name", ["issue", "publish", "inspect"])
@@ -27,7 +27,7 @@ def test_the_flags_of_a_command(name: str) -> None:
 def test_an_unknown_command() -> None:
     ran = Terminal().run("renew")
     assert (ran.code, ran.out) == (2, "")
-    assert "unknown command certs 'renew'" in ran.err
+    assert "No such command 'renew'" in ran.err
 
 
 def test_a_file_that_cannot_be_written(tmp_path: Path) -> None:

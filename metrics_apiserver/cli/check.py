@@ -1,0 +1,130 @@
+"""`check`: validates rule files without a cluster or Prometheus.
+
+Every diagnostic of every file is shown, and of each valid file how its queries are evaluated: in
+bulk, one query for all objects, or a query for each read, and why. The exit code is 2 when a file
+cannot be used; warnings do not count.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from metrics_apiserver.base import errors
+from metrics_apiserver.base.diagnostics import Diagnostic
+from metrics_apiserver.base.flags import Parsed
+from metrics_apiserver.cli import output
+from metrics_apiserver.cli.flag_command import FlagCommand
+from metrics_apiserver.core.bulk import report
+from metrics_apiserver.core.bulk.report import Sharing
+from metrics_apiserver.core.rules.model import RuleFile
+from metrics_apiserver.provider import reload
+
+_HELP = """\
+Validate rule files without a cluster or Prometheus.
+
+The exit code is 0 when all of them can be used, and 2 with every error of every file.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What there is to say about one file.
+
+    Attributes:
+        file: as it was named.
+        diagnostics: errors, or the warnings of a valid file.
+        rules: None where the file cannot be used.
+        bulk: how each query is evaluated.
+    """
+
+    file: str
+    diagnostics: tuple[Diagnostic, ...]
+    rules: RuleFile | None = None
+    bulk: tuple[Sharing, ...] = ()
+
+
+def run(parsed: Parsed) -> int:
+    """Validates and prints; the exit code.
+
+    Raises:
+        errors.ConfigError: flags that cannot be used, or no file.
+    """
+    diagnostics = output.validate_format(parsed)
+    if not parsed.positional:
+        diagnostics.append(Diagnostic("name one rule file or more", path="arguments"))
+    output.refuse(diagnostics)
+    checked = [check(file) for file in parsed.positional]
+    if output.is_json(parsed):
+        output.write_json({"files": [_as_json(one) for one in checked]})
+    else:
+        for one in checked:
+            _write(one)
+    return 0 if all(one.rules is not None for one in checked) else 2
+
+
+def check(file: str) -> Checked:
+    """Validates one file."""
+    try:
+        _, rules = reload.load(Path(file))
+    except errors.ConfigError as error:
+        return Checked(file, error.faults)
+    warnings = tuple(replace(one, severity="warning") for one in rules.warnings)
+    return Checked(file, warnings, rules, tuple(report.judge(rules)))
+
+
+def _as_json(checked: Checked) -> dict[str, Any]:
+    rules = checked.rules
+    return {
+        "file": checked.file,
+        "ok": rules is not None,
+        "rules": None
+        if rules is None
+        else {
+            "custom": len(rules.rules),
+            "external": len(rules.external_rules),
+            "resource": rules.resource_rules is not None,
+        },
+        "diagnostics": [output.as_json(one, checked.file) for one in checked.diagnostics],
+        "bulk": [
+            {"rule": one.path, "bulk": one.reason is None, "reason": one.reason or ""}
+            for one in checked.bulk
+        ],
+    }
+
+
+def _write(checked: Checked) -> None:
+    for diagnostic in checked.diagnostics:
+        output.write_diagnostic(diagnostic, checked.file)
+    rules = checked.rules
+    if rules is None:
+        return
+    parts = [f"{len(rules.rules)} rules", f"{len(rules.external_rules)} external rules"]
+    if rules.resource_rules is not None:
+        parts.append("resource rules")
+    console = output.terminal()
+    summary = ", ".join(parts)
+    if console is None:
+        output.say(f"{checked.file}: valid: {summary}")
+        for one in checked.bulk:
+            output.say(f"  {one.path}: {_evaluation(one)}")
+        return
+    head = Text.assemble((f"{checked.file}: ", "bold"), ("valid", "green"), f": {summary}")
+    console.print(head, soft_wrap=True)
+    table = Table.grid(padding=(0, 2))
+    for one in checked.bulk:
+        table.add_row(f"  {one.path}", Text(_evaluation(one), "" if one.reason else "green"))
+    console.print(table)
+
+
+def _evaluation(one: Sharing) -> str:
+    if one.reason is None:
+        return "bulk: one query for all objects"
+    return f"a query for each read: {one.reason}"
+
+
+command = FlagCommand("check", (output.FORMAT,), run, description=_HELP, arguments="FILE...")

@@ -1,0 +1,167 @@
+"""Commands of click whose flags are declared once, as `base.flags.Flag`.
+
+click shows the help, completes words and finds the command. The words of a command are read by
+`base.flags` as those of `serve` are: one grammar for the whole program (`--wait=false`,
+underscores), and every wrong flag is named at once, where click stops at the first.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import groupby, takewhile
+from typing import Any
+
+import click
+
+from metrics_apiserver.base import flags
+from metrics_apiserver.base.flags import Flag, Parsed
+
+SHORTHANDS = {"o": "output"}
+HELP_WORDS = ("-h", "--help")
+CONTEXT = {"help_option_names": list(HELP_WORDS)}
+
+
+class FlagOption(click.Option):
+    """One flag, as click's help and completion see it.
+
+    Attributes:
+        flag: its declaration.
+    """
+
+    def __init__(self, flag: Flag, letters: Iterable[str]) -> None:
+        self.flag = flag
+        name = re.sub(r"\W", "_", flag.name)
+        is_bool = flag.kind == "bool"
+        super().__init__(
+            [name, *(f"-{letter}" for letter in letters), f"--{flag.name}"],
+            is_flag=is_bool,
+            type=None if is_bool else str,
+            metavar=None if is_bool else flag.kind,
+            multiple=flag.kind in ("strings", "stringArray"),
+            hidden=flag.ignored,
+            help=f"{flag.help}{_shown_default(flag)}",
+        )
+
+
+def _shown_default(flag: Flag) -> str:
+    if flag.default in ("", False, None) or flag.default == []:
+        return ""
+    return f" (default {flags.format_value(flag, flag.default)})"
+
+
+def declare(table: Iterable[Flag], shorthands: Mapping[str, str]) -> Iterator[FlagOption]:
+    """The options of a table of flags."""
+    for flag in table:
+        yield FlagOption(flag, [key for key, name in shorthands.items() if name == flag.name])
+
+
+class FlagCommand(click.Command):
+    """A command that is given its parsed flags.
+
+    Args:
+        name: as it is typed.
+        table: its flags.
+        run: takes what was read, gives the exit code.
+        description: what it does; the first sentence is shown in lists of commands.
+        arguments: what its words that are no flags stand for, such as `FILE...`; empty for none,
+            which `run` checks.
+        argument_type: how a shell completes them; files where it is not given.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        table: tuple[Flag, ...],
+        run: Callable[[Parsed], int],
+        *,
+        description: str,
+        arguments: str = "",
+        argument_type: click.ParamType[Any] | None = None,
+    ) -> None:
+        params: list[click.Parameter] = [*declare(table, SHORTHANDS)]
+        if arguments:
+            kind = argument_type or click.Path()
+            params.append(click.Argument(["words"], nargs=-1, type=kind, metavar=arguments))
+        super().__init__(name, params=params, help=description, context_settings=CONTEXT)
+        self._table = table
+        self._run = run
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Reads the words; asked for help, it shows that and ends.
+
+        Raises:
+            errors.ConfigError: unknown flags or bad values, all of them.
+        """
+        if ctx.resilient_parsing:  # a completing shell: the words are not finished
+            return []
+        if any(word in HELP_WORDS for word in takewhile(lambda word: word != "--", args)):
+            click.echo(ctx.get_help())
+            ctx.exit()
+        ctx.obj = flags.parse(self._table, args, SHORTHANDS)
+        return []
+
+    def invoke(self, ctx: click.Context) -> int:
+        """Runs it; the exit code."""
+        return self._run(ctx.obj)
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The flags by group, in the order of the table."""
+        params = self.get_params(ctx)
+        options = [one for one in params if isinstance(one, FlagOption)]
+        for group, members in groupby(options, lambda one: one.flag.group):
+            records = [record for one in members if (record := one.get_help_record(ctx))]
+            with formatter.section(group):
+                formatter.write_dl(records)
+        shown = self.get_help_option(ctx)
+        record = shown.get_help_record(ctx) if shown else None
+        if record:
+            with formatter.section("Help"):
+                formatter.write_dl([record])
+
+
+class LazyGroup(click.Group):
+    """A command with commands under it, each imported when it is named.
+
+    Args:
+        name: as it is typed.
+        modules: the module of `metrics_apiserver.cli` that holds `command`, by command name.
+        settings: as click.Group takes them.
+    """
+
+    def __init__(self, name: str, modules: Mapping[str, str], **settings: Any) -> None:
+        super().__init__(name, **settings)
+        self._modules = modules
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Their names, in the order of use."""
+        return [*super().list_commands(ctx), *self._modules]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command; None when there is none of that name."""
+        if cmd_name not in self._modules:
+            return super().get_command(ctx, cmd_name)
+        module = importlib.import_module(f"metrics_apiserver.cli.{self._modules[cmd_name]}")
+        command: click.Command = module.command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that the first word names.
+
+        Raises:
+            click.NoSuchCommand: there is none; says which names are near.
+        """
+        names = self.list_commands(ctx)
+        if args[0] not in names and not ctx.resilient_parsing:
+            raise click.NoSuchCommand(args[0], possibilities=names, ctx=ctx)
+        return super().resolve_command(ctx, args)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Reads the words before the command's name; without any word, shows the help."""
+        if not args and not ctx.resilient_parsing:
+            click.echo(ctx.get_help())
+            ctx.exit()
+        return super().parse_args(ctx, args)

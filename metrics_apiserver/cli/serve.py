@@ -1,0 +1,65 @@
+"""`serve`: runs the server.
+
+Reads its command line by pflag's grammar, as the predecessor does, and imports no library that only
+the other commands need. Wrong flags are reported together with the errors of the rule file that
+they name, so that one attempt shows everything there is to correct.
+"""
+
+from __future__ import annotations
+
+import sys
+from itertools import pairwise
+from pathlib import Path
+
+from metrics_apiserver.base import errors, flags, logs
+from metrics_apiserver.options import serve, validate
+from metrics_apiserver.options.settings import ServeSettings
+
+USAGE = """\
+Usage: metrics-apiserver [serve] --config=FILE [flags]
+
+Runs the server. `metrics-apiserver --help` lists the other commands.
+"""
+
+
+def run(words: list[str]) -> int:
+    """Serves until it is told to stop; the exit code.
+
+    Raises:
+        ExceptionGroup: of errors.ConfigError: flags and files that cannot be used.
+    """
+    if "--help" in words or "-h" in words:
+        sys.stdout.write(f"{USAGE}\n{flags.render_help(serve.TABLE)}\n")
+        return 0
+    settings = _settings(words)
+    logs.configure(settings.verbosity, settings.log_format)
+    # Imported late: validating flags and rule files needs no server.
+    from metrics_apiserver import app
+
+    return app.run(settings)
+
+
+def _settings(words: list[str]) -> ServeSettings:
+    """What the flags mean.
+
+    Raises:
+        ExceptionGroup: of errors.ConfigError: the flags', and those of the rule file they name.
+    """
+    try:
+        return validate.build(flags.parse(serve.TABLE, words, serve.SHORTHANDS))
+    except errors.ConfigError as error:
+        raise ExceptionGroup("start refused", [error, *_rule_file_errors(words)]) from None
+
+
+def _rule_file_errors(words: list[str]) -> list[errors.ConfigError]:
+    """Errors of the rule file, so that they need no further start to be seen."""
+    from metrics_apiserver.provider import reload
+
+    named = [word.partition("=")[2] for word in words if word.startswith("--config=")]
+    named += [value for flag, value in pairwise(words) if flag == "--config"]
+    try:
+        for path in named[-1:]:
+            reload.load(Path(path))
+    except errors.ConfigError as error:
+        return [error]
+    return []
