@@ -127,7 +127,7 @@ def accepted_keys(text: str) -> list[str]:
         config.parse(text.encode(), "rules.yaml")
     advice = [
         fault.message.partition("known are ")[2]
-        for fault in refused.value.faults
+        for fault in refused.value.diagnostics
         if fault.message.startswith("unknown key unknown")
     ]
     return advice[0].split(", ") if advice else []

@@ -216,12 +216,12 @@ class UpstreamTimeout(MetricsError):
 
 
 class ConfigError(Exception):
-    """A document that cannot be used, with every fault found in it."""
+    """A document that cannot be used, with a Diagnostic for everything found in it."""
 
-    def __init__(self, source: str, faults: tuple[Diagnostic, ...]) -> None:
-        super().__init__("\n".join(fault.render(source) for fault in faults))
+    def __init__(self, source: str, diagnostics: tuple[Diagnostic, ...]) -> None:
+        super().__init__("\n".join(diagnostic.render(source) for diagnostic in diagnostics))
         self.source = source
-        self.faults = faults
+        self.diagnostics = diagnostics
 
 
 class TemplateError(Exception):

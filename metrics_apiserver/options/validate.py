@@ -105,7 +105,7 @@ def _collect(faults: list[Diagnostic], make: Callable[[], Made]) -> Made | None:
     except errors.ConfigError as error:
         faults += [
             replace(fault, path=_FLAG_OF_ATTRIBUTE.get(fault.path, fault.path))
-            for fault in error.faults
+            for fault in error.diagnostics
         ]
         return None
 

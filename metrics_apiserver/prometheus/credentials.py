@@ -88,7 +88,7 @@ class Watched(Generic[T]):
         self._load = load
         self._stamp: tuple[tuple[int, int, int], ...] | None = None
         self._good: list[T] = []  # none or one: the value may be of any type
-        self._fault = ""
+        self._last_error = ""
 
     def current(self, *, renew: bool = False) -> T:
         """The value of the files as they are, or the last good one.
@@ -110,7 +110,7 @@ class Watched(Generic[T]):
             value = self._load()
         except (OSError, ValueError) as error:
             return self._last_good(stamp, error)
-        self._stamp, self._good, self._fault = stamp, [value], ""
+        self._stamp, self._good, self._last_error = stamp, [value], ""
         return value
 
     def _last_good(
@@ -119,8 +119,8 @@ class Watched(Generic[T]):
         self._stamp = stamp
         if not self._good:
             raise error
-        if str(error) != self._fault:
-            self._fault = str(error)
+        if str(error) != self._last_error:
+            self._last_error = str(error)
             _log.warning("keeping the last good %s: %s", " ".join(self.paths), error)
         return self._good[0]
 
@@ -170,17 +170,17 @@ def _context_by_files(settings: PrometheusSettings) -> Watched[ssl.SSLContext]:
 
 
 def _check(watched: dict[str, Watched[str] | Watched[ssl.SSLContext]]) -> None:
-    faults = []
+    diagnostics = []
     for name, value in watched.items():
         try:
             value.current()
         except (OSError, ValueError) as error:
             files = " ".join(value.paths)
-            faults.append(
+            diagnostics.append(
                 Diagnostic(f"cannot be used to reach Prometheus: {error}", f"{name} {files}")
             )
-    if faults:
-        raise ConfigError("flags", tuple(faults))
+    if diagnostics:
+        raise ConfigError("flags", tuple(diagnostics))
 
 
 def _read_secret(path: str) -> str:

@@ -407,9 +407,9 @@ WRONG = {
 
 
 @pytest.mark.parametrize("fault", WRONG)
-def test_a_wrong_proof_is_found_out(arena: Arena, fault: str) -> None:
+def test_a_wrong_proof_is_found_out(arena: Arena, diagnostic: str) -> None:
     """The comparison sees the difference that believing such a proof would make."""
-    asked = make_question(WRONG[fault])
+    asked = make_question(WRONG[diagnostic])
     assert question.prove_bulk(asked) is not None
     found = arena.runner.run(find_differences(arena, asked, lambda _asked: None, groups_for(asked)))
     assert found

@@ -1,9 +1,9 @@
 """The rule file: YAML text to compiled rules, or all that is wrong with it at once.
 
 The file is the predecessor's (`pkg/config/config.go`), read as strictly and checked further: what
-there starts and then fails each query is a fault here where that is certain, and a warning where it
-may be meant. Beside its keys a rule may say `onNaN` and, where it gives a custom metric,
-`onDuplicate`. Nothing here knows the cluster: labels and resources are tied in `core/registry`.
+there starts and then fails each query is an error here where that is certain, and a warning where
+it may be meant. Beside its keys a rule may say `onNaN` and, where it gives a custom metric,
+`onDuplicate`. Nothing here knows the cluster: `core/registry` maps labels to its resources.
 """
 
 from __future__ import annotations
@@ -56,36 +56,38 @@ def parse(text: bytes, source: str) -> RuleFile:
         source: name of the file, for messages.
 
     Raises:
-        ConfigError: with every fault, by line.
+        ConfigError: with every error, by line.
     """
     document = yamlload.load(text, source)
     report = Report()
-    for fault in document.faults:
-        report.fault(fault)
+    for diagnostic in document.diagnostics:
+        report.error(diagnostic)
     top = fields.section(document.root, "", _FILE, report)
     rules = tuple(_rules(top, "rules", "custom"))
     external_rules = tuple(_rules(top, "externalRules", "external"))
     resource_rules = _resource_rules(top)
     if not any(map(top.has, _FILE)):
         report.warn(Diagnostic("has no rules: no metric will be served"))
-    if report.faults:
-        raise ConfigError(source, _by_line(report.faults, report.fault_count))
+    if report.errors:
+        raise ConfigError(source, _by_line(report.errors, report.error_count))
     warnings = _by_line(report.warnings, report.warning_count)
     return RuleFile(rules, external_rules, resource_rules, warnings)
 
 
 def _by_line(told: list[Diagnostic], count: int) -> tuple[Diagnostic, ...]:
     """Sorted, each once, with a word on those that were too many to tell."""
-    faults = sorted(dict.fromkeys(told), key=lambda fault: (fault.line, fault.path))
+    diagnostics = sorted(
+        dict.fromkeys(told), key=lambda diagnostic: (diagnostic.line, diagnostic.path)
+    )
     if count > len(told):
-        faults.append(Diagnostic(f"and {count - len(told)} more"))
-    return tuple(faults)
+        diagnostics.append(Diagnostic(f"and {count - len(told)} more"))
+    return tuple(diagnostics)
 
 
 def _rules(top: Section, key: str, kind: Kind) -> Iterator[Rule]:
     items = list(top.items(key))
     if len(items) > MAX_RULES:
-        top.fault(key, f"has {len(items)} rules, and {MAX_RULES} are allowed", top.line)
+        top.error(key, f"has {len(items)} rules, and {MAX_RULES} are allowed", top.line)
         return
     for path, node in items:
         given = fields.section(node, path, _RULE, top.report)
@@ -118,7 +120,7 @@ def _rule(given: Section, kind: Kind, fingerprint: str) -> Rule | None:
     on_duplicate = given.choice("onDuplicate", get_args(OnDuplicate), "max")
     if kind == "external" and given.has("onDuplicate"):
         message = "is for custom rules: items of an external metric are never merged"
-        given.fault("onDuplicate", message, given.node("onDuplicate").line)
+        given.error("onDuplicate", message, given.node("onDuplicate").line)
     if namer is None or mapping is None or template is None:
         return None
     _warn_of_mapping(given, kind, mapping, namespaced)
@@ -182,20 +184,20 @@ def _resource_rules(top: Section) -> ResourceRules | None:
     try:
         seconds = durations.parse(window.value) if given.has("window") else 0.0
     except ValueError as error:
-        given.fault("window", str(error), window.line)
+        given.error("window", str(error), window.line)
         return None
     return ResourceRules(cpu, memory, seconds) if cpu and memory else None
 
 
 def _resource_rule(rules: Section, key: str) -> ResourceRule | None:
     if not rules.has(key):
-        rules.fault(key, "is required: metrics.k8s.io answers cpu and memory together", rules.line)
+        rules.error(key, "is required: metrics.k8s.io answers cpu and memory together", rules.line)
         return None
     given = rules.section(key, _RESOURCE_RULE)
     mapping = parts.read_mapping(parts.open_resources(given))
     container_label = given.text("containerLabel").value
     if not container_label:
-        given.fault("containerLabel", "is required: the label that names the container", given.line)
+        given.error("containerLabel", "is required: the label that names the container", given.line)
     of_containers = parts.object_samples(mapping, [container_label or "container"])
     container = parts.read_query(given, "containerQuery", of_containers)
     node = parts.read_query(given, "nodeQuery", parts.object_samples(mapping))

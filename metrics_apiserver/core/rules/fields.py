@@ -3,7 +3,7 @@
 A text field takes any scalar as it is written (`as: 1` is the text 1), null is the zero value, a
 boolean is one of yaml.v2's words and unquoted. Refused, each with its path and line: unknown keys
 (with the nearest known one), lists and mappings in the place of text and the reverse. Nothing is
-raised: faults gather in a Report so that all of them can be told at once.
+raised: errors gather in a Report so that all of them can be told at once.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ class Report:
     """What is wrong with a document, and what is only odd.
 
     Attributes:
-        faults, warnings: the first of each, at most MAX_TOLD; a file of 1 MiB can hold more than
+        errors, warnings: the first of each, at most MAX_TOLD; a file of 1 MiB can hold more than
             anybody would read or a log should take.
-        fault_count, warning_count: how many there were.
+        error_count, warning_count: how many there were.
     """
 
-    faults: list[Diagnostic] = field(default_factory=list)
+    errors: list[Diagnostic] = field(default_factory=list)
     warnings: list[Diagnostic] = field(default_factory=list)
-    fault_count: int = 0
+    error_count: int = 0
     warning_count: int = 0
 
-    def fault(self, fault: Diagnostic) -> None:
-        self.fault_count += 1
-        if len(self.faults) < MAX_TOLD:
-            self.faults.append(_shortened(fault))
+    def error(self, diagnostic: Diagnostic) -> None:
+        self.error_count += 1
+        if len(self.errors) < MAX_TOLD:
+            self.errors.append(_shortened(diagnostic))
 
     def warn(self, warning: Diagnostic) -> None:
         self.warning_count += 1
@@ -50,21 +50,21 @@ class Report:
             self.warnings.append(_shortened(warning))
 
 
-def _shortened(fault: Diagnostic) -> Diagnostic:
+def _shortened(diagnostic: Diagnostic) -> Diagnostic:
     """Messages quote the document, and a pattern or query in it can be as long as the file."""
-    if len(fault.message) <= MAX_MESSAGE:
-        return fault
-    return Diagnostic(f"{fault.message[:MAX_MESSAGE]}...", fault.path, fault.line)
+    if len(diagnostic.message) <= MAX_MESSAGE:
+        return diagnostic
+    return Diagnostic(f"{diagnostic.message[:MAX_MESSAGE]}...", diagnostic.path, diagnostic.line)
 
 
 def section(node: Node, path: str, known: Collection[str], report: Report) -> Section:
-    """A mapping with known keys; null is the empty one, anything else a fault."""
+    """A mapping with known keys; null is the empty one, anything else an error."""
     opened = entries(node, path, report)
     for entry in opened:
         if entry.key not in known:
             # Finding the nearest is slow, and not worth it for keys that will not be told.
-            nearest = _nearest(entry.key, known) if len(report.faults) < MAX_TOLD else ""
-            report.fault(Diagnostic(f"unknown key {entry.key}{nearest}", path, entry.line))
+            nearest = _nearest(entry.key, known) if len(report.errors) < MAX_TOLD else ""
+            report.error(Diagnostic(f"unknown key {entry.key}{nearest}", path, entry.line))
     return Section(path, node.line, {entry.key: entry for entry in opened}, report)
 
 
@@ -73,7 +73,7 @@ def entries(node: Node, path: str, report: Report) -> tuple[Entry, ...]:
     if isinstance(node, Mapping):
         return node.entries
     if not _is_null(node):
-        report.fault(Diagnostic("must be a mapping of keys to values", path, node.line))
+        report.error(Diagnostic("must be a mapping of keys to values", path, node.line))
     return ()
 
 
@@ -120,7 +120,7 @@ class Section:
         if isinstance(node, Scalar) and not node.null:
             return node
         if not isinstance(node, Scalar):
-            self.fault(key, "must be text, not a list or a mapping", node.line)
+            self.error(key, "must be text, not a list or a mapping", node.line)
         return Scalar("", node.line)
 
     def flag(self, key: str, default: bool) -> bool:
@@ -130,7 +130,7 @@ class Section:
             return default
         if isinstance(node, Scalar) and node.plain and node.value in _TRUE | _FALSE:
             return node.value in _TRUE
-        self.fault(key, "must be true or false", node.line)
+        self.error(key, "must be true or false", node.line)
         return default
 
     def choice(self, key: str, options: Collection[str], default: str) -> str:
@@ -139,7 +139,7 @@ class Section:
         if given.value in options:
             return given.value
         if given.value:
-            self.fault(key, f"must be one of {', '.join(options)}", given.line)
+            self.error(key, f"must be one of {', '.join(options)}", given.line)
         return default
 
     def section(self, key: str, known: Collection[str]) -> Section:
@@ -152,10 +152,10 @@ class Section:
         if isinstance(node, Sequence):
             yield from ((f"{self.at(key)}[{i}]", item) for i, item in enumerate(node.items))
         elif not _is_null(node):
-            self.fault(key, "must be a list", node.line)
+            self.error(key, "must be a list", node.line)
 
-    def fault(self, key: str, message: str, line: int) -> None:
-        self.report.fault(Diagnostic(message, self.at(key), line))
+    def error(self, key: str, message: str, line: int) -> None:
+        self.report.error(Diagnostic(message, self.at(key), line))
 
     def warn(self, key: str, message: str, line: int) -> None:
         self.report.warn(Diagnostic(message, self.at(key), line))

@@ -1,6 +1,6 @@
 """The parts that rules of every kind are made of: names, resources and queries, read and compiled.
 
-Each reader takes an opened Section, tells every fault and warning to its Report with path and line,
+Each reader takes an opened Section, adds every error and warning to its Report with path and line,
 and gives None where the part cannot be used. A query is tried on sample requests, so that a
 template that renders to nonsense is found before it is ever asked for. Follows the predecessor's
 `pkg/naming/metric_namer.go`, `resource_converter.go` and `metrics_query.go`.
@@ -46,26 +46,26 @@ def read_selector(given: Section, key: str) -> str:
 
 def _judge(given: Section, key: str, finding: Finding | None, written: Scalar) -> None:
     if finding is not None:
-        tell = given.fault if finding.certain else given.warn
+        tell = given.error if finding.certain else given.warn
         tell(key, finding.message, written.line)
 
 
 def read_namer(given: Section) -> MetricNamer | None:
-    """`seriesFilters` and `name`; None after a fault."""
+    """`seriesFilters` and `name`; None after an error."""
     filters = [
         _filter(fields.section(node, path, _FILTER, given.report))
         for path, node in given.items("seriesFilters")
     ]
     name = given.section("name", _NAME)
-    faults = given.report.fault_count
+    before = given.report.error_count
     matches = _pattern(name, "matches") if name.text("matches").value else None
     template = name.text("as").value
-    if not template and given.report.fault_count == faults:
+    if not template and given.report.error_count == before:
         try:
             template = naming.default_template(matches)
         except ValueError as error:
-            name.fault("as", str(error), name.line)
-    if given.report.fault_count > faults or None in filters:
+            name.error("as", str(error), name.line)
+    if given.report.error_count > before or None in filters:
         return None
     return MetricNamer(tuple(kept for kept in filters if kept), matches, template)
 
@@ -74,7 +74,7 @@ def _filter(given: Section) -> NameFilter | None:
     present = [key for key in _FILTER if given.text(key).value]
     if len(present) != 1:
         message = "must have either `is` or `isNot`, and not both"
-        given.report.fault(Diagnostic(message, given.path, given.line))
+        given.report.error(Diagnostic(message, given.path, given.line))
         return None
     pattern = _pattern(given, present[0])
     return NameFilter(pattern, positive=present[0] == "is") if pattern else None
@@ -85,7 +85,7 @@ def _pattern(given: Section, key: str) -> Pattern | None:
     try:
         return naming.compile_regex(written.value)
     except ValueError as error:
-        given.fault(key, f"is no regular expression of Go: {error}", written.line)
+        given.error(key, f"is no regular expression of Go: {error}", written.line)
         return None
 
 
@@ -95,7 +95,7 @@ def open_resources(rule: Section) -> Section:
 
 
 def read_mapping(given: Section) -> ResourceMapping | None:
-    """The template and overrides of `resources`; None after a fault."""
+    """The template and overrides of `resources`; None after an error."""
     path = given.at("overrides")
     overrides = [
         _override(entry, f"{path}.{entry.key}", given.report)
@@ -105,7 +105,7 @@ def read_mapping(given: Section) -> ResourceMapping | None:
     try:
         mapping = converter.compile_mapping(template.value, filter(None, overrides))
     except TemplateError as error:
-        given.fault("template", error.message, template.line_at(error.offset))
+        given.error("template", error.message, template.line_at(error.offset))
         return None
     return None if None in overrides else mapping
 
@@ -115,21 +115,21 @@ def _override(entry: Entry, path: str, report: Report) -> Override | None:
     group, resource = given.text("group").value, given.text("resource").value
     if not entry.key or not resource:
         message = "needs a label and a resource, such as `pod: {resource: pods}`"
-        report.fault(Diagnostic(message, path, entry.line))
+        report.error(Diagnostic(message, path, entry.line))
         return None
     return Override(entry.key, GroupResource(group, resource), entry.line)
 
 
 def read_query(given: Section, key: str, samples: Sequence[Sample]) -> gotemplate.Template | None:
-    """A query template, compiled and tried on sample requests; None after a fault."""
+    """A query template, compiled and tried on sample requests; None after an error."""
     written = given.text(key)
     if not written.value.strip():
-        given.fault(key, "is required: without it every query would be empty", written.line)
+        given.error(key, "is required: without it every query would be empty", written.line)
         return None
     try:
         template = gotemplate.compile(written.value, QUERY_FIELDS)
     except TemplateError as error:
-        given.fault(key, error.message, written.line_at(error.offset))
+        given.error(key, error.message, written.line_at(error.offset))
         return None
     _judge(given, key, querycheck.check_query(template, samples), written)
     return template

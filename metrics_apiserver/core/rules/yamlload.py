@@ -90,18 +90,18 @@ class Document:
     """A loaded text.
 
     Attributes:
-        faults: repeated keys; of each the first value is kept, so that reading can go on and tell
-            all that is wrong at once. A document with faults must not be used.
+        diagnostics: repeated keys; of each the first value is kept, so that reading goes on and
+            reports everything at once. A document with any must not be used.
     """
 
     root: Node
-    faults: tuple[Diagnostic, ...]
+    diagnostics: tuple[Diagnostic, ...]
 
 
 class _Refused(Exception):
     def __init__(self, message: str, line: int) -> None:
         super().__init__(message)
-        self.fault = Diagnostic(message, line=line)
+        self.diagnostic = Diagnostic(message, line=line)
 
 
 def load(text: bytes, source: str) -> Document:
@@ -114,12 +114,12 @@ def load(text: bytes, source: str) -> Document:
         composer = _Composer(_decode(text))
         return Document(composer.document(), tuple(composer.repeated))
     except _Refused as error:
-        raise ConfigError(source, (error.fault,)) from error
+        raise ConfigError(source, (error.diagnostic,)) from error
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         message = ", ".join(part for part in (error.problem, error.context) if part)
-        fault = Diagnostic(f"is not YAML: {message}", line=mark.line + 1 if mark else 0)
-        raise ConfigError(source, (fault,)) from error
+        diagnostic = Diagnostic(f"is not YAML: {message}", line=mark.line + 1 if mark else 0)
+        raise ConfigError(source, (diagnostic,)) from error
 
 
 def _decode(text: bytes) -> str:

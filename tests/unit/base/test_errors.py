@@ -111,10 +111,10 @@ def test_what_may_be_asked_again(kind: str, status: int, repeatable: bool) -> No
 
 
 def test_a_config_error_says_all() -> None:
-    faults = (Diagnostic("one", line=1), Diagnostic("two", line=2))
-    error = ConfigError("f.yaml", faults)
+    diagnostics = (Diagnostic("one", line=1), Diagnostic("two", line=2))
+    error = ConfigError("f.yaml", diagnostics)
     assert str(error) == "f.yaml:1: one\nf.yaml:2: two"
-    assert (error.source, error.faults) == ("f.yaml", faults)
+    assert (error.source, error.diagnostics) == ("f.yaml", diagnostics)
 
 
 def test_places_of_template_errors() -> None:

@@ -29,7 +29,7 @@ def faults(*words: str) -> list[tuple[str, str]]:
     with pytest.raises(errors.ConfigError) as refused:
         parse(*words)
     assert refused.value.source == "command line"
-    return [(fault.path, fault.message) for fault in refused.value.faults]
+    return [(fault.path, fault.message) for fault in refused.value.diagnostics]
 
 
 @pytest.mark.parametrize(

@@ -127,7 +127,7 @@ def known_keys(text: str) -> set[str]:
     """What the server takes beside an unknown key, out of its own fault."""
     with pytest.raises(errors.ConfigError) as refused:
         config.parse(text.encode(), "rules")
-    advice = [fault.message.partition("known are ")[2] for fault in refused.value.faults]
+    advice = [fault.message.partition("known are ")[2] for fault in refused.value.diagnostics]
     return set(next(filter(None, advice)).split(", "))
 
 

@@ -92,7 +92,7 @@ def test_what_cannot_be_used_is_a_fault_of_its_flag(
 ) -> None:
     with pytest.raises(errors.ConfigError) as caught:
         serving_pair.make_serving(settings(tmp_path, *flags), None, no_clients)
-    assert [found.path for found in caught.value.faults] == [fault]
+    assert [found.path for found in caught.value.diagnostics] == [fault]
 
 
 def test_a_pair_that_does_not_match(tmp_path: Path) -> None:

@@ -119,5 +119,5 @@ def test_at_start_every_file_must_be_usable(tmp_path: Path) -> None:
     )
     with pytest.raises(errors.ConfigError) as caught:
         FlagTrust(settings)
-    flags = [fault.path for fault in caught.value.faults]
+    flags = [fault.path for fault in caught.value.diagnostics]
     assert flags == ["--client-ca-file", "--requestheader-client-ca-file"]

@@ -50,7 +50,7 @@ def _fault(path: str) -> Diagnostic:
     with pytest.raises(errors.ConfigError) as caught:
         config.load(path)
     assert "SECRET" not in str(caught.value)
-    (fault,) = caught.value.faults
+    (fault,) = caught.value.diagnostics
     return fault
 
 

@@ -111,4 +111,4 @@ class TestPrometheusSettings:
     def test_every_fault_is_named_at_once(self) -> None:
         with pytest.raises(ConfigError) as refused:
             PrometheusSettings("ftp://p?a", headers=("=",), token_file="t", username_file="u")
-        assert len(refused.value.faults) == 5
+        assert len(refused.value.diagnostics) == 5

@@ -55,7 +55,7 @@ def build(*words: str) -> ServeSettings:
 def faults(*words: str) -> dict[str, str]:
     with pytest.raises(errors.ConfigError) as refused:
         build(*words)
-    return {fault.path: fault.message for fault in refused.value.faults}
+    return {fault.path: fault.message for fault in refused.value.diagnostics}
 
 
 def test_the_command_line_of_the_alibaba_document() -> None:

@@ -246,7 +246,7 @@ class TestContext:
         )
         with pytest.raises(ConfigError) as refused:
             credentials.from_settings(settings)
-        assert len(refused.value.faults) == 2
+        assert len(refused.value.diagnostics) == 2
         assert "ca.crt" in str(refused.value)
         assert "none" in str(refused.value)
 

@@ -66,7 +66,7 @@ def test_the_first_load_names_every_fault_with_its_line(tmp_path: Path) -> None:
     path.write_text("rules:\n- unknown: 1\n- unknown: 2\n")
     with pytest.raises(errors.ConfigError) as refused:
         Reloader(path, lambda _rules: None).load_first()
-    assert {fault.line for fault in refused.value.faults} >= {2, 3}
+    assert {diagnostic.line for diagnostic in refused.value.diagnostics} >= {2, 3}
 
 
 async def test_an_unchanged_file_is_left_alone(watched: Watched) -> None:

@@ -58,14 +58,20 @@ def rule(more: str = "", text: str = PLAIN) -> Rule:
     return only
 
 
-def faults(text: str) -> list[tuple[int, str, str]]:
+def diagnostics(text: str) -> list[tuple[int, str, str]]:
     with pytest.raises(ConfigError) as caught:
         parse(text)
-    return [(fault.line, fault.path, fault.message) for fault in caught.value.faults]
+    return [
+        (diagnostic.line, diagnostic.path, diagnostic.message)
+        for diagnostic in caught.value.diagnostics
+    ]
 
 
 def warnings(text: str) -> list[tuple[int, str, str]]:
-    return [(fault.line, fault.path, fault.message) for fault in parse(text).warnings]
+    return [
+        (diagnostic.line, diagnostic.path, diagnostic.message)
+        for diagnostic in parse(text).warnings
+    ]
 
 
 def without(text: str, *removed: str) -> str:
@@ -221,7 +227,7 @@ def test_fingerprints_tell_rules_that_say_the_same() -> None:
     ],
 )
 def test_a_fault_has_its_place(more: str, line: int, path: str, message: str) -> None:
-    found = faults(PLAIN + more + "\n")
+    found = diagnostics(PLAIN + more + "\n")
     assert [entry for entry in found if entry[:2] == (line, path) and message in entry[2]], found
 
 
@@ -244,7 +250,7 @@ def test_a_fault_has_its_place(more: str, line: int, path: str, message: str) ->
     ],
 )
 def test_faults_of_resources(written: str, path: str, message: str) -> None:
-    found = faults(PLAIN.replace("template: <<.Resource>>", written))
+    found = diagnostics(PLAIN.replace("template: <<.Resource>>", written))
     whole = ".".join(["rules[0].resources", *([path] if path else [])])
     assert [entry for entry in found if entry[:2] == (4, whole) and message in entry[2]], found
 
@@ -263,7 +269,7 @@ def test_faults_of_resources(written: str, path: str, message: str) -> None:
     ids=lambda argument: argument[:20],
 )
 def test_faults_of_queries(query: str, message: str) -> None:
-    found = faults(without(PLAIN, "metricsQuery") + f"  metricsQuery: {query}\n")
+    found = diagnostics(without(PLAIN, "metricsQuery") + f"  metricsQuery: {query}\n")
     assert [
         entry
         for entry in found
@@ -273,12 +279,12 @@ def test_faults_of_queries(query: str, message: str) -> None:
 
 def test_a_template_s_fault_has_the_line_inside_a_block() -> None:
     query = "  metricsQuery: |\n    sum(\n      <<.Series>>{<<.LabelMatcher>>}\n    )\n"
-    ((line, path, _),) = faults(without(PLAIN, "metricsQuery") + query)
+    ((line, path, _),) = diagnostics(without(PLAIN, "metricsQuery") + query)
     assert (line, path) == (7, "rules[0].metricsQuery")
 
 
 def test_faults_of_a_series_query() -> None:
-    assert faults(PLAIN.replace('up{pod!=""}', "rate(up[5m])"))[0][:2] == (
+    assert diagnostics(PLAIN.replace('up{pod!=""}', "rate(up[5m])"))[0][:2] == (
         3,
         "rules[0].seriesQuery",
     )
@@ -298,7 +304,7 @@ externalRules:
 resourceRules:
   window: soon
 """
-    assert [(line, path) for line, path, _ in faults(text)] == [
+    assert [(line, path) for line, path, _ in diagnostics(text)] == [
         (3, "rules[0].seriesQuery"),
         (4, "rules[0].metricsQuery"),
         (5, "rules[0].name.matches"),
@@ -319,14 +325,14 @@ resourceRules:
     ],
 )
 def test_resource_rules_are_whole(removed: str, path: str) -> None:
-    ((_, found, message),) = faults(without(RESOURCES, removed))
+    ((_, found, message),) = diagnostics(without(RESOURCES, removed))
     assert found == path
     assert message.startswith("is required")
 
 
 def test_resource_rules_need_both_halves() -> None:
     half = RESOURCES[: RESOURCES.index("  memory:")]
-    assert faults(half) == [
+    assert diagnostics(half) == [
         (
             3,
             "resourceRules.memory",
@@ -337,7 +343,7 @@ def test_resource_rules_need_both_halves() -> None:
 
 def test_faults_inside_resource_rules() -> None:
     text = RESOURCES.replace("template: <<.Resource>>", "template: x").replace("1m30s", "1.5m")
-    assert [(line, path) for line, path, _ in faults(text)] == [
+    assert [(line, path) for line, path, _ in diagnostics(text)] == [
         (11, "resourceRules.memory.resources.template"),
         (13, "resourceRules.window"),
     ]
@@ -345,17 +351,17 @@ def test_faults_inside_resource_rules() -> None:
 
 def test_too_many_rules_are_refused() -> None:
     text = "rules:\n" + "- {}\n" * 2001
-    assert faults(text) == [(1, "rules", "has 2001 rules, and 2000 are allowed")]
+    assert diagnostics(text) == [(1, "rules", "has 2001 rules, and 2000 are allowed")]
 
 
 def test_too_many_faults_are_counted() -> None:
-    found = faults("rules:\n" + "- {}\n" * 1000)
+    found = diagnostics("rules:\n" + "- {}\n" * 1000)
     assert len(found) == 101
     assert found[-1] == (0, "", "and 1900 more")
 
 
 def test_what_is_not_yaml_is_one_fault() -> None:
-    ((line, _, message),) = faults("rules: [\n")
+    ((line, _, message),) = diagnostics("rules: [\n")
     assert line == 2
     assert message.startswith("is not YAML")
 

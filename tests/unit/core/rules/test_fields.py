@@ -11,8 +11,10 @@ def section(text: str) -> Section:
     return fields.section(yamlload.load(text.encode(), "f").root, "", KNOWN, Report())
 
 
-def faults(given: Section) -> list[tuple[str, int, str]]:
-    return [(fault.path, fault.line, fault.message) for fault in given.report.faults]
+def diagnostics(given: Section) -> list[tuple[str, int, str]]:
+    return [
+        (diagnostic.path, diagnostic.line, diagnostic.message) for diagnostic in given.report.errors
+    ]
 
 
 @pytest.mark.parametrize(
@@ -35,7 +37,7 @@ def faults(given: Section) -> list[tuple[str, int, str]]:
 def test_text_is_as_written(text: str, value: str) -> None:
     given = section(text)
     assert given.text("text").value == value
-    assert faults(given) == []
+    assert diagnostics(given) == []
 
 
 def test_text_keeps_its_line_and_style() -> None:
@@ -46,7 +48,7 @@ def test_text_keeps_its_line_and_style() -> None:
 def test_text_is_no_collection(text: str) -> None:
     given = section(f"\n{text}")
     assert given.text("text").value == ""
-    assert faults(given) == [("text", 2, "must be text, not a list or a mapping")]
+    assert diagnostics(given) == [("text", 2, "must be text, not a list or a mapping")]
 
 
 @pytest.mark.parametrize(
@@ -68,14 +70,14 @@ def test_flags_are_yaml_v2_s_words(written: str, value: bool | None) -> None:
     for default in (True, False):
         given = section(f"flag: {written}")
         assert given.flag("flag", default) is (default if value is None else value)
-        assert faults(given) == []
+        assert diagnostics(given) == []
 
 
 @pytest.mark.parametrize("written", ["'true'", "1", "tRue", "[true]", '"yes"', "!!str yes"])
 def test_no_flag(written: str) -> None:
     given = section(f"flag: {written}")
     assert given.flag("flag", default=True) is True
-    assert faults(given) == [("flag", 1, "must be true or false")]
+    assert diagnostics(given) == [("flag", 1, "must be true or false")]
 
 
 def test_choice() -> None:
@@ -85,10 +87,10 @@ def test_choice() -> None:
     assert section("").choice("onNaN", options, "zero") == "zero"
     given = section("onNaN: Drop")
     assert given.choice("onNaN", options, "zero") == "zero"
-    assert faults(given) == [("onNaN", 1, "must be one of zero, drop")]
+    assert diagnostics(given) == [("onNaN", 1, "must be one of zero, drop")]
     given = section("onNaN: [drop]")
     assert given.choice("onNaN", options, "zero") == "zero"
-    assert faults(given) == [("onNaN", 1, "must be text, not a list or a mapping")]
+    assert diagnostics(given) == [("onNaN", 1, "must be text, not a list or a mapping")]
 
 
 @pytest.mark.parametrize(
@@ -102,7 +104,7 @@ def test_choice() -> None:
 )
 def test_unknown_keys_are_told_with_the_nearest(key: str, advice: str) -> None:
     given = section(f"flag: true\n{key}: 1")
-    assert faults(given) == [("", 2, f"unknown key {key}: {advice}")]
+    assert diagnostics(given) == [("", 2, f"unknown key {key}: {advice}")]
 
 
 def test_a_section_in_a_section() -> None:
@@ -110,7 +112,7 @@ def test_a_section_in_a_section() -> None:
     inner = given.section("inner", ("text",))
     inner.text("text")
     assert inner.path == "inner"
-    assert faults(given) == [
+    assert diagnostics(given) == [
         ("inner", 3, "unknown key more: known are text"),
         ("inner.text", 2, "must be text, not a list or a mapping"),
     ]
@@ -120,14 +122,14 @@ def test_a_section_in_a_section() -> None:
 def test_an_absent_section_is_empty(text: str) -> None:
     given = section(text)
     assert given.section("inner", ("text",)).text("text").value == ""
-    assert faults(given) == []
+    assert diagnostics(given) == []
 
 
 @pytest.mark.parametrize("text", ["inner: x", "inner: [x]", "inner: ''"])
 def test_no_section(text: str) -> None:
     given = section(text)
     assert not given.section("inner", ("text",)).has("text")
-    assert faults(given) == [("inner", 1, "must be a mapping of keys to values")]
+    assert diagnostics(given) == [("inner", 1, "must be a mapping of keys to values")]
 
 
 def test_items() -> None:
@@ -140,7 +142,7 @@ def test_items() -> None:
     assert list(section("").items("list")) == []
     given = section("list: a")
     assert list(given.items("list")) == []
-    assert faults(given) == [("list", 1, "must be a list")]
+    assert diagnostics(given) == [("list", 1, "must be a list")]
 
 
 def test_has_means_more_than_null() -> None:
@@ -161,8 +163,8 @@ def test_what_is_told_is_bounded() -> None:
     given = section("{" + ", ".join(f"key{number}: 1" for number in range(1000)) + "}")
     for _ in range(1000):
         given.warn("text", "is odd", 1)
-    assert len(given.report.faults) == len(given.report.warnings) == 100
-    assert given.report.fault_count == given.report.warning_count == 1000
-    given.report.faults.clear()
-    given.fault("text", "x" * 10_000, 1)
-    assert len(given.report.faults[0].message) == 503
+    assert len(given.report.errors) == len(given.report.warnings) == 100
+    assert given.report.error_count == given.report.warning_count == 1000
+    given.report.errors.clear()
+    given.error("text", "x" * 10_000, 1)
+    assert len(given.report.errors[0].message) == 503

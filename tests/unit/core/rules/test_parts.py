@@ -14,9 +14,9 @@ def rule(text: str) -> Section:
     return fields.section(yamlload.load(text.encode(), "f").root, "rule", KEYS, Report())
 
 
-def only(faults: list[Diagnostic]) -> tuple[str, int, str]:
-    (fault,) = faults
-    return fault.path, fault.line, fault.message
+def only(diagnostics: list[Diagnostic]) -> tuple[str, int, str]:
+    (diagnostic,) = diagnostics
+    return diagnostic.path, diagnostic.line, diagnostic.message
 
 
 def test_selectors() -> None:
@@ -26,7 +26,7 @@ def test_selectors() -> None:
 
     given = rule("\nseriesQuery: rate(up[1m])")
     parts.read_selector(given, "seriesQuery")
-    path, line, message = only(given.report.faults)
+    path, line, message = only(given.report.errors)
     assert (path, line) == ("rule.seriesQuery", 2)
     assert "not another expression" in message
 
@@ -66,7 +66,7 @@ def test_namers(text: str, name: str, metric: str) -> None:
 def test_no_namers(text: str, path: str, message: str) -> None:
     given = rule(f"\n{text}")
     assert parts.read_namer(given) is None
-    found, line, told = only(given.report.faults)
+    found, line, told = only(given.report.errors)
     assert (found, line) == (path, 2)
     assert told.startswith(message)
 
@@ -106,7 +106,7 @@ def test_no_resources_are_an_empty_mapping() -> None:
 def test_no_mappings(text: str, path: str, line: int, message: str) -> None:
     given = rule(f"resources:\n  {text}\n")
     assert parts.read_mapping(parts.open_resources(given)) is None
-    found, where, told = only(given.report.faults)
+    found, where, told = only(given.report.errors)
     assert (found, where) == (path, line)
     assert message in told
 
@@ -136,7 +136,7 @@ def test_faults_of_queries(text: str, line: int, message: str, compiled: bool) -
     given = rule(text)
     template = parts.read_query(given, "metricsQuery", parts.object_samples(None))
     assert (template is not None) is compiled
-    found, where, told = only(given.report.faults)
+    found, where, told = only(given.report.errors)
     assert (found, where) == ("rule.metricsQuery", line)
     assert message in told
 
@@ -144,7 +144,7 @@ def test_faults_of_queries(text: str, line: int, message: str, compiled: bool) -
 def test_what_may_be_meant_is_a_warning() -> None:
     given = rule("metricsQuery: median(<<.Series>>)")
     assert parts.read_query(given, "metricsQuery", parts.object_samples(None))
-    assert given.report.faults == []
+    assert given.report.errors == []
     assert only(given.report.warnings)[:2] == ("rule.metricsQuery", 1)
 
 

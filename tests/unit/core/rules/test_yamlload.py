@@ -7,7 +7,7 @@ from metrics_apiserver.core.rules.yamlload import Mapping, Node, Scalar, Sequenc
 
 def load(text: str | bytes) -> Node:
     document = yamlload.load(text.encode() if isinstance(text, str) else text, "f.yaml")
-    assert document.faults == ()
+    assert document.diagnostics == ()
     return document.root
 
 
@@ -122,9 +122,9 @@ def test_a_closing_separator_is_no_second_document() -> None:
 def test_refused(text: str | bytes, line: int, message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         load(text)
-    (fault,) = caught.value.faults
-    assert message in fault.message
-    assert fault.line == line
+    (diagnostic,) = caught.value.diagnostics
+    assert message in diagnostic.message
+    assert diagnostic.line == line
 
 
 def test_bounds_are_inclusive() -> None:
@@ -147,10 +147,10 @@ def test_an_alias_bomb_is_refused_at_once() -> None:
 
 def test_every_repeated_key_is_told_and_the_first_is_kept() -> None:
     document = yamlload.load(b"a: 1\na: 2\nb:\n  c: 3\n  'c': 3\n  d: 4\n", "f")
-    assert [(fault.line, fault.message) for fault in document.faults] == [
+    assert [(diagnostic.line, diagnostic.message) for diagnostic in document.diagnostics] == [
         (2, "the key a is there already, in line 1"),
         (5, "the key c is there already, in line 4"),
     ]
     assert isinstance(document.root, Mapping)
     assert document.root.entries[0].value == Scalar("1", 1, plain=True)
-    assert len(yamlload.load(b"a: 1\n" * 1000, "f").faults) == 100
+    assert len(yamlload.load(b"a: 1\n" * 1000, "f").diagnostics) == 100
