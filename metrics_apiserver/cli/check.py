@@ -72,7 +72,7 @@ def check(file: str) -> Checked:
     try:
         _, rules = reload.load(Path(file))
     except errors.ConfigError as error:
-        return Checked(file, error.faults)
+        return Checked(file, error.diagnostics)
     warnings = tuple(replace(one, severity="warning") for one in rules.warnings)
     return Checked(file, warnings, rules, tuple(report.judge(rules)))
 
