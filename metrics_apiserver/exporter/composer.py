@@ -61,8 +61,8 @@ class Composer:
         self._pods = pods.PodMetricsCalculator(
             settings.fall_back_to_device, settings.warmup_seconds
         )
-        self._holders: dict[str, frozenset[Pod]] = {}
-        self._working: frozenset[tuple[str, Pod]] = frozenset()
+        self._assigned: dict[str, frozenset[Pod]] = {}
+        self._active: frozenset[tuple[str, Pod]] = frozenset()
         self._seen: frozenset[object] = frozenset()
 
     def compose(self, sampled: SamplingRound, now: float) -> RenderedExposition:
@@ -72,11 +72,11 @@ class Composer:
             sampled: result of the sampler.
             now: monotonic seconds.
         """
-        allocations = self._inputs.source.allocations(sampled.readings, self._working, now)
+        allocations = self._inputs.source.allocations(sampled.readings, self._active, now)
         sampled = replace(sampled, readings=self._reset_reallocated(sampled, allocations))
         self._wake_for_new_processes(sampled.readings)
         usage = self._inputs.meter.update(sampled.readings, allocations, now)
-        self._working = frozenset((record.device, record.pod) for record in usage.processes)
+        self._active = frozenset((record.device, record.pod) for record in usage.processes)
         self._inputs.telemetry.unattributed.set(usage.unattributed)
         pod_metrics = self._pods.calculate(sampled.readings, allocations, usage, now)
         wall = self._inputs.wall()
@@ -120,15 +120,15 @@ class Composer:
         """The readings, without past values for reallocated devices; their windows restart."""
         if not allocations.is_known:
             return sampled.readings
-        holders: dict[str, frozenset[Pod]] = defaultdict(frozenset)
+        assigned: dict[str, frozenset[Pod]] = defaultdict(frozenset)
         for allocation in allocations.devices:
-            holders[allocation.device] |= {allocation.pod}
+            assigned[allocation.device] |= {allocation.pod}
         changed = {
             device
-            for device in holders.keys() | self._holders.keys()
-            if holders.get(device) != self._holders.get(device)
+            for device in assigned.keys() | self._assigned.keys()
+            if assigned.get(device) != self._assigned.get(device)
         }
-        self._holders = dict(holders)
+        self._assigned = dict(assigned)
         for device in changed:
             self._inputs.restart_windows(device)
         return tuple(

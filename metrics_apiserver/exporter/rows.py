@@ -67,33 +67,33 @@ def build(
         usage: of the pods.
         fall_back: give pods on a shared device the values of the device if their own are unknown.
     """
-    holders: dict[str, list[DeviceAllocation]] = defaultdict(list)
+    by_device: dict[str, list[DeviceAllocation]] = defaultdict(list)
     for allocation in allocations.devices:
-        holders[allocation.device].append(allocation)
+        by_device[allocation.device].append(allocation)
     found = []
     for reading in readings:
         found += _of_device(
-            reading, holders.get(reading.device.uuid, []), allocations, usage, fall_back
+            reading, by_device.get(reading.device.uuid, []), allocations, usage, fall_back
         )
     return found
 
 
 def _of_device(
     reading: Reading,
-    holders: list[DeviceAllocation],
+    allocated: list[DeviceAllocation],
     allocations: NodeAllocations,
     usage: NodeUsage,
     fall_back: bool,
 ) -> list[Row]:
     device, values = reading.device, reading.values
-    if not holders:
+    if not allocated:
         return [Row(device, values, None, "none" if allocations.is_known else None)]
-    if not any(allocation.is_shared for allocation in holders):
-        return [Row(device, values, allocation, "exclusive") for allocation in holders]
+    if not any(allocation.is_shared for allocation in allocated):
+        return [Row(device, values, allocation, "exclusive") for allocation in allocated]
     facts = {key: value for key, value in values.items() if key not in USE_KEYS}
     found = []
     shown: set[str] = set()
-    for allocation in holders:
+    for allocation in allocated:
         own = _own(usage.containers.get((device.uuid, allocation.pod, allocation.container)))
         shown |= own.keys()
         found.append(Row(device, {**(values if fall_back else facts), **own}, allocation, "share"))

@@ -167,7 +167,7 @@ class NVMLSession:
             return
         if self._without_driver_since is None:
             self._without_driver_since = now
-            _logger.warning("no GPU can be read", extra={"error": str(error)})
+            _logger.warning("NVML is not available", extra={"error": str(error)})
         limit = self.context.settings.exit_without_driver_seconds
         if limit is not None and now - self._without_driver_since >= limit:
             raise FatalError(f"{error}: no driver for {limit:.0f} s")

@@ -26,12 +26,17 @@ class ExporterTelemetry:
         def gauge(name: str, text: str, *labels: str) -> Gauge:
             return Gauge(f"gpu_exporter_{name}", text, labels, registry=registry)
 
-        self.up = gauge("up", "1 while NVML is initialised and answers.")
+        self.up = gauge("up", "1 while NVML is initialised and responds.")
         self.build_info = gauge(
-            "build_info", "DriverVersions; 1.", "version", "nvml_version", "driver_version", "cuda"
+            "build_info",
+            "Always 1, with the versions.",
+            "version",
+            "nvml_version",
+            "driver_version",
+            "cuda",
         )
         self.last_sample = gauge(
-            "last_sample_timestamp_seconds", "When the served snapshot was taken, epoch seconds."
+            "last_sample_timestamp_seconds", "When the served values were sampled, epoch seconds."
         )
         self.sample_duration = Histogram(
             "gpu_exporter_sample_duration_seconds",
@@ -43,32 +48,34 @@ class ExporterTelemetry:
             "sample_interval_seconds",
             "Time between two sampling rounds; doubled while rounds are slow.",
         )
-        self.nvml_errors = counter("nvml_errors_total", "Calls NVML refused.", "call", "code")
+        self.nvml_errors = counter("nvml_errors_total", "NVML calls that failed.", "call", "code")
         self.nvml_restarts = counter(
-            "nvml_restarts_total", "Times NVML was initialised anew.", "reason"
+            "nvml_restarts_total", "Times NVML was initialised again.", "reason"
         )
         self.attribution_success = gauge(
             "attribution_last_success_timestamp_seconds",
-            "When the holders of the GPUs were last read, epoch seconds.",
+            "When the allocations of the GPUs were last read, epoch seconds.",
             "mode",
         )
         self.attribution_errors = counter(
-            "attribution_errors_total", "Holders or processes that could not be told.", "reason"
+            "attribution_errors_total",
+            "Allocations or processes that could not be attributed.",
+            "reason",
         )
         self.unattributed = gauge(
             "unattributed_processes", "Processes on GPUs that belong to no pod known here."
         )
         self.dropped_values = counter(
-            "dropped_values_total", "Values out of their range, left out.", "metric"
+            "dropped_values_total", "Values out of range that were left out.", "metric"
         )
         self.dropped_series = counter(
             "dropped_series_total", "Series left out because of --max-series.", "metric"
         )
-        self.series = gauge("series", "Series in the served snapshot.")
+        self.series = gauge("series", "Series in the served exposition.")
         self.scrapes = counter("scrapes_total", "Requests for metrics.", "code")
         self.web_reload_successful = gauge(
             "web_config_last_reload_successful",
-            "0 while the web configuration on disk is unusable.",
+            "0 while the web configuration on disk is invalid.",
         )
 
     def show_versions(self, nvml: str, driver: str, cuda: str) -> None:

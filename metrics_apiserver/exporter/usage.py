@@ -132,29 +132,29 @@ class UsageMeter:
             allocations: of the node.
             now: monotonic seconds.
         """
-        holders: dict[str, list[DeviceAllocation]] = defaultdict(list)
+        by_device: dict[str, list[DeviceAllocation]] = defaultdict(list)
         for allocation in allocations.devices:
-            holders[allocation.device].append(allocation)
+            by_device[allocation.device].append(allocation)
         totals = _RoundTotals(allocations.is_known)
         for reading in readings:
             if reading.is_split:
                 continue
-            self._attribute(reading, holders.get(reading.device.uuid, []), totals)
+            self._attribute(reading, by_device.get(reading.device.uuid, []), totals)
         return self._finish(totals, now)
 
     def _attribute(
-        self, reading: Reading, holders: list[DeviceAllocation], totals: _RoundTotals
+        self, reading: Reading, allocated: list[DeviceAllocation], totals: _RoundTotals
     ) -> None:
         device = reading.device.uuid
-        pods = {allocation.pod for allocation in holders}
-        sole = holders[0] if len(pods) == 1 and not holders[0].is_shared else None
+        pods = {allocation.pod for allocation in allocated}
+        sole = allocated[0] if len(pods) == 1 and not allocated[0].is_shared else None
         owners = self._owners(reading)
         can_tell = sole is not None or owners is not None
         uses = None if reading.uses is None else sums.normalized(reading.uses)
-        for allocation in holders:
+        for allocation in allocated:
             key = (device, allocation.pod, allocation.container)
             # Containers of one pod on one device can only be distinguished by their processes.
-            is_separable = owners is not None or len({h.container for h in holders}) == 1
+            is_separable = owners is not None or len({h.container for h in allocated}) == 1
             known = can_tell and is_separable
             totals.uses[key] = sums.ZERO if known and uses is not None else None
             totals.memory[key] = 0 if known and reading.memory is not None else None
@@ -163,7 +163,7 @@ class UsageMeter:
             owner = (owners or {}).get(pid)
             use = None if uses is None else uses.get(pid, sums.ZERO)
             memory = (reading.memory or {}).get(pid)
-            found = _pod_and_container(owner, sole, holders)
+            found = _pod_and_container(owner, sole, allocated)
             if found is None:
                 totals.unattributed += 1
                 unattributed.add(owner, use, memory)
@@ -179,7 +179,7 @@ class UsageMeter:
                 owner.name if owner else "",
             )
             totals.add(process, reading.memory is not None, memory is not None)
-        for allocation in holders:
+        for allocation in allocated:
             unattributed.clear_unknown(totals, (device, allocation.pod, allocation.container))
 
     def _owners(self, reading: Reading) -> dict[int, ProcessOwner] | None:
@@ -220,11 +220,11 @@ class UsageMeter:
 
 
 def _pod_and_container(
-    owner: ProcessOwner | None, sole: DeviceAllocation | None, holders: list[DeviceAllocation]
+    owner: ProcessOwner | None, sole: DeviceAllocation | None, allocated: list[DeviceAllocation]
 ) -> tuple[Pod, str] | None:
     """The pod and container that a process counts for."""
     if owner is not None and owner.pod is not None:
-        mine = [allocation for allocation in holders if allocation.pod == owner.pod]
+        mine = [allocation for allocation in allocated if allocation.pod == owner.pod]
         if len(mine) == 1:
             return owner.pod, mine[0].container
         return owner.pod, owner.container

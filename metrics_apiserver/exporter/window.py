@@ -1,4 +1,4 @@
-"""The mean of a value over a sliding window: smooth enough for an HPA, short beside its delays.
+"""The mean of a value over a sliding window: smooth enough for an HPA, and short enough.
 
 NVML stamps samples with its own clock, so ages within a window are measured by those timestamps
 alone. The local clock only decides how long a window without new values may still be shown.

@@ -1,1 +1,1 @@
-"""Who holds which GPU: from the kubelet, from cgroups of processes, or from a pod's own env."""
+"""Pods that GPUs are allocated to: from the kubelet, from cgroups, or from a pod's environment."""

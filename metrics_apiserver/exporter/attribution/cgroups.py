@@ -1,8 +1,8 @@
-"""From a line of /proc/<pid>/cgroup to the pod's UID and the container's id.
+"""Pod UID and container ID from a line of /proc/<pid>/cgroup.
 
-The shapes are those of the kubelet's cgroup managers (cgroupfs and systemd) with containerd,
-CRI-O and cri-dockerd, nested ones, and the one of a misconfigured systemd driver. Static pods have
-a UID of 32 digits without dashes.
+Covers the paths of the kubelet's cgroup drivers (cgroupfs and systemd) with containerd, CRI-O and
+cri-dockerd, nested cgroups, and a misconfigured systemd driver. Static pods have a UID of 32 digits
+without dashes.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ _CONTAINER = re.compile(r"(?:^|[/:-])([0-9a-f]{64})(?:\.scope)?(?:/|$)")
 
 
 class ContainerCgroup(NamedTuple):
-    """Where a process runs; the container is empty where the path does not say."""
+    """Pod and container of a process; the container is empty if the path does not name it."""
 
     pod_uid: str
     container_id: str
 
 
 def parse(text: str) -> ContainerCgroup | None:
-    """The place of a process by its whole cgroup file; None outside of pods."""
+    """The pod and container by the content of the cgroup file; None outside of pods."""
     for line in text.splitlines():
         path = line.split(":", 2)[-1]
         pod = _POD.search(path)

@@ -1,7 +1,8 @@
-"""Device ids as device plugins advertise them, and which device each one means.
+"""Device IDs as device plugins advertise them, and the devices they stand for.
 
-NVIDIA's plugin: a UUID, with `::n` for the slots of a shared one. GKE's: `nvidia0`, `nvidia0/gi1`,
-with `/vgpu2` for slots. CDI names are read after their `=`. A bare number is an NVML index.
+NVIDIA's plugin uses a UUID, with `::n` for the slots of a shared device. GKE's uses `nvidia0` and
+`nvidia0/gi1`, with `/vgpu2` for slots. CDI names are read after their `=`. A bare number is an NVML
+index.
 """
 
 from __future__ import annotations
@@ -18,18 +19,18 @@ _INDEX = re.compile(r"\d{1,4}")
 
 
 def base_of(device_id: str) -> str:
-    """The id of the whole: without the number of the slot."""
+    """The ID of the whole device, without the slot number."""
     name = device_id.rpartition("=")[2].partition("::")[0]
     return _GKE_SLOT.sub("", name) if name.startswith("nvidia") else name
 
 
 def is_slot(device_id: str) -> bool:
-    """Whether the id is one of several that stand for the same device."""
+    """Whether the ID is one of several that stand for the same device."""
     return base_of(device_id) != device_id.rpartition("=")[2]
 
 
 class DeviceIndex:
-    """Finds devices by what a plugin calls them.
+    """Finds devices by the ID that a device plugin gave them.
 
     Args:
         devices: of the last round.
@@ -48,7 +49,7 @@ class DeviceIndex:
         return uuid in self._by_uuid
 
     def find(self, device_id: str) -> Device | None:
-        """The device of a base id, or None: not here, or of a shape nobody documented."""
+        """The device of a base ID; None if it is not on this node or the format is unknown."""
         if (device := self._by_uuid.get(device_id)) is not None:
             return device
         if match := _LEGACY_MIG.fullmatch(device_id):

@@ -1,8 +1,8 @@
-"""From a pid to the pod and container it runs in, through the host's /proc.
+"""The pod and container a pid runs in, found through the host's /proc.
 
-Answers are kept for a minute under the pid and its start time, so that a pid that was given to
-another process is not taken for the one before. Reading /proc/<pid>/cgroup needs no right but to
-see the process, that is the host's pid namespace.
+Results are cached for a minute by pid and start time, so that a reused pid is not mistaken for the
+previous process. Reading /proc/<pid>/cgroup needs no permission other than the host's pid
+namespace.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from metrics_apiserver.exporter.usage import ProcessOwner
 
 _KEEP_SECONDS = 60.0
 _MAX_BYTES = 64 << 10
-_START_TIME = 19  # of the fields after the command, which may hold anything
+_START_TIME = 19  # index among the fields after the command, which may contain anything
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +28,11 @@ class _Known:
 
 
 class ProcessOwners:
-    """Finds owners of processes.
+    """Finds the owners of processes.
 
     Args:
         proc: the host's /proc.
+        names: names of pods and containers.
         clock: monotonic seconds.
     """
 
@@ -42,11 +43,11 @@ class ProcessOwners:
         self._known: dict[int, _Known] = {}
 
     def is_alive(self, pid: int) -> bool:
-        """Whether the pid exists here."""
+        """Whether the pid exists."""
         return (self._proc / str(pid)).is_dir()
 
     def find(self, pid: int) -> ProcessOwner | None:
-        """Where the process runs; the last response for one that just ended, else None."""
+        """The owner of a process; the cached one if it just ended, else None."""
         now = self._clock()
         known = self._known.get(pid)
         started = self._started(pid)

@@ -1,8 +1,8 @@
-"""Names of pods by UID and of containers by id, from the kubelet's log directories.
+"""Names of pods by UID and of containers by ID, from the kubelet's log directories.
 
-/var/log/pods/<namespace>_<name>_<uid> and /var/log/containers/<pod>_<ns>_<container>-<id>.log are
-on every node and need no right at the API server. A name that was cut at 255 bytes gives no
-container; the pod is known all the same.
+/var/log/pods/<namespace>_<name>_<uid> and /var/log/containers/<pod>_<ns>_<container>-<id>.log exist
+on every node and need no permission at the API server. A container name that was truncated at 255
+bytes is unknown; its pod is still known.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _MAX_ENTRIES = 100_000
 
 
 class PodLogs:
-    """Reads the directories again when a name is not known, at most every two seconds.
+    """Reads the directories again when a name is unknown, at most every two seconds.
 
     Args:
         clock: monotonic seconds.
@@ -34,13 +34,13 @@ class PodLogs:
         self._containers: dict[str, str] = {}
 
     def pod(self, uid: str) -> Pod | None:
-        """The pod of a UID; the UID of a static pod's directory is the one cgroups carry."""
+        """The pod with this UID; for a static pod it is the UID that its cgroup has."""
         if uid not in self._pods:
             self._refresh()
         return self._pods.get(uid)
 
     def container(self, container_id: str) -> str:
-        """The name of a container, or empty."""
+        """The name of a container, or an empty string."""
         if container_id and container_id not in self._containers:
             self._refresh()
         return self._containers.get(container_id, "")
@@ -53,7 +53,7 @@ class PodLogs:
         pods, containers = self._where
         self._pods = {}
         for name in _list(pods):
-            # Neither namespaces nor pod names can hold an underscore.
+            # Neither namespaces nor pod names can contain an underscore.
             parts = name.split("_")
             if len(parts) == 3:
                 self._pods[parts[2]] = Pod(parts[0], parts[1])

@@ -1,8 +1,8 @@
-"""The kubelet's pod-resources service on its socket: which container was given which device ids.
+"""Client of the kubelet's pod-resources service: device IDs that are allocated to each container.
 
-Only the three messages that matter are read, by number (k8s.io/kubelet, podresources/v1/api.proto).
-A kubelet that knows only v1alpha1 is asked that way. The service allows all its clients together
-100 calls a second, so it is polled seldom, and one turn makes two calls.
+Only the three messages that are needed are decoded, by field number (k8s.io/kubelet,
+podresources/v1/api.proto). A kubelet that serves only v1alpha1 is supported. The kubelet allows all
+clients together 100 calls per second, so it is polled rarely; each refresh makes two calls.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from metrics_apiserver.exporter.attribution.deviceids import base_of
 
 _TIMEOUT_SECONDS = 10.0
 _MAX_BYTES = 16 << 20
-_MAX_CONTAINERS = 16_384  # on one node; what has more is no kubelet's response
+_MAX_CONTAINERS = 16_384  # on one node; a kubelet never lists more
 _MAX_IDS = 65_536
 _OPTIONS = (
     # grpc-core would send the socket's escaped path as :authority, which strict servers refuse.
@@ -35,10 +35,10 @@ DRA_DRIVER = "gpu.nvidia.com"
 
 
 class KubeletUnavailable(Exception):
-    """The kubelet gave no response that can be used.
+    """The kubelet gave no usable response.
 
     Attributes:
-        reason: a short word for a metric.
+        reason: value of a metric label.
     """
 
     def __init__(self, reason: str, text: str) -> None:
@@ -48,7 +48,7 @@ class KubeletUnavailable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ClaimedDevice:
-    """A device that a container was given through a ResourceClaim."""
+    """A device that is allocated to a container by a ResourceClaim."""
 
     pool: str
     device: str
@@ -57,7 +57,7 @@ class ClaimedDevice:
 
 @dataclass(frozen=True, slots=True)
 class ContainerResources:
-    """What one container was given."""
+    """The devices that are allocated to one container."""
 
     namespace: str
     pod: str
@@ -68,11 +68,12 @@ class ContainerResources:
 
 @dataclass(frozen=True, slots=True)
 class PodResourcesResponse:
-    """One look.
+    """The result of one refresh.
 
     Attributes:
-        slots: base device id -> how many ids the plugin advertises for it; None where the kubelet
-            does not say.
+        containers: containers with GPUs.
+        slots: base device ID -> number of IDs that the plugin advertises for it; None if the
+            kubelet does not report them.
     """
 
     containers: tuple[ContainerResources, ...]
@@ -80,10 +81,11 @@ class PodResourcesResponse:
 
 
 class PodResourcesClient:
-    """Asks the kubelet; every look dials anew, since the kubelet makes its socket anew.
+    """Calls the kubelet on a new connection each time, since a kubelet recreates its socket.
 
     Args:
-        resource_names: accepted beside NVIDIA's.
+        socket: of the pod-resources service.
+        resource_names: GPU resources beside those of NVIDIA.
     """
 
     def __init__(self, socket: Path, resource_names: frozenset[str] = frozenset()) -> None:
@@ -92,7 +94,7 @@ class PodResourcesClient:
         self._service = _SERVICES[0]
 
     def fetch(self) -> PodResourcesResponse:
-        """Blocks for up to two timeouts.
+        """The current allocations; blocks for up to two timeouts.
 
         Raises:
             KubeletUnavailable: no socket, no service, rate limited, or not decodable.
@@ -102,7 +104,7 @@ class PodResourcesClient:
             try:
                 allocatable = self._call(channel, "GetAllocatableResources")
             except grpc.RpcError as error:
-                # UNKNOWN is what kubelets say that have the method behind a gate that is closed.
+                # Kubelets return UNKNOWN if the feature gate of the method is disabled.
                 if _code(error) not in (grpc.StatusCode.UNIMPLEMENTED, grpc.StatusCode.UNKNOWN):
                     raise _unavailable(error) from None
                 allocatable = None
@@ -189,7 +191,7 @@ class PodResourcesClient:
 
 
 def _bounded(containers: Iterable[ContainerResources]) -> tuple[ContainerResources, ...]:
-    """All of them, as long as a node can have so many."""
+    """All containers, up to the limits of one node."""
     found: list[ContainerResources] = []
     ids = 0
     for resources in containers:
@@ -214,7 +216,7 @@ def _claimed(data: bytes) -> ClaimedDevice | None:
 
 
 def _code(error: grpc.RpcError) -> grpc.StatusCode | None:
-    code = getattr(error, "code", None)  # what is raised is a Call as well, by no declared type
+    code = getattr(error, "code", None)  # it is also a grpc.Call, undeclared
     return code() if callable(code) else None
 
 

@@ -1,9 +1,9 @@
-"""UUIDs of devices that were given out through ResourceClaims, from this node's ResourceSlices.
+"""UUIDs of devices that are allocated by ResourceClaims, from the ResourceSlices of this node.
 
-The kubelet names such a device by pool and name only. Reading the slices needs `list` on
-resourceslices in resource.k8s.io; they are read when a name is not known, at most every 30 s, and
-while there are claims every 5 minutes. Which API server, and as whom, is what every pod is told in
-its environment and service-account folder.
+The kubelet reports such a device by pool and name only. Reading the slices needs `list` on
+resourceslices in resource.k8s.io. They are read when a name is unknown, at most every 30 s, and
+every 5 minutes while there are claims. The address of the API server and the credentials are those
+of the pod's service account.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _VERSIONS = ("v1", "v1beta2", "v1beta1")
 _TIMEOUT_SECONDS = 5.0
 _MAX_BYTES = 16 << 20
 _REFRESH_SECONDS = 30.0
-_KEEP_SECONDS = 300.0  # a name can come to mean another device
+_KEEP_SECONDS = 300.0  # a name can be reused for another device
 
 
 class ResourceSlices:
@@ -35,7 +35,7 @@ class ResourceSlices:
 
     Args:
         node: whose slices to read.
-        account: folder with `token` and `ca.crt`.
+        account: directory with `token` and `ca.crt`.
         environment: holds KUBERNETES_SERVICE_HOST and _PORT.
         clock: monotonic seconds.
     """
@@ -59,10 +59,10 @@ class ResourceSlices:
         return self._uuids.get((claimed.pool, claimed.device))
 
     def refresh(self, wanted: set[tuple[str, str]]) -> None:
-        """Reads the slices if one of the wanted is not known, or not known to be so still.
+        """Reads the slices if a wanted device is unknown or the last read is too old.
 
         Raises:
-            OSError, ValueError, KeyError: the API server gives no response that can be used.
+            OSError, ValueError, KeyError: the API server gave no usable response.
         """
         age = self._clock() - self._read_at
         if age < (_KEEP_SECONDS if wanted <= self._uuids.keys() else _REFRESH_SECONDS):
@@ -79,8 +79,8 @@ class ResourceSlices:
         host = self._environment["KUBERNETES_SERVICE_HOST"]
         port = int(self._environment.get("KUBERNETES_SERVICE_PORT", "443"))
         context = ssl.create_default_context(cafile=str(self._account / "ca.crt"))
-        # As in Go: no extension is demanded that many cluster authorities lack (Python 3.13 began
-        # to), and every certificate of the bundle is an anchor, whoever signed it.
+        # As in Go: extensions that many cluster CAs lack are not required (Python 3.13 began to),
+        # and every certificate of the bundle is a trust anchor, whoever signed it.
         context.verify_flags &= ~ssl.VERIFY_X509_STRICT
         context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
         token = (self._account / "token").read_text(encoding="utf-8").strip()
@@ -115,7 +115,7 @@ def _uuids(slices: list[dict[str, Any]]) -> Iterator[tuple[tuple[str, str], str]
             continue
         pool = (spec.get("pool") or {}).get("name", "")
         for device in spec.get("devices") or []:
-            # Up to v1beta1 what describes a device lies one level deeper.
+            # Up to v1beta1 the attributes of a device are one level deeper.
             attributes = (device.get("basic") or device).get("attributes") or {}
             uuid = (attributes.get("uuid") or {}).get("string")
             if uuid:

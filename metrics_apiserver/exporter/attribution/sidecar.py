@@ -1,9 +1,9 @@
-"""Which GPUs are our own pod's, told from inside it, without the kubelet.
+"""GPUs of the pod the exporter runs in, found from inside the pod, without the kubelet.
 
-The operator's list counts first; then NVIDIA_VISIBLE_DEVICES of the pod's other processes (with a
-shared pid namespace) and our own; then the device nodes we were given. `all` says nothing: it shows
-every GPU of the node. What cannot be told is not attributed, and only a device of the pod's own has
-numbers that are the pod's.
+The flag counts first; then NVIDIA_VISIBLE_DEVICES of the pod's other processes (with a shared pid
+namespace) and of the exporter; then the device nodes in the container. `all` is ignored, because it
+shows every GPU of the node. A GPU that cannot be found is not attributed, and only a device that
+the pod does not share has values that are the pod's.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from metrics_apiserver.exporter.attribution.deviceids import DeviceIndex, base_o
 from metrics_apiserver.exporter.model import DeviceAllocation, NodeAllocations, Pod
 
 _VARIABLE = "NVIDIA_VISIBLE_DEVICES"
-_SAYS_NOTHING = ("", "all", "none", "void")
+_IGNORED_VALUES = ("", "all", "none", "void")
 _NODE = re.compile(r"nvidia(\d{1,4})")
 _MAX_ENVIRON = 1 << 20
 
 
 class Sidecar:
-    """Looks around in the pod.
+    """Discovers the GPUs of the pod.
 
     Args:
-        pod: our own.
-        given: UUIDs by the operator.
-        proc: our /proc; with `shareProcessNamespace` it shows the pod's processes.
-        devices: the folder of device nodes.
-        environment: our own.
+        pod: the one the exporter runs in.
+        given: UUIDs from the flag.
+        proc: /proc; with `shareProcessNamespace` it shows the processes of the pod.
+        devices: directory of device nodes.
+        environment: of the exporter.
     """
 
     def __init__(
@@ -50,18 +50,18 @@ class Sidecar:
         self._pids: frozenset[int] = frozenset()
 
     def refresh(self) -> None:
-        """Reads what processes and device nodes tell."""
+        """Reads processes and device nodes again."""
         self._pids = frozenset(self._list_pids())
         self._names = self._given or tuple(sorted(self._visible())) or tuple(self._nodes())
 
     def allocations(self, devices: DeviceIndex, foreign: frozenset[str]) -> NodeAllocations:
-        """What is our pod's; known as soon as one device could be told.
+        """The devices of the pod; known as soon as one of them was found.
 
-        One that cannot be read now still counts: the pod's sums are then not known.
+        A device that cannot be read now still counts: the sums of the pod are then unknown.
 
         Args:
-            devices: that there are.
-            foreign: devices with processes of others.
+            devices: of the last round.
+            foreign: UUIDs of devices with processes of other pods.
         """
         found = {}
         is_any = False
@@ -75,9 +75,9 @@ class Sidecar:
         return NodeAllocations(tuple(found.values()) if is_any else (), is_any)
 
     def is_foreign(self, pids: Iterable[int]) -> bool:
-        """Whether some of a device's processes are certainly not the pod's.
+        """Whether some processes of a device certainly belong to other pods.
 
-        When none of them is known here, NVML speaks of another pid namespace and nothing follows.
+        If none of the pids exists here, NVML uses another pid namespace and nothing follows.
         """
         seen = set(pids)
         return bool(seen & self._pids) and not seen <= self._pids
@@ -93,7 +93,7 @@ class Sidecar:
         found: set[str] = set()
         own = self._environment.get(_VARIABLE, "")
         for text in (*(self._environ(pid) for pid in self._pids), own):
-            if text not in _SAYS_NOTHING and not text.startswith("/"):
+            if text not in _IGNORED_VALUES and not text.startswith("/"):
                 found |= {name.strip() for name in text.split(",") if name.strip()}
         return found
 

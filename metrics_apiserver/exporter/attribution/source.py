@@ -1,6 +1,7 @@
-"""One interface over the ways to learn who holds what; `refresh` blocks, `allocations` does not.
+"""The sources of allocations behind one interface: the kubelet, the own pod, or none.
 
-`refresh` belongs to a worker thread, `allocations` to the sampling thread.
+`refresh` may block and is called by a thread of its own; `allocations` never blocks and is called
+by the sampling thread.
 """
 
 from __future__ import annotations
@@ -29,33 +30,34 @@ class AllocationSource(Protocol):
     """Where allocations come from."""
 
     def refresh(self) -> None:
-        """Looks again; never raises."""
+        """Fetches the allocations again; never raises."""
 
     def allocations(
-        self, readings: Iterable[Reading], working: frozenset[tuple[str, Pod]], now: float
+        self, readings: Iterable[Reading], active: frozenset[tuple[str, Pod]], now: float
     ) -> NodeAllocations:
-        """As of the last look; see `AllocationCache.allocations`."""
+        """As of the last refresh; see `AllocationCache.allocations`."""
 
 
 class NoAllocationSource:
-    """Attribution is switched off: every series is the device's."""
+    """Attribution is disabled: no series names a pod."""
 
     def refresh(self) -> None:
-        """There is nothing to look at."""
+        """Does nothing."""
 
     def allocations(
-        self, readings: Iterable[Reading], working: frozenset[tuple[str, Pod]], now: float
+        self, readings: Iterable[Reading], active: frozenset[tuple[str, Pod]], now: float
     ) -> NodeAllocations:
-        """Nobody is known."""
-        del readings, working, now
+        """No known allocations."""
+        del readings, active, now
         return NodeAllocations()
 
 
 class KubeletSource:
-    """The kubelet's pod-resources service, and ResourceSlices where devices are claimed.
+    """The kubelet's pod-resources service, and ResourceSlices for devices of ResourceClaims.
 
     Args:
-        clock, wall: monotonic and epoch seconds.
+        clock: monotonic seconds.
+        wall: epoch seconds.
     """
 
     def __init__(
@@ -70,9 +72,9 @@ class KubeletSource:
         self._clock = clock
         self._wall = wall
         self._slices = ResourceSlices(settings.node, clock) if settings.resource_slices else None
-        itself = Pod(settings.namespace, settings.pod) if settings.pod else None
-        self._cache = AllocationCache(self._resolve, itself, self._count)
-        self._complaint = ""
+        own_pod = Pod(settings.namespace, settings.pod) if settings.pod else None
+        self._cache = AllocationCache(self._resolve, own_pod, self._count)
+        self._last_error = ""
 
     def _resolve(self, claimed: ClaimedDevice) -> str | None:
         return self._slices.find(claimed) if self._slices else None
@@ -81,12 +83,12 @@ class KubeletSource:
         self._telemetry.attribution_errors.labels(reason).inc()
 
     def refresh(self) -> None:
-        """Asks the kubelet; its failure keeps the last response."""
+        """Calls the kubelet; after an error the last response stays in use."""
         try:
             response = self._client.fetch()
         except KubeletUnavailable as failure:
             self._count(failure.reason)
-            self._complain(str(failure))
+            self._log_change(str(failure))
             return
         if self._slices is not None:
             claimed = {
@@ -99,26 +101,26 @@ class KubeletSource:
                 _logger.warning("cannot read ResourceSlices", extra={"error": str(error)})
         self._cache.store(response, self._clock())
         self._telemetry.attribution_success.labels("daemonset").set(self._wall())
-        self._complain("")
+        self._log_change("")
 
-    def _complain(self, text: str) -> None:
-        if text != self._complaint:
-            self._complaint = text
+    def _log_change(self, text: str) -> None:
+        if text != self._last_error:
+            self._last_error = text
             if text:
-                _logger.warning("holders of GPUs are not known", extra={"error": text})
+                _logger.warning("cannot fetch GPU allocations", extra={"error": text})
             else:
-                _logger.info("holders of GPUs are known again")
+                _logger.info("GPU allocations are available again")
 
     def allocations(
-        self, readings: Iterable[Reading], working: frozenset[tuple[str, Pod]], now: float
+        self, readings: Iterable[Reading], active: frozenset[tuple[str, Pod]], now: float
     ) -> NodeAllocations:
-        """As of the last response, for five minutes."""
+        """As of the last response, for up to five minutes."""
         devices = DeviceIndex(reading.device for reading in readings)
-        return self._cache.allocations(devices, working, now)
+        return self._cache.allocations(devices, active, now)
 
 
 class SidecarSource:
-    """Our own pod."""
+    """The pod the exporter runs in."""
 
     def __init__(
         self, settings: Holders, telemetry: ExporterTelemetry, wall: Callable[[], float]
@@ -129,15 +131,15 @@ class SidecarSource:
         self._wall = wall
 
     def refresh(self) -> None:
-        """Looks around in the pod."""
+        """Discovers the GPUs of the pod."""
         self._sidecar.refresh()
         self._telemetry.attribution_success.labels("sidecar").set(self._wall())
 
     def allocations(
-        self, readings: Iterable[Reading], working: frozenset[tuple[str, Pod]], now: float
+        self, readings: Iterable[Reading], active: frozenset[tuple[str, Pod]], now: float
     ) -> NodeAllocations:
-        """What the environment says is ours."""
-        del working, now
+        """As found at the last refresh."""
+        del active, now
         known = list(readings)
         foreign = frozenset(
             one.device.uuid for one in known if self._sidecar.is_foreign(one.memory or ())

@@ -1,7 +1,7 @@
-"""The protobuf wire format, as far as the kubelet's responses use it: strings and messages.
+"""The subset of the protobuf wire format that the kubelet's responses use: strings and messages.
 
-A whole protobuf runtime for four messages would weigh more than they do. Unknown fields are
-skipped, as the format asks; anything that does not parse refuses the whole response.
+A protobuf runtime would be larger than the four messages justify. Unknown fields are skipped, as
+the format requires; a field that does not decode makes the whole response invalid.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ _MAX_FIELDS = 1 << 17  # of one message; a node has no more pods, and a plugin n
 
 
 class DecodeError(ValueError):
-    """Bytes that are no message."""
+    """Bytes that are not a valid message."""
 
 
 def fields(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Number and content of each length-delimited field, in order; others are skipped.
+    """Number and content of each length-delimited field, in order; other fields are skipped.
 
     Raises:
-        DecodeError: with the first fault, after the fields before it were given.
+        DecodeError: at the first invalid field, after the fields before it were yielded.
     """
     at = count = 0
     while at < len(data):

@@ -1,1 +1,1 @@
-"""The series that are served, one module for each family of names."""
+"""The metric families that are served, one module for each group of names."""

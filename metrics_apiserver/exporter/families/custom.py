@@ -1,7 +1,8 @@
-"""Family (c), `DCGM_CUSTOM_*`: use by process and by container, with Alibaba's labels.
+"""Family (c), `DCGM_CUSTOM_*`: usage by process and by container, with Alibaba Cloud's labels.
 
-Processes are added up by container and GPU unless single ones are asked for, so that the number of
-series follows the pods. A process in a pod that was given no part of the GPU counts as illegal.
+Processes are summed by container and GPU unless `--per-process` is set, so that the number of
+series follows the number of pods. A process of a pod that the GPU is not allocated to counts as
+illegal.
 """
 
 from __future__ import annotations
@@ -35,19 +36,19 @@ _MODES = {"none": 0, "exclusive": 1, "share": 2}
 
 
 class CustomBuilder:
-    """Writes the family by the settings."""
+    """Builds the family."""
 
     def __init__(self, settings: Exposition) -> None:
         self._settings = settings
         self._labels = lru_cache(MAX_CACHED)(self._make_labels)
 
     def build(self, rows: Sequence[Row], usage: NodeUsage, driver: str) -> list[MetricFamily]:
-        """The family's metrics.
+        """The metric families.
 
         Args:
             rows: of the round.
             usage: of the round.
-            driver: version, a label of the device's series.
+            driver: version, a label of the device series.
         """
         return [
             *self._processes(rows, usage),
@@ -78,11 +79,11 @@ class CustomBuilder:
         return [*found[LEGAL], *found[ILLEGAL]]
 
     def _containers(self, rows: Sequence[Row]) -> list[MetricFamily]:
-        size = MetricFamily(MEM_ALLOCATED, "gauge", "Memory granted to the container, MiB.")
+        size = MetricFamily(MEM_ALLOCATED, "gauge", "Memory allocated to the container, MiB.")
         share = MetricFamily(
             CP_ALLOCATED,
             "gauge",
-            "Share of the computing time granted; 0 where none is set apart.",
+            "Share of the computing time allocated; 0 if none is reserved.",
         )
         for row in rows:
             if row.allocation is None:
@@ -97,7 +98,7 @@ class CustomBuilder:
     def _devices(self, rows: Sequence[Row], driver: str) -> list[MetricFamily]:
         total = MetricFamily(FB_TOTAL, "gauge", "Memory of the GPU, MiB.")
         allocated_share = MetricFamily(
-            FB_ALLOCATED, "gauge", "Share of the GPU's memory granted to pods, 0-1."
+            FB_ALLOCATED, "gauge", "Share of the GPU's memory allocated to pods, 0-1."
         )
         mode = MetricFamily(
             ALLOCATE_MODE, "gauge", "How the node gives GPUs out: 0 none, 1 exclusive, 2 share."

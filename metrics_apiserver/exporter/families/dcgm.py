@@ -1,8 +1,8 @@
-"""Family (b): the names of dcgm-exporter that NVML can honestly supply, with its labels.
+"""Family (b): the metrics of dcgm-exporter that NVML can supply, with its labels.
 
-Types and names follow its default-counters.csv and DCGM's own field table; activity (`PROF`) is
-there on Hopper and later only. NVLINK_BANDWIDTH_TOTAL is a rate that DCGM calls a counter: it is a
-gauge here unless strict types are asked for.
+Names and types follow its default-counters.csv and DCGM's field table; profiling metrics (`PROF`)
+need Hopper or later. NVLINK_BANDWIDTH_TOTAL is a rate that DCGM calls a counter: here it is a
+gauge, unless strict types are enabled.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _WINDOW_MS = str(int(device_history.RECENT_SECONDS * 1000))
 
 @dataclass(frozen=True, slots=True)
 class _Names:
-    """How a style calls what names the holder."""
+    """Label names of one label style."""
 
     uuid: str
     container: str
@@ -46,10 +46,10 @@ _STYLES = {
 
 
 class DcgmBuilder:
-    """Writes the family by the settings.
+    """Builds the family.
 
     Args:
-        settings: styles, groups and constant labels.
+        settings: label style, groups and constant labels.
     """
 
     def __init__(self, settings: Exposition) -> None:
@@ -67,19 +67,19 @@ class DcgmBuilder:
     def build(
         self, rows: Sequence[Row], states: Iterable[DeviceState], driver: str, count: int | None
     ) -> list[MetricFamily]:
-        """The family's metrics.
+        """The metric families.
 
         Args:
             rows: of the round.
             states: for the counts of recent events.
             driver: version, a label of every series.
-            count: GPUs by NVML.
+            count: number of GPUs according to NVML.
         """
         found = Table(self._table)
         for row in rows:
             found.add(self._labels(row.device, row.allocation, driver), row.values)
         devices = {row.device.uuid: row.device for row in rows if not row.device.parent}
-        # Once for each GPU whoever holds it: those who count its series are right as well.
+        # One series for each GPU, whatever is allocated, so that counting the series is right too.
         device_count = MetricFamily(COUNT, "gauge", "GPUs on the node; once for each of them.")
         for device in devices.values():
             device_count.add(self._labels(device, None, driver), count)

@@ -1,8 +1,8 @@
-"""Family (b) as a table: the names of dcgm-exporter that NVML can supply, and from what.
+"""Family (b) as a table: the metrics of dcgm-exporter that NVML can supply, and their source.
 
-Names and types are those of dcgm-exporter's default-counters.csv; what stands under a group is in
-its optional part and shown only when the group is collected. The columns are name, type, key of
-the value, unit step (`/1000`, `MiB`, `whole`: cut to a whole number), group and help.
+Names and types are those of dcgm-exporter's default-counters.csv; metrics with a group are optional
+there and are shown only if the group is collected. The columns are name, type, key of the value,
+conversion (`/1000`, `MiB`, or `whole` to truncate), group and help.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ COUNT = "DCGM_FI_DEV_COUNT"
 XID_COUNT = "DCGM_EXP_XID_ERRORS_COUNT"
 CLOCK_EVENTS = "DCGM_EXP_CLOCK_EVENTS_COUNT"
 
-# Names of dcgm-exporter and of ACK's exporter that NVML has nothing for.
+# Metrics of dcgm-exporter and of ACK's exporter that NVML cannot supply.
 UNSUPPORTED = (
     "DCGM_EXP_GPU_HEALTH_STATUS",
     "DCGM_EXP_P2P_STATUS",

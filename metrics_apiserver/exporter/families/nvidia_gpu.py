@@ -1,7 +1,7 @@
-"""Family (a), `nvidia_gpu_*`: names of the well-known exporter, labels of Alibaba's.
+"""Family (a), `nvidia_gpu_*`: the names of the well-known exporter with Alibaba Cloud's labels.
 
-This is the default for an HPA: no label collides with those of scraping, so nothing is renamed to
-`exported_*`. duty_cycle is the share of time with a kernel resident, not how full the GPU was.
+This is the default for an HPA: no label collides with target labels, so none is renamed to
+`exported_*`. duty_cycle is the share of time with a kernel resident, not how busy the GPU was.
 """
 
 from __future__ import annotations
@@ -46,16 +46,16 @@ ALLOCATED_DEVICES = "nvidia_gpu_allocated_num_devices"
 
 
 def build(rows: Sequence[Row], count: int | None, node: str) -> list[MetricFamily]:
-    """The family's metrics.
+    """The metric families.
 
     Args:
         rows: of the round.
-        count: GPUs by NVML; None while NVML is not initialised.
-        node: the node's name.
+        count: number of GPUs according to NVML; None while it is not initialised.
+        node: name of the node.
     """
     found = Table(TABLE)
     allocated_bytes = MetricFamily(
-        ALLOCATED_BYTES, "gauge", "Memory granted to the container on this device."
+        ALLOCATED_BYTES, "gauge", "Memory allocated to the container on this device."
     )
     sharing = MetricFamily(SHARING_MEMORY, "gauge", "The same, of shared devices only.")
     node_labels = labels((("node_name", node),))
@@ -69,7 +69,7 @@ def build(rows: Sequence[Row], count: int | None, node: str) -> list[MetricFamil
         if row.mode == "share":
             sharing.add(text, size)
     sums = MetricFamily(
-        ALLOCATED_DEVICES, "gauge", "GPUs granted to pods, shared ones by their share."
+        ALLOCATED_DEVICES, "gauge", "GPUs allocated to pods, shared ones by their share."
     )
     shares = allocated.shares(rows)
     if count is not None and None not in shares.values():

@@ -1,8 +1,8 @@
 """Family (d): one series for each pod, in units that an HPA can divide by its target.
 
-An average target of 60 means 60 per cent of what each pod was granted, whatever its number of
-GPUs. The labels never say which GPU: adapters that take one of several series of a pod would else
-show an arbitrary GPU. A pod of which one record is not known has no series: half a sum is wrong.
+An average target of 60 means 60 percent of what each pod was allocated, whatever its number of
+GPUs. The labels never name the GPU: an adapter that takes one of several series of a pod would show
+an arbitrary GPU. A pod with an unknown part has no series: a partial sum is wrong.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ DEVICES = "gpu_pod_devices"
 SOURCE = "gpu_pod_source"
 
 HELP = {
-    UTILIZATION: "Percent of the GPU time the pod was granted, mean over the window.",
+    UTILIZATION: "Percent of the GPU time allocated to the pod, mean over the window.",
     SM: "Percent of SM time of whole GPUs, mean over the pod's devices.",
     MEMORY_USED: "GPU memory the pod uses.",
-    MEMORY_LIMIT: "GPU memory the pod was granted.",
-    MEMORY: "Used in percent of granted GPU memory.",
-    DEVICES: "GPUs the pod was granted; shared ones by their share.",
+    MEMORY_LIMIT: "GPU memory allocated to the pod.",
+    MEMORY: "Used GPU memory in percent of the allocated memory.",
+    DEVICES: "GPUs allocated to the pod; shared ones by their share.",
     SOURCE: "1; how the pod's utilisation was found: device, process, gpm or none.",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class PodMetrics:
-    """A pod's values by metric name; those that are not known are left out."""
+    """A pod's values by metric name; unknown ones are left out."""
 
     values: Mapping[str, float]
     source: str
@@ -44,7 +44,7 @@ class PodMetrics:
 
 @dataclass(slots=True)
 class _PodDevice:
-    """What a pod has of one device; None is not known."""
+    """What a pod uses of one device; None if unknown."""
 
     share: float | None
     utilization: float | None
@@ -55,10 +55,10 @@ class _PodDevice:
 
 
 class PodMetricsCalculator:
-    """Turns readings into the numbers of pods.
+    """Computes pod metrics from readings.
 
     Args:
-        fall_back: show a shared device's own values for pods whose own are not known.
+        fall_back: give pods on a shared device the values of the device if their own are unknown.
         warmup_seconds: see `settings.Exposition`.
     """
 
@@ -75,12 +75,12 @@ class PodMetricsCalculator:
         usage: NodeUsage,
         now: float,
     ) -> dict[Pod, PodMetrics]:
-        """Every pod that holds a device that could be read.
+        """The metrics of every pod with a device.
 
         Args:
             readings: of the round.
-            allocations: who holds what.
-            usage: what processes used.
+            allocations: of the node.
+            usage: of the pods.
             now: monotonic seconds.
         """
         by_uuid = {reading.device.uuid: reading for reading in readings}
@@ -91,10 +91,10 @@ class PodMetricsCalculator:
         for record in usage.containers.values():
             records[record.device, record.pod].append(record)
         found = {}
-        for pod, held in of_pods.items():
+        for pod, own in of_pods.items():
             devices = [
                 self._of_device(by_uuid.get(uuid), of_device, records[uuid, pod])
-                for uuid, of_device in _by_device(held).items()
+                for uuid, of_device in _by_device(own).items()
             ]
             found[pod] = _numbers(devices)
         self._cold_since = {pod: at for pod, at in self._cold_since.items() if pod in found}
@@ -111,10 +111,13 @@ class PodMetricsCalculator:
         return False
 
     def _of_device(
-        self, reading: Reading | None, held: list[DeviceAllocation], records: list[UsageRecord]
+        self,
+        reading: Reading | None,
+        allocations: list[DeviceAllocation],
+        records: list[UsageRecord],
     ) -> _PodDevice:
-        shares = [allocation.share for allocation in held]
-        is_shared = any(allocation.is_shared for allocation in held)
+        shares = [allocation.share for allocation in allocations]
+        is_shared = any(allocation.is_shared for allocation in allocations)
         share: float | None = 1.0
         if is_shared:
             share = None if None in shares else sum(one for one in shares if one is not None)
@@ -124,7 +127,7 @@ class PodMetricsCalculator:
         total = values.get("memory_total")
         sm, memory = _processes(records)
         if reading.device.parent:
-            # NVML tells no processes' use on MIG instances.
+            # NVML reports no process utilisation on MIG instances.
             activity = None if is_shared and not self._fall_back else values.get("sm_util")
             used = None if is_shared and not self._fall_back else values.get("memory_used")
             source = "none" if activity is None else "gpm"
@@ -140,9 +143,9 @@ class PodMetricsCalculator:
         return _PodDevice(share, None, sm, memory, total, "none")
 
 
-def _by_device(held: Iterable[DeviceAllocation]) -> dict[str, list[DeviceAllocation]]:
+def _by_device(allocations: Iterable[DeviceAllocation]) -> dict[str, list[DeviceAllocation]]:
     found: dict[str, list[DeviceAllocation]] = defaultdict(list)
-    for allocation in held:
+    for allocation in allocations:
         found[allocation.device].append(allocation)
     return found
 
@@ -150,7 +153,7 @@ def _by_device(held: Iterable[DeviceAllocation]) -> dict[str, list[DeviceAllocat
 def _processes(records: list[UsageRecord]) -> tuple[float | None, float | None]:
     """SM time and memory of the pod's processes on one device.
 
-    Of all its containers, also those that hold nothing or whose names are not known.
+    Includes all its containers, even those without an allocation or with an unknown name.
     """
     sm: float | None = 0.0 if records else None
     memory: float | None = 0 if records else None
@@ -162,15 +165,15 @@ def _processes(records: list[UsageRecord]) -> tuple[float | None, float | None]:
 
 def _numbers(devices: list[_PodDevice]) -> PodMetrics:
     values: dict[str, float] = {}
-    granted = _sum(device.share for device in devices)
-    if granted:
-        values[DEVICES] = granted
+    allocated = _sum(device.share for device in devices)
+    if allocated:
+        values[DEVICES] = allocated
         weighted = _sum(
             None if device.utilization is None else device.utilization * (device.share or 0)
             for device in devices
         )
         if weighted is not None:
-            values[UTILIZATION] = weighted / granted
+            values[UTILIZATION] = weighted / allocated
     sm = _sum(device.sm for device in devices)
     if sm is not None:
         values[SM] = sm / len(devices)
@@ -203,7 +206,7 @@ def _sum(records: Iterable[float | None]) -> float | None:
 
 
 def build(pod_metrics: Mapping[Pod, PodMetrics], node: str) -> list[MetricFamily]:
-    """The family's metrics."""
+    """The metric families."""
     found = {name: MetricFamily(name, "gauge", text) for name, text in HELP.items()}
     for pod, one in pod_metrics.items():
         pairs = [("namespace_name", pod.namespace), ("pod_name", pod.name), ("node_name", node)]

@@ -1,6 +1,6 @@
-"""Self-metrics of each device: what it can do, what befell it; absence becomes explainable.
+"""Self-metrics of each device: its capabilities and events, which explain absent values.
 
-They belong to the snapshot, since only the sampling thread knows them.
+They are part of the exposition, since only the sampling thread knows them.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def _feature_labels(uuid: str, feature: str) -> str:
 
 
 def build(states: Sequence[DeviceState], absent: Iterable[str]) -> list[MetricFamily]:
-    """The metrics.
+    """The metric families.
 
     Args:
         states: of the GPUs.

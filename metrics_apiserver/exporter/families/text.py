@@ -1,7 +1,7 @@
-"""The text exposition format 0.0.4, written by hand.
+"""The Prometheus text exposition format 0.0.4.
 
-prometheus_client appends `_total` to every counter, so that DCGM's names cannot be written with
-it. Values are written as DCGM does: whole numbers bare, others with six digits.
+prometheus_client appends `_total` to every counter, so DCGM's names cannot be written with it.
+Values are formatted as DCGM does: integers as they are, others with six decimal places.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _LABEL_ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n"})
 _HELP_ESCAPES = str.maketrans({"\\": "\\\\", "\n": "\\n"})
 
 
-# Labels of one series are the same at every round; those of pods that are gone fall out.
+# Labels of a series are the same in every round; those of deleted pods are evicted.
 MAX_CACHED = 8192
 
 
@@ -27,16 +27,16 @@ def labels(pairs: Iterable[tuple[str, str]]) -> str:
 
 
 def number(value: float) -> str:
-    """A value; never an exponent, which not every reader of DCGM's output expects."""
+    """A value; never with an exponent, which not every reader of DCGM's output supports."""
     return str(value) if isinstance(value, int) else f"{value:.6f}"
 
 
 @dataclass(slots=True)
 class MetricFamily:
-    """One metric with its series.
+    """A metric with its series.
 
     Attributes:
-        samples: (labels as text, value).
+        samples: (label text, value).
     """
 
     name: str
@@ -45,12 +45,12 @@ class MetricFamily:
     samples: list[tuple[str, float]] = field(default_factory=list)
 
     def add(self, labels_: str, value: float | None) -> None:
-        """Adds a series; None is none."""
+        """Adds a series; None adds nothing."""
         if value is not None:
             self.samples.append((labels_, value))
 
     def render(self) -> str:
-        """HELP, TYPE and the series; nothing at all without series."""
+        """HELP, TYPE and the series; an empty string without series."""
         if not self.samples:
             return ""
         name = self.name
@@ -61,13 +61,13 @@ class MetricFamily:
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """One line of a family's table.
+    """One row of a family's table.
 
     Attributes:
         key: of the device's values.
-        factor: value in the metric's unit = value of the key x factor.
-        is_whole: the value is cut to a whole number, as DCGM does.
-        group: collected only when the group is.
+        factor: converts the value to the metric's unit.
+        is_whole: the value is truncated to an integer, as DCGM does.
+        group: the metric is shown only if this group is collected.
     """
 
     name: str
@@ -80,7 +80,7 @@ class Metric:
 
 
 class Table:
-    """Families of a table, filled row by row."""
+    """Metric families of a table, filled row by row."""
 
     def __init__(self, metrics: Iterable[Metric]) -> None:
         self.families: list[MetricFamily] = []

@@ -1,1 +1,1 @@
-"""NVML as pynvml binds it; the rest of the exporter sees plain values and `library.NVMLError`."""
+"""NVML through pynvml; the rest of the exporter sees plain values and `library.NVMLError`."""

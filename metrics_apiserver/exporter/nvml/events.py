@@ -1,8 +1,8 @@
-"""XIDs and MIG reconfiguration as they happen: the one other thread that calls into NVML.
+"""XIDs and MIG reconfiguration as they happen, from the one other thread that calls NVML.
 
-It waits for the next event and does nothing else; what arrives is queued for the sampling thread,
-which turns the raw handle into a device. Before NVML is shut down or initialised anew, `stop` ends
-the thread and frees the event set. Errors from before the registration are lost: that is NVML's.
+The thread waits for events and queues them for the sampling thread, with the device they belong to.
+Before NVML is shut down, `stop` ends the thread and frees the event set. NVML does not report
+errors from before the registration.
 """
 
 from __future__ import annotations
@@ -29,11 +29,12 @@ _PENDING = 1024
 
 @dataclass(frozen=True, slots=True)
 class NVMLEvent:
-    """What happened to which device.
+    """An event of a device.
 
     Attributes:
-        key: as given to `start`.
-        data: the XID, for XIDs.
+        key: the key of its handle in `start`.
+        kind: NVML's event type.
+        data: the XID, for XID events.
     """
 
     key: str
@@ -45,14 +46,14 @@ class EventWatcher:
     """Owns the event set and its thread between `start` and `stop`.
 
     Args:
-        patience_seconds: for which a thread that does not end is waited for.
+        stop_timeout_seconds: how long to wait for the thread to end.
 
     Attributes:
-        error: why the wait ended by itself, else None.
+        error: why the thread ended by itself, else None.
     """
 
-    def __init__(self, patience_seconds: float = 5.0) -> None:
-        self._patience_seconds = patience_seconds
+    def __init__(self, stop_timeout_seconds: float = 5.0) -> None:
+        self._stop_timeout_seconds = stop_timeout_seconds
         self._events: queue.Queue[NVMLEvent] = queue.Queue(_PENDING)
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
@@ -60,9 +61,9 @@ class EventWatcher:
         self.failure: NVMLError | None = None
 
     def start(self, library: Library, handles: Mapping[str, Handle]) -> frozenset[str]:
-        """Registers the devices and begins to wait; gives the keys that can report.
+        """Registers the devices and starts to wait; returns the keys of those that report events.
 
-        Called by the sampling thread. Without a device that can, no thread is started.
+        Called by the sampling thread. If no device reports events, no thread is started.
         """
         self.failure = None
         self._stopping.clear()
@@ -72,7 +73,7 @@ class EventWatcher:
             library.call("nvmlEventSetFree", event_set)
             return frozenset()
         self._keys = {_address(handles[key]): key for key in able}
-        # Not the sampling thread's library: its heartbeat must not be stamped from here.
+        # A library of its own: this thread must not record heartbeats for the sampling thread.
         own = Library()
         arguments = (own, event_set)
         self._thread = threading.Thread(
@@ -82,11 +83,11 @@ class EventWatcher:
         return frozenset(able)
 
     def stop(self) -> bool:
-        """Ends the wait; False if the thread is stuck in NVML."""
+        """Ends the thread; False if it hangs in NVML."""
         if self._thread is None:
             return True
         self._stopping.set()
-        self._thread.join(self._patience_seconds)
+        self._thread.join(self._stop_timeout_seconds)
         stuck = self._thread.is_alive()
         self._thread = None
         return not stuck
@@ -106,7 +107,7 @@ class EventWatcher:
             except NVMLError as error:
                 if error.code == Code.TIMEOUT:
                     continue
-                # The sampling thread builds the set anew.
+                # The sampling thread creates a new event set.
                 _logger.warning("waiting for events failed", extra={"error": str(error)})
                 self.failure = error
                 break

@@ -1,8 +1,8 @@
-"""GPU performance monitoring: activity of the parts of a GPU or MIG instance, on Hopper and later.
+"""GPU performance monitoring (GPM): activity of the units of a GPU or MIG instance.
 
 A measurement is the difference of two samples of the counters, so `GpmSampler` keeps the previous
-sample: its two buffers are allocated once and swapped each time. Older GPUs have no such counters
-in NVML, and no values are invented for them.
+sample: its two buffers are allocated once and swapped each time. GPUs before Hopper have no such
+counters in NVML, and no values are invented for them.
 """
 
 from __future__ import annotations
@@ -14,27 +14,27 @@ import pynvml
 
 from metrics_apiserver.exporter.nvml.library import Code, Handle, Library, NVMLError
 
-# NVML's numbers of the metrics.
+# NVML's GPM metric IDs.
 GRAPHICS, SM, SM_OCCUPANCY, TENSOR, DRAM = 1, 2, 3, 5, 10
 FP64, FP32, FP16 = 11, 12, 13
 PCIE_TX, PCIE_RX, NVLINK_RX, NVLINK_TX = 20, 21, 60, 61
 
-_MIN_SECONDS = 0.1  # snapshots that are nearer to each other are refused
-_MAX_SECONDS = 900.0  # the slowest rounds there can be; after a pause the mean is of another time
+_MIN_SECONDS = 0.1  # NVML refuses samples that are closer together
+_MAX_SECONDS = 900.0  # the longest possible interval; after a pause the mean would be outdated
 
 
 def is_supported(library: Library, handle: Handle) -> bool:
-    """Whether the GPU has the counters; a driver without GPM fails instead."""
+    """Whether the GPU has the counters; raises if the driver has no GPM."""
     return bool(library.call("nvmlGpmQueryDeviceSupport", handle).isSupportedDevice)
 
 
 class GpmSampler:
-    """Measures one GPU, or one GPU instance of it.
+    """Measures a GPU or one of its GPU instances.
 
     Args:
         handle: of the GPU, also for an instance.
-        gi: the GPU instance, or None for the whole.
-        metrics: numbers to ask for.
+        gi: ID of the GPU instance; None for the whole GPU.
+        metrics: GPM metric IDs.
     """
 
     def __init__(
@@ -58,9 +58,9 @@ class GpmSampler:
             self._library.call("nvmlGpmSampleFree", sample)
 
     def measure(self, now: float) -> dict[int, float]:
-        """Values since the last call: percent, or MiB a second for PCIe and NVLink.
+        """Values since the previous call: percent, or MiB/s for PCIe and NVLink.
 
-        Empty at first and after a pause. Metrics that the board lacks are left out.
+        Empty at first and after a pause. Metrics that the GPU does not support are left out.
 
         Args:
             now: monotonic seconds.
@@ -81,7 +81,7 @@ class GpmSampler:
             self._library.call("nvmlGpmMigSampleGet", self._handle, self._gi, self._after)
 
     def _difference(self) -> dict[int, float]:
-        # The two have changed places: _after holds the earlier one now.
+        # The buffers were swapped: _after holds the earlier sample now.
         request = pynvml.c_nvmlGpmMetricsGet_t()
         request.version = pynvml.NVML_GPM_METRICS_GET_VERSION
         request.numMetrics = len(self._metrics)

@@ -1,6 +1,6 @@
-"""MIG instances of a GPU: which there are, and what each is called.
+"""The MIG instances of a GPU and their profiles.
 
-Everything is keyed by the MIG UUID, never by GPU and profile: profiles repeat on one GPU.
+They are identified by the MIG UUID, never by GPU and profile: one GPU can have a profile twice.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _PROFILE_IN_NAME = re.compile(r"MIG (\S+)")
 
 @dataclass(frozen=True, slots=True)
 class MigMode:
-    """Whether MIG is on, and whether it will be after the GPU's next reset."""
+    """Whether MIG is enabled, and whether it will be after the GPU's next reset."""
 
     current: bool
     pending: bool
@@ -37,7 +37,7 @@ class MigDevice:
 
 
 def mode(library: Library, handle: Handle) -> MigMode:
-    """Both off where the board or the driver has no MIG."""
+    """Both False if the GPU or the driver does not support MIG."""
     try:
         current, pending = library.call("nvmlDeviceGetMigMode", handle)
     except NVMLError as error:
@@ -48,7 +48,7 @@ def mode(library: Library, handle: Handle) -> MigMode:
 
 
 def enumerate_instances(library: Library, handle: Handle) -> list[MigDevice]:
-    """All MIG devices of a GPU; holes in the numbering are normal."""
+    """All MIG devices of a GPU; gaps in the indices are normal."""
     found = []
     for index in range(library.call("nvmlDeviceGetMaxMigDeviceCount", handle)):
         try:
@@ -65,12 +65,12 @@ def enumerate_instances(library: Library, handle: Handle) -> list[MigDevice]:
 
 
 def layout(found: Iterable[MigDevice]) -> frozenset[tuple[str, int, int, str]]:
-    """What is compared to notice a change: a UUID can come back with another place or size."""
+    """What is compared to notice a change: a UUID can return with another placement or size."""
     return frozenset((one.uuid, one.gi, one.ci, one.profile) for one in found)
 
 
 def _profile(library: Library, handle: Handle, mig: Handle, gi: int) -> str:
-    """As `1g.5gb`: by the driver's name of the profile, the device's name, or its size."""
+    """Such as `1g.5gb`: from the driver's profile list, else the device name, else the size."""
     for source in (_profile_by_id, _profile_by_name, _profile_by_size):
         try:
             if profile := source(library, handle, mig, gi):
@@ -81,7 +81,7 @@ def _profile(library: Library, handle: Handle, mig: Handle, gi: int) -> str:
 
 
 def _profile_by_id(library: Library, handle: Handle, mig: Handle, gi: int) -> str:
-    # Instances carry the driver's number of a profile, the question takes NVML's own.
+    # An instance has the driver's profile ID; the call takes NVML's own profile numbers.
     del mig
     instance = library.call("nvmlDeviceGetGpuInstanceById", handle, gi)
     wanted = library.call("nvmlGpuInstanceGetInfo", instance).profileId
@@ -90,7 +90,7 @@ def _profile_by_id(library: Library, handle: Handle, mig: Handle, gi: int) -> st
             info = library.call("nvmlDeviceGetGpuInstanceProfileInfo", handle, profile, 2)
         except NVMLError as error:
             if error.code in (Code.NOT_SUPPORTED, Code.INVALID_ARGUMENT):
-                continue  # not a profile of this board
+                continue  # not a profile of this GPU
             raise
         if info.id == wanted:
             return str(info.name).removeprefix("MIG ")

@@ -1,9 +1,9 @@
-"""Calls into libnvidia-ml.so.1 through pynvml, each stamped for the watchdog before it is made.
+"""Calls into libnvidia-ml.so.1 through pynvml; each is reported to the watchdog before it is made.
 
-One kind of error comes out, with NVML's number: pynvml's mismatch error is no NVMLError, its
-errors cannot be hashed or compared with None, and texts that are not UTF-8 raise. Functions that
-an older pynvml or an older driver lacks fail as FUNCTION_NOT_FOUND. Nothing here is safe for two
-threads; the sampling thread owns it (events.py says what its own thread may call).
+Every error becomes an `NVMLError` with NVML's return code: pynvml's mismatch error is not an
+NVMLError of pynvml, its errors cannot be hashed or compared with None, and text that is not UTF-8
+raises. Functions that an older pynvml or driver lacks fail as FUNCTION_NOT_FOUND. Nothing here is
+thread-safe; the sampling thread owns it (events.py uses an object of its own).
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any, Protocol
+from typing import Any
 
 import pynvml
 
-Handle = Any  # a pointer into NVML, of ctypes; nobody but NVML looks into one
+Handle = Any  # an opaque ctypes pointer of NVML
 
 _TEXT_BYTES = 96  # NVML_DEVICE_UUID_V2_BUFFER_SIZE and NVML_DEVICE_NAME_V2_BUFFER_SIZE
 _SYSTEM_TEXT_BYTES = 80
 
 
 class Code(IntEnum):
-    """NVML's return codes that the exporter tells apart."""
+    """NVML return codes that the exporter distinguishes."""
 
     SUCCESS = 0
     UNINITIALIZED = 1
@@ -47,11 +47,11 @@ class Code(IntEnum):
 
 
 class NVMLError(Exception):
-    """A call that NVML refused.
+    """An NVML call failed.
 
     Attributes:
         call: the C function.
-        code: NVML's return code; any number, not only those of `Code`.
+        code: NVML's return code, which need not be in `Code`.
     """
 
     def __init__(self, call: str, code: int) -> None:
@@ -61,19 +61,13 @@ class NVMLError(Exception):
         self.code = code
 
 
-class Heartbeat(Protocol):
-    """Told the name of each call just before it is made."""
-
-    def __call__(self, call: str, /) -> None: ...
-
-
 def _no_beat(call: str, /) -> None:
     del call
 
 
 @dataclass(frozen=True, slots=True)
 class MemoryInfo:
-    """Bytes. `used` of the first version holds what the driver reserves, that of the second not."""
+    """Bytes. `used` includes reserved memory in version 1 of the API, and not in version 2."""
 
     total: int
     used: int
@@ -83,7 +77,7 @@ class MemoryInfo:
 
 @dataclass(frozen=True, slots=True)
 class DriverVersions:
-    """What `build_info` tells of the driver; empty where NVML does not say."""
+    """Versions for `build_info`; empty if NVML does not report them."""
 
     driver: str = ""
     nvml: str = ""
@@ -94,17 +88,17 @@ class Library:
     """The loaded library.
 
     Args:
-        beat: see `Heartbeat`.
-        path: a library file to load instead of the one that the dynamic linker finds.
+        beat: called with the name of each call just before it is made.
+        path: library file to load instead of the one that the dynamic linker finds.
     """
 
-    def __init__(self, beat: Heartbeat = _no_beat, path: str | None = None) -> None:
+    def __init__(self, beat: Callable[[str], None] = _no_beat, path: str | None = None) -> None:
         self._beat = beat
         self._path = path
         self._without_memory_v2 = False
 
     def init(self) -> None:
-        """Loads and initialises; may be tried again after an error."""
+        """Loads and initialises NVML; may be retried after an error."""
         if self._path is not None and pynvml.nvmlLib is None:
             try:
                 pynvml.nvmlLib = ctypes.CDLL(self._path)
@@ -114,14 +108,14 @@ class Library:
         self._without_memory_v2 = False
 
     def shutdown(self) -> None:
-        """Gives every handle back; the library itself stays mapped."""
+        """Releases all handles; the library stays loaded."""
         self.call("nvmlShutdown")
 
     def call(self, name: str, *arguments: Any) -> Any:
-        """One function of pynvml.
+        """Calls one function of pynvml.
 
         Raises:
-            NVMLError: whatever went wrong.
+            NVMLError: for any error.
         """
         self._beat(name)
         function: Callable[..., Any] | None = getattr(pynvml, name, None)
@@ -137,7 +131,7 @@ class Library:
             raise NVMLError(name, Code.UNKNOWN) from None
 
     def raw(self, symbol: str, *arguments: Any) -> int:
-        """One C function, its return code as it is."""
+        """Calls one C function and returns its return code."""
         self._beat(symbol)
         try:
             function = getattr(pynvml.nvmlLib, symbol)
@@ -146,13 +140,17 @@ class Library:
         return int(function(*arguments))
 
     def check(self, symbol: str, *arguments: Any) -> None:
-        """One C function that is to succeed."""
+        """Calls one C function.
+
+        Raises:
+            NVMLError: if it fails.
+        """
         code = self.raw(symbol, *arguments)
         if code != Code.SUCCESS:
             raise NVMLError(symbol, code)
 
     def text(self, symbol: str, handle: Handle, size: int = _TEXT_BYTES) -> str:
-        """A text of a device; bytes that are not UTF-8 are replaced."""
+        """A string of a device; bytes that are not UTF-8 are replaced."""
         buffer = ctypes.create_string_buffer(size)
         self.check(symbol, handle, buffer, ctypes.c_uint(size))
         return buffer.value.decode(errors="replace")
@@ -174,7 +172,7 @@ class Library:
         return buffer.value.decode(errors="replace") if code == Code.SUCCESS else ""
 
     def memory(self, handle: Handle) -> MemoryInfo:
-        """By the second version where the driver knows it, else by the first."""
+        """By version 2 of the API if the driver supports it, else by version 1."""
         if not self._without_memory_v2:
             try:
                 found = self.call("nvmlDeviceGetMemoryInfo", handle, pynvml.nvmlMemory_v2)
@@ -188,12 +186,12 @@ class Library:
         return self.memory_v1(handle)
 
     def memory_v1(self, handle: Handle) -> MemoryInfo:
-        """By the first version, whose `used` is what older exporters show."""
+        """By version 1 of the API, whose `used` is what older exporters show."""
         found = self.call("nvmlDeviceGetMemoryInfo", handle)
         return MemoryInfo(found.total, found.used, found.free)
 
     def field_values(self, handle: Handle, ids: Sequence[int]) -> dict[int, float | NVMLError]:
-        """Many fields by one call; each has a value or an error of its own."""
+        """Many fields with one call; each has a value or an error of its own."""
         name = "nvmlDeviceGetFieldValues"
         found = self.call(name, handle, [(field, _SCOPES.get(field, 0)) for field in ids])
         result: dict[int, float | NVMLError] = {}
@@ -207,9 +205,9 @@ class Library:
 
 # fieldId, valueType, nvmlReturn and the union of nvmlFieldValue_t.
 _FIELD_VALUE = struct.Struct("<I20xII8s")
-# All links of the NVLink counters; of power fields scope 0 is the GPU.
+# NVLink counters: all links. For power fields, scope 0 is the GPU.
 _SCOPES = {138: 0xFFFFFFFF, 139: 0xFFFFFFFF}
-# R545 claims a wrong type for the memory's temperature; it is an unsigned int.
+# R545 reports a wrong type for the memory temperature, which is an unsigned int.
 _TYPES = {82: 1}
 # double, unsigned int, unsigned long, unsigned long long, signed long long, signed int
 _UNION = [struct.Struct(f"<{form}") for form in ("d", "I4x", "Q", "Q", "q", "i4x")]

@@ -1,9 +1,9 @@
-"""Processes on a GPU: who holds memory, and who computed since the last look.
+"""Process lists of a GPU: which processes hold memory, and which computed recently.
 
-pynvml's wrappers are not used: they fail on an idle GPU, give up when the list grows between the
-two calls, and overrun their rows on the R535 drivers that write 32 bytes for each of the 24 of
-nvmlProcessInfo_t. Here the buffer is always wide enough, and rows that read as nonsense with the
-declared stride are read again with the other.
+pynvml's wrappers are not used: they fail on an idle GPU, give up if the list grows between the two
+calls, and overrun their rows with the R535 drivers that write 32 bytes for each 24-byte
+nvmlProcessInfo_t. Here the buffer is always large enough, and rows that are implausible with the
+declared stride are read again with the other one.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _NO_INSTANCE = 0xFFFFFFFF
 _MAX_ROWS = 1 << 16
 _SIZING_ROUNDS = 4
 
-# What a process list is of, by the letter that exporters give as the process type.
+# NVML's process lists, by the letter that exporters show as the process type.
 LISTS = {
     "C": "nvmlDeviceGetComputeRunningProcesses",
     "G": "nvmlDeviceGetGraphicsRunningProcesses",
@@ -41,8 +41,8 @@ class RunningProcess:
     """A process that holds memory of a GPU or MIG instance.
 
     Attributes:
-        memory: bytes; None where the driver does not say.
-        gi, ci: numbers of the GPU and compute instance; None without MIG.
+        memory: bytes; None if the driver does not report it.
+        gi, ci: IDs of the GPU instance and compute instance; None without MIG.
     """
 
     pid: int
@@ -54,7 +54,7 @@ class RunningProcess:
 
 @dataclass(frozen=True, slots=True)
 class UtilizationSample:
-    """What one process used of a GPU in percent, by the driver's sample at a time (epoch µs)."""
+    """One utilisation sample of a process, in percent; `time` is the driver's, in epoch µs."""
 
     pid: int
     time: int
@@ -67,13 +67,13 @@ class UtilizationSample:
 def running(
     library: Library, handle: Handle, kind: str, alive: Callable[[int], bool] | None = None
 ) -> list[RunningProcess]:
-    """The processes of one kind.
+    """The processes in one of NVML's lists.
 
     Args:
         library: initialised.
         handle: of a GPU or MIG device.
         kind: a key of `LISTS`.
-        alive: tells whether a pid exists, where our pid namespace is the host's.
+        alive: whether a pid exists; None if the pid namespace is not that of the host.
     """
     last = NVMLError(LISTS[kind], Code.FUNCTION_NOT_FOUND)
     for suffix in ("_v3", "_v2"):
@@ -116,7 +116,7 @@ def _decode(
     other = [row for row in wide if _is_plausible(row.pid, alive)]
     if len(other) > len(good):
         return other
-    # Rows of pids that do not exist stay: the caller sees that nobody can be told.
+    # Rows with unknown pids stay, so that the caller sees that attribution is impossible.
     return rows if alive else good
 
 
@@ -143,10 +143,10 @@ def _is_plausible(pid: int, alive: Callable[[int], bool] | None) -> bool:
 def utilization(library: Library, handle: Handle, last_seen: int) -> list[UtilizationSample]:
     """One or more samples for each process that computed since `last_seen` (the driver's µs).
 
-    An idle GPU gives none. Drivers ask for 100 rows whatever there is.
+    An idle GPU gives none. Drivers ask for 100 rows, however many processes there are.
 
     Raises:
-        NVMLError: NOT_SUPPORTED on MIG devices and many virtual ones.
+        NVMLError: NOT_SUPPORTED on MIG devices and many virtual GPUs.
     """
     symbol = "nvmlDeviceGetProcessUtilization"
     count, since = ctypes.c_uint(0), ctypes.c_ulonglong(last_seen)

@@ -1,1 +1,1 @@
-"""HTTP: finished snapshots, health, and the usual web configuration file for TLS and passwords."""
+"""HTTP: expositions, health checks, and the web configuration file for TLS and passwords."""

@@ -1,7 +1,7 @@
-"""Basic authentication against bcrypt hashes, and names that client certificates must carry.
+"""Basic authentication with bcrypt hashes, and names required in client certificates.
 
-A hash takes a tenth of a second on purpose, so what was right is remembered under a keyed digest
-for as long as the hashes stay, and an unknown user costs as much as a wrong password.
+Checking a hash takes a tenth of a second on purpose, so successful logins are cached under a keyed
+digest for as long as the hashes stay the same. An unknown user takes as long as a wrong password.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from typing import Any
 import bcrypt
 
 _MAX_REMEMBERED = 100
-_MAX_PASSWORD = 72  # bcrypt reads no further
+_MAX_PASSWORD = 72  # bcrypt ignores the rest
 _MAX_HEADER = 4096
-_WAITING = 4  # hashes at once; more would keep others from being served
+_WAITING = 4  # concurrent checks; more would starve other requests
 
 
 class Passwords:
-    """Judges Authorization headers.
+    """Checks Authorization headers.
 
     Args:
-        users: name -> bcrypt hash; without users everybody may pass.
+        users: name -> bcrypt hash; without users everybody is allowed.
     """
 
     def __init__(self, users: Mapping[str, bytes]) -> None:
@@ -34,12 +34,12 @@ class Passwords:
         self._key = secrets.token_bytes(32)
         self._right: set[bytes] = set()
         self._turns = asyncio.Semaphore(_WAITING)
-        # Of a password that nobody knows, for users that do not exist.
+        # The hash of no known password, for users that do not exist.
         example = next(iter(users.values()), b"$2b$10$")
         self._dummy = example[:7] + b"." * 53
 
     async def allow(self, header: str | None) -> bool:
-        """Whether the header names a user and their password."""
+        """Whether the header has a valid user and password."""
         if not self._users:
             return True
         parsed = _parse(header)
@@ -84,7 +84,7 @@ def _parse(header: str | None) -> tuple[str, bytes] | None:
 
 
 def has_name(certificate: Mapping[str, Any] | None, allowed: frozenset[str]) -> bool:
-    """Whether a verified client certificate carries one of the names; all do if none is asked."""
+    """Whether a verified client certificate has one of the names; True if none is required."""
     if not allowed:
         return True
     names = (certificate or {}).get("subjectAltName", ())

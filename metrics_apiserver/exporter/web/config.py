@@ -1,8 +1,8 @@
-"""The web configuration file that Prometheus exporters share: TLS, basic authentication, headers.
+"""The web configuration file of Prometheus exporters: TLS, basic authentication, headers.
 
-As in exporter-toolkit, unknown keys are faults and paths are relative to the file. What cannot be
-honoured is refused rather than passed over: a file that asks for protection must not yield less.
-HTTP/2 is not spoken, whatever `http2` says. Probes at /healthz and /readyz need no password.
+As in exporter-toolkit, unknown keys are errors and paths are relative to the file. Settings that
+cannot be honoured are refused, not ignored: a file that asks for protection must not yield less.
+HTTP/2 is not supported, whatever `http2` says. /healthz and /readyz need no password.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _TLS_KEYS = {
     "cipher_suites",
     "prefer_server_cipher_suites",
 }
-# Go's names of the suites of TLS 1.2 that are good -> OpenSSL's.
+# Go's names of the supported TLS 1.2 cipher suites -> OpenSSL's.
 _SUITES = {
     "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256": "ECDHE-ECDSA-AES128-GCM-SHA256",
     "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384": "ECDHE-ECDSA-AES256-GCM-SHA384",
@@ -53,15 +53,15 @@ _SUITES = {
 
 
 class WebConfigError(Exception):
-    """The file, or a file that it names, cannot be used."""
+    """The file, or a file that it refers to, is invalid."""
 
 
 @dataclass(frozen=True, slots=True)
 class TlsConfig:
-    """Files and limits of TLS.
+    """TLS files and limits.
 
     Attributes:
-        client_sans: a client certificate must carry one of these names; empty allows all.
+        client_sans: a client certificate must have one of these names; empty allows all.
     """
 
     certificate: Path
@@ -76,7 +76,7 @@ class TlsConfig:
 
 @dataclass(frozen=True, slots=True)
 class WebConfig:
-    """What the file says; the empty one serves plain HTTP to everybody.
+    """Content of the file; an empty one serves plain HTTP to everybody.
 
     Attributes:
         users: name -> bcrypt hash.
@@ -91,7 +91,7 @@ def load(path: Path) -> WebConfig:
     """Reads the file.
 
     Raises:
-        WebConfigError: with what is wrong; never with a hash in it.
+        WebConfigError: with the reason, which never contains a hash.
     """
     try:
         with path.open("rb") as file:
@@ -185,10 +185,10 @@ def _texts(value: object, name: str) -> dict[str, str]:
 
 
 def context(tls: TlsConfig) -> ssl.SSLContext:
-    """A context with the files as they are now.
+    """A TLS context from the current content of the files.
 
     Raises:
-        WebConfigError: a file is missing, or pair and key do not belong together.
+        WebConfigError: a file is missing, or certificate and key do not match.
     """
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     made.options |= ssl.OP_NO_TICKET | ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
@@ -199,7 +199,7 @@ def context(tls: TlsConfig) -> ssl.SSLContext:
         made.load_cert_chain(tls.certificate, tls.key, password=_no_password)
         if tls.client_ca is not None:
             made.load_verify_locations(cafile=tls.client_ca)
-            # As in Go, every certificate of the bundle is an anchor, whoever signed it.
+            # As in Go, every certificate of the bundle is a trust anchor, whoever signed it.
             made.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     except (OSError, ValueError) as error:
         raise WebConfigError(f"TLS cannot be served: {type(error).__name__}: {error}") from None
@@ -212,7 +212,7 @@ def _no_password() -> str:
 
 
 def files_of(path: Path, config: WebConfig) -> tuple[Path, ...]:
-    """Every file whose change must be noticed."""
+    """The files to watch for changes."""
     if config.tls is None:
         return (path,)
     found = (path, config.tls.certificate, config.tls.key, config.tls.client_ca)

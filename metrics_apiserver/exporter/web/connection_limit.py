@@ -1,8 +1,8 @@
-"""What stands before aiohttp at each connection: a limit of their number, and a first deadline.
+"""Limits in front of aiohttp: the number of connections, and a deadline for the first request.
 
-aiohttp waits for ever for a client that connects and says nothing. Here the first request's head
-must be there within ten seconds, and connections beyond the limit are dropped at once, so that
-whoever can reach the port cannot fill the memory.
+aiohttp waits for ever for a client that connects and sends nothing. Here the headers of the first
+request must arrive within ten seconds, and connections above the limit are closed at once, so that
+nobody who can reach the port can exhaust memory.
 """
 
 from __future__ import annotations
@@ -17,10 +17,12 @@ _END_OF_HEAD = b"\r\n\r\n"
 
 
 class ConnectionLimiter:
-    """Makes the protocols of one port's connections.
+    """Protocol factory of one listening socket.
 
     Args:
-        make: aiohttp's own.
+        make: protocol factory of aiohttp.
+        limit: maximum number of connections.
+        header_timeout_seconds: for the headers of the first request.
     """
 
     def __init__(
@@ -39,17 +41,17 @@ class ConnectionLimiter:
         return _LimitedProtocol(self, self._make(), self._header_timeout_seconds)
 
     def acquire(self) -> bool:
-        """Counts a connection; False when there are too many."""
+        """Counts a new connection; False above the limit."""
         self.open += 1
         return self.open <= self._limit
 
     def release(self) -> None:
-        """The connection is gone."""
+        """A connection was closed."""
         self.open -= 1
 
 
 class _LimitedProtocol(asyncio.Protocol):
-    """Hands everything on to aiohttp's protocol, which speaks to the transport itself."""
+    """Forwards everything to aiohttp's protocol, which uses the transport directly."""
 
     def __init__(
         self, limiter: ConnectionLimiter, inner: asyncio.Protocol, header_timeout_seconds: float

@@ -1,7 +1,7 @@
-"""What is served: /metrics, /snapshot.json, /healthz, /readyz and a page that explains them.
+"""HTTP handlers: /metrics, /snapshot.json, /healthz, /readyz and an index page.
 
-A request reads the store and the process's own counters and nothing else; it never waits for the
-driver. The text is of version 0.0.4 always: OpenMetrics would refuse DCGM's counter names.
+A request reads the exposition and the process's own metrics only; it never waits for the driver.
+The text format is always 0.0.4: OpenMetrics does not allow DCGM's counter names.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from metrics_apiserver.exporter.web.config import WebConfig
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 PROBES = ("/healthz", "/readyz")
-_KEPT_SECONDS = 1.0  # what is made during a hang serves as long as what sampling makes
+_CACHE_SECONDS = 1.0  # what is rendered during a hang is cached as long as a round
 _NO_WEIGHT = re.compile(r"q\s*=\s*0(\.0*)?")
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -49,10 +49,12 @@ class Handlers:
         self._telemetry = telemetry
         self._path = path
         self._clock = clock
-        self._kept: tuple[float, tuple[RenderedExposition | None, bool, bool], bytes] | None = None
+        self._cached: tuple[float, tuple[RenderedExposition | None, bool, bool], bytes] | None = (
+            None
+        )
 
     def application(self, config: WebConfig) -> web.Application:
-        """An application that protects the pages as the web configuration says."""
+        """An application, protected as the web configuration says."""
         found = web.Application(middlewares=[_AccessControl(config).handle], client_max_size=1)
         found.router.add_get(self._path, self.metrics)
         found.router.add_get("/snapshot.json", self.document)
@@ -63,10 +65,11 @@ class Handlers:
         return found
 
     async def metrics(self, request: web.Request) -> web.Response:
-        """Everything, in the text format; compressed if asked for.
+        """All metrics in the text format, compressed if the client accepts it.
 
-        While the sampling thread works, all of it is finished; when it hangs, what the snapshot
-        says of the process is made anew, and what it says of devices may be too old.
+        While the sampling thread works, the exposition is served as it is. While the thread hangs,
+        the metrics of the process are rendered again, and those of devices are left out once too
+        old.
         """
         store, current = self._store, self._store.current
         self._telemetry.scrapes.labels("200").inc()
@@ -75,34 +78,34 @@ class Handlers:
         if accepts_gzip:
             store.ask_for_gzip()
         if current is None or store.heartbeat.state != "alive" or not store.is_fresh:
-            return web.Response(body=self._without_thread(current), headers=headers)
+            return web.Response(body=self._render_during_hang(current), headers=headers)
         if accepts_gzip and current.compressed is not None:
             headers["Content-Encoding"] = "gzip"
             return web.Response(body=current.compressed, headers=headers)
         return web.Response(body=current.whole, headers=headers)
 
-    def _without_thread(self, current: RenderedExposition | None) -> bytes:
+    def _render_during_hang(self, current: RenderedExposition | None) -> bytes:
         now, state = self._clock(), (current, self._store.is_fresh, self._store.is_up)
-        kept = self._kept
-        if kept is not None and kept[1] == state and now - kept[0] < _KEPT_SECONDS:
-            return kept[2]
+        cached = self._cached
+        if cached is not None and cached[1] == state and now - cached[0] < _CACHE_SECONDS:
+            return cached[2]
         self._telemetry.up.set(self._store.is_up)
         text = generate_latest(self._telemetry.registry)
         if current is not None:
             text = (current.text if self._store.is_fresh else b"") + current.state + text
-        self._kept = now, state, text
+        self._cached = now, state, text
         return text
 
     async def document(self, request: web.Request) -> web.Response:
-        """Family (d) as JSON; 503 while there is nothing fresh."""
+        """Family (d) as JSON; 503 without a fresh exposition."""
         del request
         current = self._store.current
         if current is None or not self._store.is_fresh:
-            return web.Response(status=HTTPStatus.SERVICE_UNAVAILABLE, text="no fresh snapshot\n")
+            return web.Response(status=HTTPStatus.SERVICE_UNAVAILABLE, text="no recent snapshot\n")
         return web.Response(body=current.document, content_type="application/json")
 
     async def healthz(self, request: web.Request) -> web.Response:
-        """200 while the sampling thread moves."""
+        """200 while the sampling thread is alive."""
         del request
         heartbeat = self._store.heartbeat
         if heartbeat.age < UNHEALTHY_SECONDS:
@@ -111,14 +114,14 @@ class Handlers:
         return web.Response(status=HTTPStatus.SERVICE_UNAVAILABLE, text=text)
 
     async def readyz(self, request: web.Request) -> web.Response:
-        """200 after the first pass, with GPUs or with the verdict that there are none."""
+        """200 after the first sampling round, with or without GPUs."""
         del request
         if self._store.current is not None:
             return web.Response(text="ok\n")
-        return web.Response(status=HTTPStatus.SERVICE_UNAVAILABLE, text="no pass yet\n")
+        return web.Response(status=HTTPStatus.SERVICE_UNAVAILABLE, text="no sampling round yet\n")
 
     async def index(self, request: web.Request) -> web.Response:
-        """For people."""
+        """A page for browsers."""
         del request
         current = self._store.current
         state = "NVML answers" if self._store.is_up else "NVML does not answer"
@@ -135,7 +138,7 @@ class Handlers:
 
 
 def _accepts_gzip(header: str) -> bool:
-    """Whether `gzip` is named, with a weight that is not 0."""
+    """Whether `gzip` is listed with a weight other than 0."""
     for part in header.split(","):
         coding, *parameters = (word.strip().lower() for word in part.split(";"))
         if coding == "gzip":
@@ -144,7 +147,7 @@ def _accepts_gzip(header: str) -> bool:
 
 
 class _AccessControl:
-    """Passwords, names of client certificates and headers, around every handler."""
+    """Passwords, client certificate names and response headers, around every handler."""
 
     def __init__(self, config: WebConfig) -> None:
         self._passwords = Passwords(config.users)

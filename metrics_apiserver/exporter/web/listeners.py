@@ -1,8 +1,8 @@
-"""Listening sockets that outlive the configuration they are served with.
+"""Listening sockets that outlive the web configuration.
 
-When the web configuration or a file of it changes, a new server with a new TLS context takes over
-copies of the same sockets and the old one closes: connections that wait are not lost, those that
-are open keep what they began with. What does not check out is logged and the old stays.
+When the web configuration or a file it refers to changes, a new server with a new TLS context takes
+over copies of the same sockets and the old one closes: pending connections are not lost, and open
+ones keep the settings they started with. An invalid configuration is logged and the old one stays.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ Stamp = tuple[tuple[int, int, int] | None, ...]
 
 
 def open_sockets(addresses: Iterable[tuple[str, int]]) -> list[socket.socket]:
-    """Binds every address; an empty host means all, by IPv6 and IPv4 where there are both.
+    """Binds every address; an empty host means all addresses, IPv6 and IPv4.
 
     Raises:
-        OSError: an address cannot be had.
+        OSError: an address cannot be bound.
     """
     found: list[socket.socket] = []
     for host, port in addresses:
@@ -55,10 +55,10 @@ def open_sockets(addresses: Iterable[tuple[str, int]]) -> list[socket.socket]:
 
 
 class Listeners:
-    """Serves on the sockets; `check_once` is one turn of `run`.
+    """Serves on the sockets; `check_once` is one iteration of `run`.
 
     Args:
-        application: makes one for a configuration.
+        application: makes the application for a configuration.
     """
 
     def __init__(
@@ -77,22 +77,23 @@ class Listeners:
         self._config = WebConfig()
 
     async def start(self) -> None:
-        """Serves for the first time.
+        """Starts to serve.
 
         Raises:
-            WebConfigError: the web configuration is; nothing is served with less than it asks for.
+            WebConfigError: the web configuration is invalid; nothing is served with less
+                protection.
         """
         await self._serve(self._load())
         self._telemetry.web_reload_successful.set(1)
 
     async def run(self) -> None:
-        """Looks for changes for ever."""
+        """Checks for changes for ever."""
         while True:
             await asyncio.sleep(_CHECK_SECONDS)
             await self.check_once()
 
     async def check_once(self) -> None:
-        """Takes over what changed on disk since the last look."""
+        """Reloads the configuration if a file changed since the last check."""
         path = self._settings.config
         if path is None or _stamp(config.files_of(path, self._config)) == self._stamp:
             return
@@ -100,12 +101,12 @@ class Listeners:
             loaded = self._load()
         except WebConfigError as fault:
             self._telemetry.web_reload_successful.set(0)
-            _logger.warning("the web configuration is unusable", extra={"error": str(fault)})
+            _logger.warning("web configuration reload failed", extra={"error": str(fault)})
             self._stamp = _stamp(config.files_of(path, self._config))
             return
         await self._serve(loaded)
         self._telemetry.web_reload_successful.set(1)
-        _logger.info("the web configuration was taken over")
+        _logger.info("web configuration reloaded")
 
     async def close(self) -> None:
         """Stops accepting, then gives open requests a moment."""
@@ -153,7 +154,7 @@ class Listeners:
 
 @dataclass(frozen=True, slots=True)
 class _Loaded:
-    """A configuration, its context, and what its files looked like."""
+    """A configuration, its TLS context, and the state of its files."""
 
     config: WebConfig
     context: ssl.SSLContext | None
@@ -161,7 +162,7 @@ class _Loaded:
 
 
 async def _end(serving: _Serving | None) -> None:
-    """Stops accepting, gives open requests a moment, closes what is left."""
+    """Stops accepting, gives open requests a moment, then closes the rest."""
     if serving is None:
         return
     runner, servers = serving

@@ -88,7 +88,7 @@ def test_a_stuck_wait_for_events_is_fatal(make_rig: Callable[..., Rig], nvml: Fa
     nvml.write()
     assert rig.sampler.session.watcher._thread is not None
     rig.sampler.session.watcher._thread.join(0.5)
-    rig.sampler.session.watcher._patience_seconds = 0.2
+    rig.sampler.session.watcher._stop_timeout_seconds = 0.2
     nvml.scenario.set("*", "fail.nvmlDeviceGetMemoryInfo_v2", 1)
     nvml.write()
     with pytest.raises(FatalError, match="wait for events"):

@@ -140,7 +140,7 @@ def test_another_set_of_events(nvml: FakeNvml) -> None:
     nvml.scenario.set("*", "hang.nvmlEventSetWait_v2", 1000)
     nvml.write()
     time.sleep(0.3)
-    made.watcher._patience_seconds = 0.1
+    made.watcher._stop_timeout_seconds = 0.1
     with pytest.raises(FatalError, match="wait for events"):
         made.restart_event_watcher()
     nvml.scenario.unset("*", "hang.nvmlEventSetWait_v2")

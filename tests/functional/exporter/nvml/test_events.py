@@ -33,7 +33,7 @@ def library(nvml: FakeNvml) -> Library:
 
 @pytest.fixture
 def watcher() -> Iterator[EventWatcher]:
-    made = EventWatcher(patience_seconds=1.0)
+    made = EventWatcher(stop_timeout_seconds=1.0)
     yield made
     made.stop()
 

@@ -48,7 +48,7 @@ def test_the_kubelet_complains_once(tmp_path: Path, caplog: pytest.LogCaptureFix
         kubelet.allocate(ContainerAllocation("bert", ("GPU-a",)))
         source.refresh()
     messages = [record.message for record in caplog.records]
-    assert messages == ["holders of GPUs are not known", "holders of GPUs are known again"]
+    assert messages == ["cannot fetch GPU allocations", "GPU allocations are available again"]
     found = source.allocations(READINGS, frozenset(), 0.0)
     assert [allocation.pod for allocation in found.devices] == [Pod("default", "bert")]
     name = "gpu_exporter_attribution_last_success_timestamp_seconds"
