@@ -130,9 +130,9 @@ def make_columns(
 ) -> Columns:
     """The providers over one evaluator."""
 
-    def count(rule: str, tally: values.Tally) -> None:
+    def count(rule: str, counts: values.ValueCounts) -> None:
         for reason in ("nan", "infinite", "duplicate", "saturated"):
-            number = getattr(tally, reason)
+            number = getattr(counts, reason)
             if number:
                 telemetry.samples_left_out.labels(rule, reason).inc(number)
 
@@ -144,5 +144,5 @@ def make_columns(
     return Columns(
         CustomProvider(snapshot, objects, evaluator, count),
         ExternalProvider(snapshot, evaluator, count),
-        ResourceProvider(snapshot, objects, evaluator, wall=wall_clock, tally=count),
+        ResourceProvider(snapshot, objects, evaluator, wall=wall_clock, count=count),
     )

@@ -20,7 +20,7 @@ from metrics_apiserver.base.flags import Parsed
 from metrics_apiserver.cli import output
 from metrics_apiserver.cli.flag_command import FlagCommand
 from metrics_apiserver.core.bulk import report
-from metrics_apiserver.core.bulk.report import Sharing
+from metrics_apiserver.core.bulk.report import QueryEvaluation
 from metrics_apiserver.core.rules.model import RuleFile
 from metrics_apiserver.provider import reload
 
@@ -45,7 +45,7 @@ class Checked:
     file: str
     diagnostics: tuple[Diagnostic, ...]
     rules: RuleFile | None = None
-    bulk: tuple[Sharing, ...] = ()
+    bulk: tuple[QueryEvaluation, ...] = ()
 
 
 def run(parsed: Parsed) -> int:
@@ -74,7 +74,7 @@ def check(file: str) -> Checked:
     except errors.ConfigError as error:
         return Checked(file, error.diagnostics)
     warnings = tuple(replace(one, severity="warning") for one in rules.warnings)
-    return Checked(file, warnings, rules, tuple(report.judge(rules)))
+    return Checked(file, warnings, rules, tuple(report.build(rules)))
 
 
 def _as_json(checked: Checked) -> dict[str, Any]:
@@ -121,7 +121,7 @@ def _write(checked: Checked) -> None:
     console.print(table)
 
 
-def _evaluation(one: Sharing) -> str:
+def _evaluation(one: QueryEvaluation) -> str:
     if one.reason is None:
         return "bulk: one query for all objects"
     return f"a query for each read: {one.reason}"

@@ -21,7 +21,7 @@ Key = tuple[GroupResource | None, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class SeriesGroup:
     """The series of one name.
 
     Attributes:
@@ -35,7 +35,7 @@ class Group:
     shared: frozenset[str]
 
 
-Groups = Mapping[str, Group]
+Groups = Mapping[str, SeriesGroup]
 
 
 def group_by_name(series: Iterable[Series]) -> Groups:
@@ -46,10 +46,10 @@ def group_by_name(series: Iterable[Series]) -> Groups:
     return {name: _group(sets) for name, sets in label_sets.items()}
 
 
-def _group(sets: list[frozenset[str]]) -> Group:
+def _group(sets: list[frozenset[str]]) -> SeriesGroup:
     if len(sets) == 1:  # the usual case; a copy of each set would double a large input
-        return Group(sets, sets[0], sets[0])
-    return Group(sets, sets[0].union(*sets), sets[0].intersection(*sets))
+        return SeriesGroup(sets, sets[0], sets[0])
+    return SeriesGroup(sets, sets[0].union(*sets), sets[0].intersection(*sets))
 
 
 @dataclass(slots=True)
@@ -66,7 +66,7 @@ class Count:
 
 
 @dataclass(slots=True)
-class Harvest:
+class RuleMatch:
     """The yield of one rule.
 
     Attributes:
@@ -91,7 +91,9 @@ class Harvest:
             self.sources[key] = max(kept, series_name)
 
 
-def harvest(namer: MetricNamer, groups: Groups, converter: ResourceConverter | None) -> Harvest:
+def match_series(
+    namer: MetricNamer, groups: Groups, converter: ResourceConverter | None
+) -> RuleMatch:
     """Applies a rule's naming and association to the series of its query.
 
     Args:
@@ -99,7 +101,7 @@ def harvest(namer: MetricNamer, groups: Groups, converter: ResourceConverter | N
         groups: the series by name.
         converter: what the rule's labels mean; None for external metrics.
     """
-    result = Harvest()
+    result = RuleMatch()
     for name, group in groups.items():
         metric = namer.name_if_accepted(name)
         if metric is None:
@@ -120,7 +122,7 @@ def harvest(namer: MetricNamer, groups: Groups, converter: ResourceConverter | N
     return result
 
 
-def _count_without(labels: Set[str], group: Group) -> int:
+def _count_without(labels: Set[str], group: SeriesGroup) -> int:
     """How many series of the group have none of the labels."""
     if not labels.isdisjoint(group.shared):
         return 0

@@ -1,4 +1,4 @@
-"""custom.metrics.k8s.io: from a metric and a resource to a Question, and from samples to items.
+"""custom.metrics.k8s.io: from a metric and a resource to a QueryPlan, and from samples to items.
 
 Follows the predecessor's `pkg/custom-provider` and the library's `pkg/registry/custom_metrics`.
 A cluster-scoped resource ignores the namespace of the path (the HPA always sends one), but for
@@ -14,7 +14,7 @@ from typing import Any
 
 from metrics_apiserver.base import errors
 from metrics_apiserver.core import objects, quantity, selector, values
-from metrics_apiserver.core.bulk.question import Question
+from metrics_apiserver.core.bulk.queryplan import QueryPlan
 from metrics_apiserver.core.model import NAMESPACES, GroupResource, MappedResource, Sample
 from metrics_apiserver.core.registry import MetricSource, Snapshot
 from metrics_apiserver.core.selector import Selector
@@ -52,7 +52,7 @@ class Target:
     source: MetricSource
     mapped: MappedResource
     namespace: str
-    question: Question
+    plan: QueryPlan
 
 
 def resolve(snapshot: Snapshot, request: CustomRequest) -> Target:
@@ -95,11 +95,13 @@ def resolve(snapshot: Snapshot, request: CustomRequest) -> Target:
         source=source,
         mapped=mapped,
         namespace=namespace,
-        question=_question(source, mapped, request.metric_selector),
+        plan=_build_plan(source, mapped, request.metric_selector),
     )
 
 
-def _question(source: MetricSource, mapped: MappedResource, metric_selector: Selector) -> Question:
+def _build_plan(
+    source: MetricSource, mapped: MappedResource, metric_selector: Selector
+) -> QueryPlan:
     try:
         resource_label = source.converter.label_for(mapped.group_resource)
         namespace_label = source.converter.label_for(NAMESPACES) if mapped.namespaced else ""
@@ -109,7 +111,7 @@ def _question(source: MetricSource, mapped: MappedResource, metric_selector: Sel
             f"{mapped.group_resource} and its namespace",
             detail=str(error),
         ) from error
-    return Question(
+    return QueryPlan(
         template=source.rule.template,
         series=source.series_name,
         resource_label=resource_label,
@@ -132,7 +134,7 @@ def assemble(
     target: Target,
     names: Sequence[str],
     samples: Mapping[str, Sequence[Sample]],
-    tally: values.Tally,
+    counts: values.ValueCounts,
 ) -> list[tuple[str, str, str]]:
     """(object name, timestamp, quantity) of every name that has a servable value, in their order.
 
@@ -151,7 +153,7 @@ def assemble(
             on_nan=rule.on_nan,
             on_duplicate=rule.on_duplicate,
             what=f"{target.request.metric} of {target.mapped.plural} {name}",
-            tally=tally,
+            counts=counts,
         )
         if value is not None:
             stamp = objects.format_time(min(sample.timestamp for sample in found))
@@ -161,15 +163,15 @@ def assemble(
             target.request.metric,
             str(target.request.resource),
             name=target.request.name,
-            why=_why_absent(tally),
+            why=_why_absent(counts),
         )
     return items
 
 
-def _why_absent(tally: values.Tally) -> str:
-    if tally.infinite:
+def _why_absent(counts: values.ValueCounts) -> str:
+    if counts.infinite:
         return "its value is infinite"
-    if tally.nan:
+    if counts.nan:
         return "its value is NaN (onNaN: drop)"
     return "Prometheus has no series for it, or the rule's metricsQuery drops the label naming it"
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from metrics_apiserver.base import errors
 from metrics_apiserver.core import objects, quantity, values
-from metrics_apiserver.core.bulk import question
+from metrics_apiserver.core.bulk import queryplan
 from metrics_apiserver.core.model import NAMESPACES, QueryResult, Sample
 from metrics_apiserver.core.registry import MetricSource, Snapshot
 from metrics_apiserver.core.selector import Selector
@@ -55,7 +55,7 @@ def resolve(snapshot: Snapshot, metric: str, namespace: str, selector: Selector)
                 "namespace; map one in resources or set resources.namespaced: false",
                 detail=str(error),
             ) from error
-    asked = question.Question(
+    plan = queryplan.QueryPlan(
         template=source.rule.template,
         series=source.series_name,
         resource_label="",
@@ -63,7 +63,7 @@ def resolve(snapshot: Snapshot, metric: str, namespace: str, selector: Selector)
         selector=selector,
     )
     try:
-        query = question.render_exact(asked, namespace, ())
+        query = queryplan.render_exact(plan, namespace, ())
     except errors.TemplateError as error:
         raise errors.Internal(
             f"unable to build the query of {source.rule.path}", detail=str(error)
@@ -72,12 +72,12 @@ def resolve(snapshot: Snapshot, metric: str, namespace: str, selector: Selector)
 
 
 def assemble(
-    target: ExternalTarget, result: QueryResult, tally: values.Tally
+    target: ExternalTarget, result: QueryResult, counts: values.ValueCounts
 ) -> list[objects.ExternalMetricValue]:
     """One item for each sample, sorted by labels so that equal answers are equal bytes."""
     items: list[objects.ExternalMetricValue] = []
     for sample in result.samples:
-        value = _value(target, sample, tally)
+        value = _value(target, sample, counts)
         if value is None:
             continue
         items.append(
@@ -92,13 +92,13 @@ def assemble(
     return items
 
 
-def _value(target: ExternalTarget, sample: Sample, tally: values.Tally) -> float | None:
+def _value(target: ExternalTarget, sample: Sample, counts: values.ValueCounts) -> float | None:
     return values.reduce(
         (sample,),
         on_nan=target.source.rule.on_nan,
         on_duplicate="max",
         what=target.metric,
-        tally=tally,
+        counts=counts,
     )
 
 

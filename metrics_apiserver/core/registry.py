@@ -13,7 +13,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from metrics_apiserver.core import association
-from metrics_apiserver.core.association import Count, Groups, Harvest, Key
+from metrics_apiserver.core.association import Count, Groups, Key, RuleMatch
 from metrics_apiserver.core.converter import ResourceConverter, ResourceMapping
 from metrics_apiserver.core.model import NAMESPACES, NODES, PODS, GroupResource, Series
 from metrics_apiserver.core.problems import Problem, ProblemKind, RuleStatus
@@ -120,11 +120,11 @@ class _Builder:
         self.problems: list[Problem] = []
         self._converters: dict[ResourceMapping, ResourceConverter] = {}
         self._groups: dict[str, Groups] = {}  # by series query, which rules share
-        self._harvests: list[tuple[Rule, Harvest]] = []
+        self._matches: list[tuple[Rule, RuleMatch]] = []
 
     def add_custom(self, rule: Rule) -> None:
         converter = self._converter(rule, rule.mapping)
-        found = self._harvest(rule, converter)
+        found = self._match(rule, converter)
         scopes = {resource: self._is_namespaced(resource) for resource, _ in found.sources}
         if True in scopes.values():
             self._require(rule, converter, (NAMESPACES,))
@@ -137,7 +137,7 @@ class _Builder:
 
     def add_external(self, rule: Rule) -> None:
         converter = self._converter(rule, rule.mapping)
-        found = self._harvest(rule, None)
+        found = self._match(rule, None)
         if rule.namespaced and found.sources:
             self._require(rule, converter, (NAMESPACES,))
         self._merge(
@@ -167,7 +167,7 @@ class _Builder:
         folded: dict[str, str] = {}
         for lower, names in by_lower.items():
             if len(names) > 1:
-                self._tell(
+                self._report(
                     "ambiguous",
                     external[names[0]].rule,
                     f"external metrics {', '.join(names[:3])} differ in case alone, and the "
@@ -190,10 +190,10 @@ class _Builder:
                 unassociated=found.unassociated.number,
                 metrics=served.get(rule.path, 0),
             )
-            for rule, found in self._harvests
+            for rule, found in self._matches
         )
 
-    def _tell(self, kind: ProblemKind, rule: Rule | ResourceRule, message: str) -> None:
+    def _report(self, kind: ProblemKind, rule: Rule | ResourceRule, message: str) -> None:
         self.problems.append(Problem(kind, rule.path, message, rule.line))
 
     def _is_namespaced(self, resource: GroupResource | None) -> bool:
@@ -206,14 +206,14 @@ class _Builder:
         if converter is None:
             converter = self._converters[mapping] = ResourceConverter(mapping, self.mapper)
         for label, resource in converter.waiting:
-            self._tell(
+            self._report(
                 "waiting",
                 rule,
                 f"resources.overrides.{label}: the cluster has no resource {resource}, "
                 "so the label is not used until it has",
             )
         for label, resource in converter.repeated:
-            self._tell(
+            self._report(
                 "repeated",
                 rule,
                 f"resources.overrides.{label}: {resource} has a label already "
@@ -221,18 +221,18 @@ class _Builder:
             )
         return converter
 
-    def _harvest(self, rule: Rule, converter: ResourceConverter | None) -> Harvest:
+    def _match(self, rule: Rule, converter: ResourceConverter | None) -> RuleMatch:
         query = rule.series_query
         if query not in self._groups:
             self._groups[query] = association.group_by_name(self.series.get(query, ()))
-        found = association.harvest(rule.namer, self._groups[query], converter)
-        self._harvests.append((rule, found))
-        self._tell_harvest(rule, found)
+        found = association.match_series(rule.namer, self._groups[query], converter)
+        self._matches.append((rule, found))
+        self._report_match(rule, found)
         return found
 
-    def _tell_harvest(self, rule: Rule, found: Harvest) -> None:
+    def _report_match(self, rule: Rule, found: RuleMatch) -> None:
         if found.unassociated.number:
-            self._tell(
+            self._report(
                 "unassociated",
                 rule,
                 f"{found.unassociated.number} of {found.accepted} series, such as "
@@ -240,7 +240,7 @@ class _Builder:
                 "cluster: map one in resources.overrides",
             )
         if found.unnameable.number:
-            self._tell(
+            self._report(
                 "unnameable",
                 rule,
                 f"{found.unnameable.number} series, such as {found.unnameable.example}, would "
@@ -248,7 +248,7 @@ class _Builder:
             )
         if found.collided:
             key = min(found.collided, key=_readable)
-            self._tell(
+            self._report(
                 "collision",
                 rule,
                 f"{len(found.collided)} of its metrics, such as {_readable(key)}, come from more "
@@ -265,7 +265,7 @@ class _Builder:
             try:
                 converter.label_for(resource)
             except LookupError as error:
-                self._tell(
+                self._report(
                     "unmapped",
                     rule,
                     f"every query needs the label of {resource}, and there is none: {error}",
@@ -281,7 +281,7 @@ class _Builder:
                 entry = (earlier.rule, source.rule, Count())
                 lost.setdefault(earlier.rule.path, entry)[2].add(_readable(key), 1)
         for loser, winner, count in sorted(lost.values(), key=lambda entry: entry[0].line):
-            self._tell(
+            self._report(
                 "shadowed",
                 loser,
                 f"{count.number} of the metrics of {loser.path}, such as {count.example}, come "

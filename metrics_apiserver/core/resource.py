@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from metrics_apiserver.base import errors
 from metrics_apiserver.core import objects, quantity, values
-from metrics_apiserver.core.bulk.question import Question
+from metrics_apiserver.core.bulk.queryplan import QueryPlan
 from metrics_apiserver.core.model import NAMESPACES, NODES, PODS, GroupResource, Sample
 from metrics_apiserver.core.registry import CompiledResourceRule
 from metrics_apiserver.core.selector import Selector
@@ -36,13 +36,13 @@ class MeasuredObject:
     labels: Mapping[str, str]
 
 
-def pod_question(rule: CompiledResourceRule) -> Question:
+def pod_plan(rule: CompiledResourceRule) -> QueryPlan:
     """The container query of cpu or memory.
 
     Raises:
         errors.Internal: the rule maps no label to pods or namespaces.
     """
-    return Question(
+    return QueryPlan(
         template=rule.rule.container_template,
         series="",
         resource_label=_label(rule, PODS),
@@ -52,13 +52,13 @@ def pod_question(rule: CompiledResourceRule) -> Question:
     )
 
 
-def node_question(rule: CompiledResourceRule) -> Question:
+def node_plan(rule: CompiledResourceRule) -> QueryPlan:
     """The node query of cpu or memory.
 
     Raises:
         errors.Internal: the rule maps no label to nodes.
     """
-    return Question(
+    return QueryPlan(
         template=rule.rule.node_template,
         series="",
         resource_label=_label(rule, NODES),
@@ -77,13 +77,13 @@ def _label(rule: CompiledResourceRule, resource: GroupResource) -> str:
         ) from error
 
 
-def _usable(samples: Iterable[Sample], tally: values.Tally) -> float | None:
+def _usable(samples: Iterable[Sample], counts: values.ValueCounts) -> float | None:
     """The largest value of duplicates, NaN and negatives as 0; None for none or an infinite one."""
     numbers = [sample.value for sample in samples]
     if len(numbers) > 1:
-        tally.duplicate += 1
+        counts.duplicate += 1
     if any(map(math.isinf, numbers)):
-        tally.infinite += 1
+        counts.infinite += 1
         return None
     # NaN compares with nothing, so it is not greater than 0 either.
     return max((number if number > 0 else 0.0 for number in numbers), default=None)
@@ -97,14 +97,14 @@ def _by_container(samples: Iterable[Sample], label: str) -> dict[str, list[Sampl
 
 
 def _usage(
-    cpu: Iterable[Sample], memory: Iterable[Sample], tally: values.Tally
+    cpu: Iterable[Sample], memory: Iterable[Sample], counts: values.ValueCounts
 ) -> objects.ResourceUsage:
     """What is known of the two halves."""
     usage: objects.ResourceUsage = {}
-    cores = _usable(cpu, tally)
+    cores = _usable(cpu, counts)
     if cores is not None:
         usage["cpu"] = quantity.from_float(cores)
-    octets = _usable(memory, tally)
+    octets = _usable(memory, counts)
     if octets is not None:
         usage["memory"] = quantity.from_bytes(octets)
     return usage
@@ -147,10 +147,10 @@ def node_metrics(
     cpu: Sequence[Sample],
     memory: Sequence[Sample],
     frame: Frame,
-    tally: values.Tally,
+    counts: values.ValueCounts,
 ) -> objects.NodeMetrics | None:
     """One node's item, or None when a half is missing."""
-    usage = _usage(cpu, memory, tally)
+    usage = _usage(cpu, memory, counts)
     if len(usage) < 2:
         return None
     return {
@@ -166,7 +166,7 @@ def pod_metrics(
     cpu: Sequence[Sample],
     memory: Sequence[Sample],
     frame: Frame,
-    tally: values.Tally,
+    counts: values.ValueCounts,
 ) -> objects.PodMetrics | None:
     """One pod's item with its containers sorted by name, or None when a half is missing."""
     if not cpu or not memory:
@@ -175,7 +175,7 @@ def pod_metrics(
     memory_by_container = _by_container(memory, frame.memory_container)
     containers: list[objects.ContainerMetrics] = []
     for name in sorted(cpu_by_container.keys() | memory_by_container.keys()):
-        usage = _usage(cpu_by_container.get(name, ()), memory_by_container.get(name, ()), tally)
+        usage = _usage(cpu_by_container.get(name, ()), memory_by_container.get(name, ()), counts)
         containers.append({"name": name, "usage": usage})
     return {
         "metadata": _metadata(pod, frame.now),

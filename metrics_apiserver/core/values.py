@@ -2,7 +2,7 @@
 
 The policy is product behaviour, not arithmetic: NaN is 0 unless the rule says otherwise, an
 infinite value is never served, several series for one object follow the rule's `onDuplicate`.
-What was left out is counted in a Tally and handed back; nothing is logged here.
+What was left out is counted in ValueCounts and returned; nothing is logged here.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ SATURATION = 9_223_372_036_854_775.807
 
 
 @dataclass(slots=True)
-class Tally:
-    """What an answer left out or changed, by number of objects."""
+class ValueCounts:
+    """How many values a response left out or changed, by reason."""
 
     nan: int = 0
     infinite: int = 0
@@ -30,12 +30,14 @@ class Tally:
     saturated: int = 0
 
 
-def _without_nan(samples: Sequence[Sample], on_nan: OnNaN, what: str, tally: Tally) -> list[float]:
+def _without_nan(
+    samples: Sequence[Sample], on_nan: OnNaN, what: str, counts: ValueCounts
+) -> list[float]:
     values: list[float] = []
     for sample in samples:
         value = sample.value
         if math.isnan(value):
-            tally.nan += 1
+            counts.nan += 1
             if on_nan == "error":
                 raise errors.Internal(f"unable to serve {what}: its value is NaN (onNaN: error)")
             if on_nan == "drop":
@@ -80,7 +82,7 @@ def reduce(
     on_nan: OnNaN,
     on_duplicate: OnDuplicate,
     what: str,
-    tally: Tally,
+    counts: ValueCounts,
 ) -> float | None:
     """The one value of an object, finite, or None when there is none that may be served.
 
@@ -89,24 +91,24 @@ def reduce(
         on_nan: the rule's policy.
         on_duplicate: the rule's policy.
         what: metric and object for an error message.
-        tally: counted into.
+        counts: counted into.
 
     Raises:
         errors.Internal: a policy of the rule is `error`.
     """
-    values = _without_nan(samples, on_nan, what, tally)
+    values = _without_nan(samples, on_nan, what, counts)
     if not values:
         return None
     if len(values) > 1:
-        tally.duplicate += 1
+        counts.duplicate += 1
     # An infinite member makes every combination meaningless, so it is looked for first.
     if any(map(math.isinf, values)):
-        tally.infinite += 1
+        counts.infinite += 1
         return None
     value = values[0] if len(values) == 1 else _combine(values, on_duplicate, what)
     if math.isinf(value):
-        tally.infinite += 1
+        counts.infinite += 1
         return None
     if abs(value) > SATURATION:
-        tally.saturated += 1
+        counts.saturated += 1
     return value

@@ -28,7 +28,7 @@ class CustomProvider:
         snapshot: the current one, None before the cluster's resources are known.
         objects: names of objects.
         evaluator: samples.
-        tally: takes what each answer left out, with the rule's path.
+        count: called for each response with the rule's path and what was left out.
     """
 
     def __init__(
@@ -36,31 +36,31 @@ class CustomProvider:
         snapshot: Callable[[], Snapshot | None],
         objects: ObjectLister,
         evaluator: Evaluator,
-        tally: Callable[[str, values.Tally], None] = lambda _rule, _tally: None,
+        count: Callable[[str, values.ValueCounts], None] = lambda _rule, _counts: None,
     ) -> None:
         self._snapshot = snapshot
         self._objects = objects
         self._evaluator = evaluator
-        self._tally = tally
+        self._count = count
 
     async def read(self, request: CustomRequest) -> CustomAnswer:
         """One object's value, or those of all objects that the selector picks.
 
         Raises:
             errors.MetricNotFound: no such metric, no object picked, or no value for a named one.
-            errors.MetricsError: the question could not be answered.
+            errors.MetricsError: the metric could not be read.
         """
         snapshot = self._snapshot()
         if snapshot is None:
             raise errors.Unavailable("the cluster's resources are not known yet: try again")
         target = custom.resolve(snapshot, request)
         names = await self._names(target)
-        samples = await self._evaluator.samples(target.question, target.namespace, names)
-        tally = values.Tally()
+        samples = await self._evaluator.samples(target.plan, target.namespace, names)
+        counts = values.ValueCounts()
         try:
-            items = await threads.run(len(names), custom.assemble, target, names, samples, tally)
+            items = await threads.run(len(names), custom.assemble, target, names, samples, counts)
         finally:
-            self._tally(target.source.rule.path, tally)
+            self._count(target.source.rule.path, counts)
         return CustomAnswer(target, items)
 
     async def _names(self, target: Target) -> Sequence[str]:

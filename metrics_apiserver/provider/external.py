@@ -18,11 +18,11 @@ class ExternalProvider:
         self,
         snapshot: Callable[[], Snapshot | None],
         evaluator: Evaluator,
-        tally: Callable[[str, values.Tally], None] = lambda _rule, _tally: None,
+        count: Callable[[str, values.ValueCounts], None] = lambda _rule, _counts: None,
     ) -> None:
         self._snapshot = snapshot
         self._evaluator = evaluator
-        self._tally = tally
+        self._count = count
 
     async def read(
         self, metric: str, namespace: str, selector: Selector
@@ -31,15 +31,15 @@ class ExternalProvider:
 
         Raises:
             errors.MetricNotFound: no rule gives the metric.
-            errors.MetricsError: the question could not be answered.
+            errors.MetricsError: the metric could not be read.
         """
         snapshot = self._snapshot()
         if snapshot is None:
             raise errors.Unavailable("the cluster's resources are not known yet: try again")
         target = external.resolve(snapshot, metric, namespace, selector)
         result = await self._evaluator.query(target.query)
-        tally = values.Tally()
+        counts = values.ValueCounts()
         try:
-            return await threads.run(len(result.samples), external.assemble, target, result, tally)
+            return await threads.run(len(result.samples), external.assemble, target, result, counts)
         finally:
-            self._tally(target.source.rule.path, tally)
+            self._count(target.source.rule.path, counts)

@@ -52,10 +52,10 @@ class ToldBackend:
                 | {"seconds": seconds},
             )
         for warning in result.warnings:
-            self._tell(warning[:WARNING_CHARACTERS], text)
+            self._report(warning[:WARNING_CHARACTERS], text)
         return result
 
-    def _tell(self, warning: str, text: str) -> None:
+    def _report(self, warning: str, text: str) -> None:
         if self._told.get(warning) is None:
             self._told.put(warning, True, SILENT_SECONDS)
             log.warning(

@@ -67,14 +67,14 @@ class Reloader:
         self._path = path
         self._use = use
         self._report = report
-        self._judged = b""
+        self._validated = b""
         self._seen = b""
         self._wake = asyncio.Event()
 
     def load_first(self) -> RuleFile:
         """The start-up load, which may raise errors.ConfigError."""
         text, rules = load(self._path)
-        self._judged = self._seen = hashlib.sha256(text).digest()
+        self._validated = self._seen = hashlib.sha256(text).digest()
         self._use(rules)
         self._report(True)
         return rules
@@ -88,7 +88,7 @@ class Reloader:
         while True:
             await self.reload_once()
             self._wake.clear()
-            wait = POLL_SECONDS if self._seen == self._judged else SETTLE_SECONDS
+            wait = POLL_SECONDS if self._seen == self._validated else SETTLE_SECONDS
             try:
                 async with asyncio.timeout(wait):
                     await self._wake.wait()
@@ -108,9 +108,9 @@ class Reloader:
             unreadable = f"cannot read the rule file: {error.strerror or error}"
             digest = _UNREADABLE
         seen, self._seen = self._seen, digest
-        if digest == self._judged or digest != seen:
+        if digest == self._validated or digest != seen:
             return False
-        self._judged = digest
+        self._validated = digest
         if unreadable:
             return self._refuse(unreadable)
         try:

@@ -6,16 +6,16 @@ from collections.abc import Callable, Mapping, Sequence
 
 from metrics_apiserver.base import errors, threads
 from metrics_apiserver.core import objects, resource, values
-from metrics_apiserver.core.bulk.question import Question
+from metrics_apiserver.core.bulk.queryplan import QueryPlan
 from metrics_apiserver.core.model import NODES, PODS, GroupResource, MappedResource
 from metrics_apiserver.core.registry import CompiledResourceRule, CompiledResourceRules, Snapshot
 from metrics_apiserver.core.resource import Frame, MeasuredObject
 from metrics_apiserver.core.selector import Selector
-from metrics_apiserver.provider.evaluation.evaluator import BySelf, Evaluator
+from metrics_apiserver.provider.evaluation.evaluator import Evaluator, SamplesByName
 from metrics_apiserver.provider.evaluation.exact import side_by_side
 from metrics_apiserver.provider.listing import ObjectLister
 
-_NOTHING: BySelf = {}
+_NOTHING: SamplesByName = {}
 
 
 class ResourceProvider:
@@ -28,36 +28,36 @@ class ResourceProvider:
         evaluator: Evaluator,
         *,
         wall: Callable[[], float],
-        tally: Callable[[str, values.Tally], None] = lambda _rule, _tally: None,
+        count: Callable[[str, values.ValueCounts], None] = lambda _rule, _counts: None,
     ) -> None:
         self._snapshot = snapshot
         self._objects = objects
         self._evaluator = evaluator
         self._wall = wall
-        self._tally = tally
+        self._count = count
 
     async def nodes(self, selector: Selector, name: str = "") -> list[objects.NodeMetrics]:
         """Items of all nodes that the selector picks, or of the named one, sorted by name.
 
         Raises:
             errors.NotFound: no such node.
-            errors.MetricsError: the question could not be answered.
+            errors.MetricsError: the metric could not be read.
         """
         rules, mapped = self._find_mapping(NODES)
         found = await self._measured(mapped, "", selector, name, f'node "{name}" not found')
         if not found:
             return []
         wanted = {"": [item.name for item in found]}
-        cpu, memory = await self._both(rules, resource.node_question, wanted)
+        cpu, memory = await self._both(rules, resource.node_plan, wanted)
         frame = Frame(objects.format_duration(rules.window_seconds), self._wall())
-        tally = values.Tally()
+        counts = values.ValueCounts()
         items = [
             resource.node_metrics(
-                item, cpu[""].get(item.name, ()), memory[""].get(item.name, ()), frame, tally
+                item, cpu[""].get(item.name, ()), memory[""].get(item.name, ()), frame, counts
             )
             for item in found
         ]
-        self._tally("resourceRules", tally)
+        self._count("resourceRules", counts)
         return [item for item in items if item is not None]
 
     async def pods(
@@ -72,7 +72,7 @@ class ResourceProvider:
 
         Raises:
             errors.NotFound: no such pod.
-            errors.MetricsError: the question could not be answered.
+            errors.MetricsError: the metric could not be read.
         """
         rules, mapped = self._find_mapping(PODS)
         found = await self._measured(mapped, namespace, selector, name, f'pods "{name}" not found')
@@ -81,14 +81,14 @@ class ResourceProvider:
         wanted: dict[str, list[str]] = {}
         for item in found:
             wanted.setdefault(item.namespace, []).append(item.name)
-        cpu, memory = await self._both(rules, resource.pod_question, wanted)
+        cpu, memory = await self._both(rules, resource.pod_plan, wanted)
         frame = Frame(
             objects.format_duration(rules.window_seconds),
             self._wall(),
             rules.cpu.rule.container_label,
             rules.memory.rule.container_label,
         )
-        tally = values.Tally()
+        counts = values.ValueCounts()
 
         def assemble() -> list[objects.PodMetrics]:
             items = (
@@ -97,14 +97,14 @@ class ResourceProvider:
                     cpu.get(item.namespace, _NOTHING).get(item.name, ()),
                     memory.get(item.namespace, _NOTHING).get(item.name, ()),
                     frame,
-                    tally,
+                    counts,
                 )
                 for item in found
             )
             return [item for item in items if item is not None]
 
         items = await threads.run(len(found), assemble)
-        self._tally("resourceRules", tally)
+        self._count("resourceRules", counts)
         return items
 
     @property
@@ -137,12 +137,12 @@ class ResourceProvider:
     async def _both(
         self,
         rules: CompiledResourceRules,
-        question: Callable[[CompiledResourceRule], Question],
+        plan: Callable[[CompiledResourceRule], QueryPlan],
         wanted: Mapping[str, Sequence[str]],
-    ) -> tuple[Mapping[str, BySelf], Mapping[str, BySelf]]:
+    ) -> tuple[Mapping[str, SamplesByName], Mapping[str, SamplesByName]]:
         """Asks for cpu and memory at the same time; the first error is the caller's."""
         cpu, memory = await side_by_side(
-            self._evaluator.by_namespace(question(rules.cpu), wanted),
-            self._evaluator.by_namespace(question(rules.memory), wanted),
+            self._evaluator.by_namespace(plan(rules.cpu), wanted),
+            self._evaluator.by_namespace(plan(rules.memory), wanted),
         )
         return cpu, memory

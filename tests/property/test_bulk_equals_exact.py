@@ -19,11 +19,11 @@ from hypothesis import strategies as st
 
 from metrics_apiserver.base import errors
 from metrics_apiserver.core import gotemplate, selector
-from metrics_apiserver.core.bulk import question
-from metrics_apiserver.core.bulk.question import Question
+from metrics_apiserver.core.bulk import queryplan
+from metrics_apiserver.core.bulk.queryplan import QueryPlan
 from metrics_apiserver.core.model import Sample
 from metrics_apiserver.options.settings import EvaluationSettings
-from metrics_apiserver.provider.evaluation.evaluator import Evaluator, Proof
+from metrics_apiserver.provider.evaluation.evaluator import Evaluator, WhyNotBulk
 from tests.fakes import recorded
 from tests.fakes.evaluation import FIELDS
 from tests.fakes.recorded import RecordedBackend
@@ -57,10 +57,10 @@ def arena(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arena]:
 # --- the two forms -------------------------------------------------------------------------
 
 
-def make_question(
+def make_plan(
     template: str, *, resource: str = "pod", selects: str = "", extra: tuple[str, ...] = ()
-) -> Question:
-    return Question(
+) -> QueryPlan:
+    return QueryPlan(
         template=gotemplate.compile(template, FIELDS),
         series="gauge",
         resource_label=resource,
@@ -70,14 +70,16 @@ def make_question(
     )
 
 
-def make_evaluator(arena: Arena, freshness: float, prove: Proof, uses: list[str]) -> Evaluator:
+def make_evaluator(
+    arena: Arena, freshness: float, why_not: WhyNotBulk, uses: list[str]
+) -> Evaluator:
     return Evaluator(
         arena.backend,
         EvaluationSettings(freshness, 10.0),
         spawn=lambda work, _name: work.close(),
         observe=uses.append,
         clock=lambda: 0.0,
-        prove=prove,
+        why_not_bulk=why_not,
     )
 
 
@@ -96,25 +98,25 @@ def same(left: list[float], right: list[float]) -> bool:
 
 
 async def find_differences(
-    arena: Arena, asked: Question, prove: Proof, groups: list[tuple[str, ...]]
+    arena: Arena, plan: QueryPlan, why_not: WhyNotBulk, groups: list[tuple[str, ...]]
 ) -> list[str]:
     """Objects whose two answers differ; a refusal of Prometheus counts as an answer.
 
     Args:
         arena: where to ask.
-        asked: what for.
+        plan: the query.
         prove: what the bulk evaluator believes.
         groups: lists of names, each asked for in each namespace.
     """
     uses: list[str] = []
-    bulk = make_evaluator(arena, 5.0, prove, uses)
-    exact = make_evaluator(arena, 0.0, prove, [])
-    spaces = [""] if asked.resource_label == "node" else [*recorded.NAMESPACES, "none"]
+    bulk = make_evaluator(arena, 5.0, why_not, uses)
+    exact = make_evaluator(arena, 0.0, why_not, [])
+    spaces = [""] if plan.resource_label == "node" else [*recorded.NAMESPACES, "none"]
     found: list[str] = []
     for space in spaces:
         for names in groups:
-            in_bulk = await read(bulk, asked, space, names)
-            alone = await read(exact, asked, space, names)
+            in_bulk = await read(bulk, plan, space, names)
+            alone = await read(exact, plan, space, names)
             if REFUSED in (in_bulk, alone):
                 found += [f"{space}: {in_bulk}, {alone}"] if in_bulk != alone else []
                 continue
@@ -132,10 +134,10 @@ REFUSED: dict[str, list[float]] = {"Prometheus refused the query": []}
 
 
 async def read(
-    evaluator: Evaluator, asked: Question, space: str, names: tuple[str, ...]
+    evaluator: Evaluator, plan: QueryPlan, space: str, names: tuple[str, ...]
 ) -> dict[str, list[float]]:
     try:
-        found = await evaluator.samples(asked, space, names)
+        found = await evaluator.samples(plan, space, names)
     except errors.UpstreamError as error:
         if error.kind != "api":
             raise
@@ -314,8 +316,8 @@ def vectors() -> st.SearchStrategy[str]:
     )
 
 
-QUESTIONS = st.builds(
-    lambda template, resource, selects, extra: make_question(
+PLANS = st.builds(
+    lambda template, resource, selects, extra: make_plan(
         template, resource=resource, selects=selects, extra=extra if resource == "pod" else ()
     ),
     vectors(),
@@ -325,10 +327,10 @@ QUESTIONS = st.builds(
 )
 
 
-def groups_for(asked: Question) -> list[tuple[str, ...]]:
-    if asked.resource_label == "node":
+def groups_for(plan: QueryPlan) -> list[tuple[str, ...]]:
+    if plan.resource_label == "node":
         return [recorded.NODES, ("n1",)]
-    if asked.resource_label == "namespace":
+    if plan.resource_label == "namespace":
         return [(*recorded.NAMESPACES, "none"), ("a.c",)]
     return [(*recorded.PODS, "absent"), ("p1",), ("p.1",)]
 
@@ -341,35 +343,35 @@ def groups_for(asked: Question) -> list[tuple[str, ...]]:
     max_examples=settings.default.max_examples * 4 if settings.default else 800,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
-@given(asked=QUESTIONS)
-def test_what_is_proved_is_equal(arena: Arena, asked: Question) -> None:
-    if question.prove_bulk(asked) is not None:
+@given(plan=PLANS)
+def test_what_is_proved_is_equal(arena: Arena, plan: QueryPlan) -> None:
+    if queryplan.why_not_bulk(plan) is not None:
         arena.compared["unproved"] += 1
         return
     arena.compared["proved"] += 1
-    groups = groups_for(asked)
-    found = arena.runner.run(find_differences(arena, asked, question.prove_bulk, groups))
-    assert not found, f"{asked.template.text}\n" + "\n".join(found)
+    groups = groups_for(plan)
+    found = arena.runner.run(find_differences(arena, plan, queryplan.why_not_bulk, groups))
+    assert not found, f"{plan.template.text}\n" + "\n".join(found)
 
 
 @settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
-@given(asked=QUESTIONS)
-def test_what_may_be_split_is_equal(arena: Arena, asked: Question) -> None:
+@given(plan=PLANS)
+def test_what_may_be_split_is_equal(arena: Arena, plan: QueryPlan) -> None:
     """A list of names asked in parts has the answers of the whole list."""
-    if question.prove_split(asked) is not None:
+    if queryplan.why_not_split(plan) is not None:
         return
-    exact = make_evaluator(arena, 0.0, question.prove_bulk, [])
-    names = groups_for(asked)[0]
-    space = "" if asked.resource_label == "node" else "a"
-    whole = arena.runner.run(read(exact, asked, space, names))
-    parts = [arena.runner.run(read(exact, asked, space, part)) for part in (names[:1], names[1:])]
+    exact = make_evaluator(arena, 0.0, queryplan.why_not_bulk, [])
+    names = groups_for(plan)[0]
+    space = "" if plan.resource_label == "node" else "a"
+    whole = arena.runner.run(read(exact, plan, space, names))
+    parts = [arena.runner.run(read(exact, plan, space, part)) for part in (names[:1], names[1:])]
     if REFUSED in (whole, *parts):
         assert whole == REFUSED
         assert REFUSED in parts
         return
     for name in names:
         [alone] = [part[name] for part in parts if name in part]
-        assert same(alone, whole[name]), f"{asked.template.text}: {name}"
+        assert same(alone, whole[name]), f"{plan.template.text}: {name}"
 
 
 def test_enough_was_compared(arena: Arena) -> None:
@@ -409,7 +411,7 @@ WRONG = {
 @pytest.mark.parametrize("fault", WRONG)
 def test_a_wrong_proof_is_found_out(arena: Arena, diagnostic: str) -> None:
     """The comparison sees the difference that believing such a proof would make."""
-    asked = make_question(WRONG[diagnostic])
-    assert question.prove_bulk(asked) is not None
-    found = arena.runner.run(find_differences(arena, asked, lambda _asked: None, groups_for(asked)))
+    plan = make_plan(WRONG[diagnostic])
+    assert queryplan.why_not_bulk(plan) is not None
+    found = arena.runner.run(find_differences(arena, plan, lambda _plan: None, groups_for(plan)))
     assert found

@@ -1,1 +1,1 @@
-"""Bulk evaluation: one query for all readers of a rule, where a proof shows it is the same."""
+"""Bulk evaluation: one query for every object of a rule, where it is proved equal to exact ones."""

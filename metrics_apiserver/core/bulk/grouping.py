@@ -1,12 +1,12 @@
-"""The proof that a template means the same when GroupBy names the namespace too.
+"""Proves that a template gives the same values when GroupBy has the namespace label too.
 
 The exact query groups by the resource's label, as the predecessor does; the bulk query has to group
-by the namespace beside it. Within one namespace that label is constant, so grouping by it changes
-no value, but it does show: a side that has it matches no side that lacks it, and a subquery over
-other series that is grouped by it counts other groups. `prove` follows, through the syntax tree,
-which vectors carry the namespace in the bulk query only, and refuses wherever that could be seen.
-It complements `core/bulk/proof`, which proves the bulk query over many objects equal to the same
-query over one.
+by the namespace label too. Within one namespace that label is constant, so grouping by it changes
+no value, but it can be seen: an operand that has it does not match one that lacks it, and a
+subquery over other series that is grouped by it counts other groups. `why_not` follows, through
+the syntax tree, which vectors have the namespace label in the bulk query only, and refuses
+wherever that could change a value. `core/bulk/proof` does the other half: it proves the query for
+many objects equal to the same query for one.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _CHOOSING: Final = frozenset({"topk", "bottomk", "limitk", "limit_ratio"})
 _SETS: Final = frozenset({"and", "or", "unless"})
 
 
-class _Refused(Exception):
+class _MayDiffer(Exception):
     """Why the two forms may differ."""
 
 
@@ -33,7 +33,7 @@ class _State:
     """What is known of a vector.
 
     Attributes:
-        carries: it depends on the sentinel, that is, on the objects that are asked for.
+        carries: it depends on the sentinel, that is, on the objects that are read.
         gains: it has the namespace label in the bulk query and lacks it in the exact one.
     """
 
@@ -44,7 +44,7 @@ class _State:
 _FREE: Final = _State(carries=False)
 
 
-def prove(query: str, sentinel: str, mark: str, label: str) -> str | None:
+def why_not(query: str, sentinel: str, mark: str, label: str) -> str | None:
     """None where adding `label` to GroupBy is proved to change no value; else the reason why not.
 
     Args:
@@ -56,7 +56,7 @@ def prove(query: str, sentinel: str, mark: str, label: str) -> str | None:
     """
     try:
         _Walk(sentinel, mark, label).state(promql.parse(query))
-    except _Refused as refused:
+    except _MayDiffer as refused:
         return str(refused)
     except ValueError as error:
         return f"the query does not parse: {error}"
@@ -88,24 +88,24 @@ class _Walk:
 
     def _refuse_mark(self, node: object, why: str) -> None:
         if self._mark in repr(node):
-            raise _Refused(why)
+            raise _MayDiffer(why)
 
     def _call(self, node: ast.Call) -> _State:
         states = [self.state(argument) for argument in node.args]
         carrying = [state for state in states if state.carries]
         if len(carrying) > 1:
-            raise _Refused(f"{node.func.name} takes two arguments that are about the objects")
+            raise _MayDiffer(f"{node.func.name} takes two arguments that are about the objects")
         if carrying[0].gains and node.func.name in ("label_replace", "label_join"):
             sources = [argument.val for argument in node.args[3:4]]
             if node.func.name == "label_join":
                 sources = [argument.val for argument in node.args[3:]]
             if self._label in sources:
-                raise _Refused(f"{node.func.name} reads the label {self._label}")
+                raise _MayDiffer(f"{node.func.name} reads the label {self._label}")
         return carrying[0]
 
     def _aggregate(self, node: ast.AggregateExpr) -> _State:
         if node.param is not None and self.state(node.param).carries:
-            raise _Refused(f"the parameter of {node.op} is about the objects")
+            raise _MayDiffer(f"the parameter of {node.op} is about the objects")
         inner = self.state(node.expr)
         modifier = node.modifier
         if modifier is None or modifier.type == ast.AggModifierType.Without:
@@ -116,7 +116,7 @@ class _Walk:
 
     def _refuse_labels(self, labels: Sequence[str], where: str) -> None:
         if self._mark in labels or self._label in labels:
-            raise _Refused(f"{where} (...) names the label {self._label}")
+            raise _MayDiffer(f"{where} (...) names the label {self._label}")
 
     def _binary(self, node: ast.BinaryExpr) -> _State:
         left, right = self.state(node.lhs), self.state(node.rhs)
@@ -127,7 +127,7 @@ class _Walk:
         if left.carries and right.carries:
             return self._match(node, matching, left, right)
         if not left.carries and str(node.op) in _SETS:
-            raise _Refused(f"the left side of {node.op} is not about the objects")
+            raise _MayDiffer(f"the left side of {node.op} is not about the objects")
         return self._join(node, matching, left if left.carries else right)
 
     def _match(
@@ -147,7 +147,7 @@ class _Walk:
         if named is None:
             self._refuse_labels(matching.labels if matching else (), "ignoring")
         if left.gains != right.gains:
-            raise _Refused(
+            raise _MayDiffer(
                 f"one side of {node.op} lacks the label {self._label} in the exact query"
             )
         return left
@@ -155,7 +155,7 @@ class _Walk:
     def _many(self, node: ast.BinaryExpr, left: _State, right: _State) -> _State:
         """The side whose labels the result has."""
         if str(node.op) == "or" and left.gains != right.gains:
-            raise _Refused(f"one side of or lacks the label {self._label} in the exact query")
+            raise _MayDiffer(f"one side of or lacks the label {self._label} in the exact query")
         card = node.modifier.card if node.modifier is not None else None
         return right if card == ast.VectorMatchCardinality.OneToMany else left
 
@@ -165,11 +165,11 @@ class _Walk:
         """One side is the same for everybody: a number, or a vector."""
         named = _names(matching)
         if named is not None and self._mark in named:
-            raise _Refused("on (...) uses GroupBy towards a side that is not about the objects")
+            raise _MayDiffer("on (...) uses GroupBy towards a side that is not about the objects")
         sees_label = named is None or self._label in named
         other = node.rhs if self._sentinel in repr(node.lhs) else node.lhs
         if sees_label and carrying.gains and not _is_scalar(other):
-            raise _Refused(f"{node.op} compares the label {self._label} with another vector")
+            raise _MayDiffer(f"{node.op} compares the label {self._label} with another vector")
         return carrying
 
 

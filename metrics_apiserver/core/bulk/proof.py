@@ -1,13 +1,14 @@
-"""The proof that a query asked once for many objects answers as it would for each of them alone.
+"""Proves that one query for many objects gives each of them the result of a query of its own.
 
-K is the namespace label and the resource label, or one of them. An expression is K-separable if its
-answer for some objects is exactly that part of its answer for many which carries their labels:
-selectors with the label matchers, per-series functions, aggregations that keep K, and operations
-whose matching keeps K. Everything that is not on a list here is refused with a reason, and the rule
-is then asked object by object: a missed proof costs time, a wrong one gives wrong numbers.
+The keys are the namespace label and the resource label, or one of them. An expression can be
+evaluated in bulk if its result for some objects is exactly the part of its result for many that
+has their labels: selectors with the label matchers, per-series functions, aggregations that keep
+the keys, and binary operations whose matching keeps them. Everything that is not on a list here is
+refused with a reason, and the rule is then queried for each read: a missed proof costs time, a
+wrong one gives wrong numbers.
 
-The query is rendered with a *sentinel* among its label matchers, the name of a label found nowhere
-else, so that the proof sees which selectors took them. What functions and operators do is read from
+The query is rendered with a *sentinel* among its label matchers, a label name that occurs nowhere
+else, so that the proof sees which selectors have them. What functions and operators do follows
 Prometheus' `promql/engine.go` and `promql/functions.go`.
 """
 
@@ -45,41 +46,41 @@ _MAX_DEPTH: Final = 100
 
 
 class _Form(Enum):
-    """What an expression is, seen from the objects that are asked for."""
+    """How the result of an expression depends on the objects that are read."""
 
     NUMBER = auto()
-    SHARED = auto()  # a vector that is the same whatever is asked for
-    SEPARABLE = auto()
+    COMMON = auto()  # a vector that is the same for all objects
+    PER_OBJECT = auto()
 
 
-class _Refusal(Exception):
+class _NotProved(Exception):
     """Why there is no proof."""
 
 
-def prove(query: str, sentinel: str, keys: frozenset[str]) -> str | None:
-    """Proves a query K-separable.
+def why_not(query: str, sentinel: str, keys: frozenset[str]) -> str | None:
+    """Looks for a reason why a query cannot be evaluated in bulk.
 
     Args:
         query: rendered for many objects, with the sentinel as one of the label matchers.
         sentinel: a label name that the query has nowhere else; not empty.
-        keys: K, at least one label name.
+        keys: the labels that tell objects apart, at least one.
 
     Returns:
-        None where it is proved, else the reason why not, in a few words.
+        None where the results are proved equal, else the reason why not, in a few words.
     """
     if not keys or keys & {"__name__", "le"}:
         return f"answers cannot be told apart by {', '.join(sorted(keys)) or 'no label'}"
     try:
         form = _Prover(sentinel, keys).classify(promql.parse(query))
-    except _Refusal as refusal:
+    except _NotProved as refusal:
         return str(refusal)
     except ValueError as error:
         return f"the query does not parse: {error}"
-    return None if form is _Form.SEPARABLE else "no selector takes the label matchers"
+    return None if form is _Form.PER_OBJECT else "no selector takes the label matchers"
 
 
 def _refuse(reason: str) -> NoReturn:
-    raise _Refusal(reason)
+    raise _NotProved(reason)
 
 
 class _Prover:
@@ -100,7 +101,7 @@ class _Prover:
 
     def classify(self, expression: ast.Expr) -> _Form:
         if self._sentinel not in expression.prettify():
-            return _Form.NUMBER if _is_number(expression) else _Form.SHARED
+            return _Form.NUMBER if _is_number(expression) else _Form.COMMON
         case = self._cases.get(type(expression))
         if case is None:
             _refuse("the label matchers stand where no selector is")
@@ -120,18 +121,18 @@ class _Prover:
         texts = [selector.name or "", *(matcher.value for matcher in matchers.matchers)]
         if not places or any(self._sentinel in text for text in texts):
             _refuse("the label matchers stand inside a name or value")
-        return _Form.SEPARABLE
+        return _Form.PER_OBJECT
 
     def _call(self, call: ast.Call) -> _Form:
         name = call.func.name
         if name in _RELABELLING:
             return self._relabelling(name, call.args)
         if name not in _PER_SERIES:
-            _refuse(f"{name}() is not separable")
+            _refuse(f"{name}() cannot be evaluated in bulk")
         forms = [self.classify(argument) for argument in call.args]
         if sorted(form is _Form.NUMBER for form in forms) != [False] + [True] * (len(forms) - 1):
             _refuse(f"{name}() has a parameter that is no number")
-        return _Form.SEPARABLE
+        return _Form.PER_OBJECT
 
     def _relabelling(self, name: str, arguments: list[Any]) -> _Form:
         """Label surgery: only the target label changes, whatever the others are read for."""
@@ -145,7 +146,7 @@ class _Prover:
     def _aggregation(self, aggregation: ast.AggregateExpr) -> _Form:
         name, modifier = str(aggregation.op), aggregation.modifier
         if name not in _AGGREGATIONS:
-            _refuse(f"{name} is not separable")
+            _refuse(f"{name} cannot be evaluated in bulk")
         if modifier is None:
             _refuse(f"{name} puts all series together")
         named = frozenset(modifier.labels)
@@ -155,9 +156,9 @@ class _Prover:
             kept = not self._keys & named
             self._check_kept(kept, f"{name} without ({', '.join(modifier.labels)})")
         self._check_parameter(name, aggregation.param)
-        if self.classify(aggregation.expr) is not _Form.SEPARABLE:
+        if self.classify(aggregation.expr) is not _Form.PER_OBJECT:
             _refuse("the label matchers stand where no selector is")
-        return _Form.SEPARABLE
+        return _Form.PER_OBJECT
 
     def _check_parameter(self, name: str, parameter: ast.Expr | None) -> None:
         """A number; for count_values the label that it sets."""
@@ -174,22 +175,22 @@ class _Prover:
     def _binary(self, binary: ast.BinaryExpr) -> _Form:
         name, modifier = str(binary.op), binary.modifier
         left, right = self.classify(binary.lhs), self.classify(binary.rhs)
-        if _Form.SEPARABLE not in (left, right):
+        if _Form.PER_OBJECT not in (left, right):
             _refuse("the label matchers stand where no selector is")
         if _Form.NUMBER in (left, right):
-            return _Form.SEPARABLE
+            return _Form.PER_OBJECT
         if modifier is not None:
             self._check_modifier(name, modifier)
         if left is right:
             if modifier is not None and modifier.matching is not None:
                 self._check_matching(name, modifier.matching)
-            return _Form.SEPARABLE
+            return _Form.PER_OBJECT
         many = ast.VectorMatchCardinality.ManyToOne
-        if right is _Form.SEPARABLE:
+        if right is _Form.PER_OBJECT:
             many = ast.VectorMatchCardinality.OneToMany
         if modifier is None or modifier.card != many or not _matches_nothing(modifier.matching):
             _refuse(f"{name} joins a vector without the label matchers other than on () group_left")
-        return _Form.SEPARABLE
+        return _Form.PER_OBJECT
 
     def _check_modifier(self, name: str, modifier: ast.BinModifier) -> None:
         if modifier.fill_values.lhs is not None or modifier.fill_values.rhs is not None:

@@ -1,7 +1,7 @@
-"""Which rules are asked once for everybody, and why the others are not: for `check`.
+"""Which rules are evaluated in bulk, and why the others are not: for `check`.
 
-The proof is about a rule's text, not about a cluster, so it is made over the built-in kinds: for a
-pod where the rule maps pods, else for the first kind that it maps.
+The proof depends on a rule's text, not on a cluster, so it uses Kubernetes' built-in kinds: pods
+where the rule maps them, else the first kind that it maps.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from metrics_apiserver.core import builtin
-from metrics_apiserver.core.bulk import question
-from metrics_apiserver.core.bulk.question import Question
+from metrics_apiserver.core.bulk import queryplan
+from metrics_apiserver.core.bulk.queryplan import QueryPlan
 from metrics_apiserver.core.converter import ResourceConverter, ResourceMapping
 from metrics_apiserver.core.gotemplate import Template
 from metrics_apiserver.core.model import NAMESPACES, PODS, GroupResource
@@ -24,46 +24,48 @@ _SERIES = "series"
 
 
 @dataclass(frozen=True, slots=True)
-class Sharing:
-    """One query of a rule.
+class QueryEvaluation:
+    """How one query of a rule is evaluated.
 
     Attributes:
         path: such as `rules[2]` or `resourceRules.cpu.containerQuery`.
-        reason: why each read is asked for itself; None where one query answers all.
+        reason: why each read needs a query of its own; None where one serves all objects.
     """
 
     path: str
     reason: str | None
 
 
-def judge(rules: RuleFile) -> list[Sharing]:
-    """Every query of the custom and resource rules; external ones are always asked as they are."""
+def build(rules: RuleFile) -> list[QueryEvaluation]:
+    """Every query of the custom and resource rules; external ones are never evaluated in bulk."""
     mapper = builtin.mapper(rules)
-    return [Sharing(path, question.prove_bulk(asked)) for path, asked in _questions(rules, mapper)]
+    return [
+        QueryEvaluation(path, queryplan.why_not_bulk(plan)) for path, plan in _plans(rules, mapper)
+    ]
 
 
-def _questions(rules: RuleFile, mapper: RESTMapper) -> Iterator[tuple[str, Question]]:
+def _plans(rules: RuleFile, mapper: RESTMapper) -> Iterator[tuple[str, QueryPlan]]:
     for rule in rules.rules:
-        asked = _ask(rule.mapping, mapper, rule.template, _SERIES)
-        if asked is not None:
-            yield rule.path, asked
+        plan = _plan(rule.mapping, mapper, rule.template, _SERIES)
+        if plan is not None:
+            yield rule.path, plan
     if rules.resource_rules is None:
         return
     for one in (rules.resource_rules.cpu, rules.resource_rules.memory):
         extra = (one.container_label,)
-        asked = _ask(one.mapping, mapper, one.container_template, "", extra)
-        if asked is not None:
-            yield f"{one.path}.containerQuery", asked
+        plan = _plan(one.mapping, mapper, one.container_template, "", extra)
+        if plan is not None:
+            yield f"{one.path}.containerQuery", plan
 
 
-def _ask(
+def _plan(
     mapping: ResourceMapping,
     mapper: RESTMapper,
     template: Template,
     series: str,
     extra: tuple[str, ...] = (),
-) -> Question | None:
-    """The question about one kind of object; None when the rule maps no kind."""
+) -> QueryPlan | None:
+    """The plan for one kind of object; None when the rule maps no kind."""
     converter = ResourceConverter(mapping, mapper)
     kinds: list[GroupResource] = [PODS]
     kinds += [found for o in mapping.overrides if (found := converter.resource_of(o.label))]
@@ -75,5 +77,5 @@ def _ask(
             namespace_label = converter.label_for(NAMESPACES) if is_namespaced else ""
         except LookupError:
             continue
-        return Question(template, series, resource_label, namespace_label, _EVERYTHING, extra)
+        return QueryPlan(template, series, resource_label, namespace_label, _EVERYTHING, extra)
     return None

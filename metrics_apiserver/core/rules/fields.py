@@ -16,7 +16,7 @@ from typing import Final
 from metrics_apiserver.base.diagnostics import Diagnostic
 from metrics_apiserver.core.rules.yamlload import Entry, Mapping, Node, Scalar, Sequence
 
-MAX_TOLD: Final = 100
+MAX_REPORTED: Final = 100
 MAX_MESSAGE: Final = 500
 _TRUE: Final = frozenset(("y", "Y", "yes", "Yes", "YES", "true", "True", "TRUE", "on", "On", "ON"))
 _FALSE: Final = frozenset(
@@ -41,12 +41,12 @@ class Report:
 
     def error(self, diagnostic: Diagnostic) -> None:
         self.error_count += 1
-        if len(self.errors) < MAX_TOLD:
+        if len(self.errors) < MAX_REPORTED:
             self.errors.append(_shortened(diagnostic))
 
     def warn(self, warning: Diagnostic) -> None:
         self.warning_count += 1
-        if len(self.warnings) < MAX_TOLD:
+        if len(self.warnings) < MAX_REPORTED:
             self.warnings.append(_shortened(warning))
 
 
@@ -63,7 +63,7 @@ def section(node: Node, path: str, known: Collection[str], report: Report) -> Se
     for entry in opened:
         if entry.key not in known:
             # Finding the nearest is slow, and not worth it for keys that will not be told.
-            nearest = _nearest(entry.key, known) if len(report.errors) < MAX_TOLD else ""
+            nearest = _nearest(entry.key, known) if len(report.errors) < MAX_REPORTED else ""
             report.error(Diagnostic(f"unknown key {entry.key}{nearest}", path, entry.line))
     return Section(path, node.line, {entry.key: entry for entry in opened}, report)
 

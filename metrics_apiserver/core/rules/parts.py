@@ -40,11 +40,11 @@ _OVERRIDE: Final = ("group", "resource")
 def read_selector(given: Section, key: str) -> str:
     """A series selector, as written."""
     written = given.text(key)
-    _judge(given, key, querycheck.check_selector(written.value), written)
+    _validate(given, key, querycheck.check_selector(written.value), written)
     return written.value
 
 
-def _judge(given: Section, key: str, finding: Finding | None, written: Scalar) -> None:
+def _validate(given: Section, key: str, finding: Finding | None, written: Scalar) -> None:
     if finding is not None:
         tell = given.error if finding.certain else given.warn
         tell(key, finding.message, written.line)
@@ -131,7 +131,7 @@ def read_query(given: Section, key: str, samples: Sequence[Sample]) -> gotemplat
     except TemplateError as error:
         given.error(key, error.message, written.line_at(error.offset))
         return None
-    _judge(given, key, querycheck.check_query(template, samples), written)
+    _validate(given, key, querycheck.check_query(template, samples), written)
     return template
 
 

@@ -1,9 +1,9 @@
-"""One Question asked for many namespaces at once, and its answer taken apart again.
+"""One query for many namespaces at once, and its samples sorted by namespace and object.
 
-A Group knows which namespaces were read lately; an Answer holds one evaluation for them. `collect`
-asks, in halves where an answer is too large, and gives up where that would take too much memory or
-time: then the exact queries are the better ones. Nothing here decides whether a bulk answer may be
-used; `core/bulk/question` proves that.
+A BulkState knows which namespaces were read lately; a BulkResult holds one evaluation for them.
+`collect` queries, in halves where a result is too large, and gives up where that would take too
+much memory or time: exact queries are then the better choice. Nothing here decides whether a plan
+may be evaluated in bulk; `core/bulk/queryplan` proves that.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from typing import Protocol
 
 from metrics_apiserver.base import errors, threads
 from metrics_apiserver.core import custom
-from metrics_apiserver.core.bulk import question
-from metrics_apiserver.core.bulk.question import Question
+from metrics_apiserver.core.bulk import queryplan
+from metrics_apiserver.core.bulk.queryplan import QueryPlan
 from metrics_apiserver.core.model import QueryResult, Sample
 
-BySelf = Mapping[str, Sequence[Sample]]
+SamplesByName = Mapping[str, Sequence[Sample]]
 
 NAMESPACE_IDLE_SECONDS = 120.0  # a namespace nobody read for so long leaves the bulk query
-MAX_NAMED_NAMESPACES = 500  # when more are read, all there are are asked for
+MAX_NAMED_NAMESPACES = 500  # when more are read, the query is for all namespaces
 MAX_HELD_SAMPLES = 500_000
 QUERY_BYTES = 4 * 1024 * 1024
 FIRST_PAUSE_SECONDS = 5.0  # after Prometheus refused a bulk query; doubled each time
@@ -29,7 +29,7 @@ MAX_PAUSE_SECONDS = 300.0
 # What a proxy or Prometheus says of a query that is too long, or of one that took too long.
 _REFUSING_STATUSES = frozenset({413, 414, 504})
 
-_NOTHING: BySelf = {}
+_NOTHING: SamplesByName = {}
 
 
 class Backend(Protocol):
@@ -39,19 +39,19 @@ class Backend(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class BulkResult:
     """One evaluation.
 
     Attributes:
-        started: when it was asked for, on the evaluator's clock.
+        started: when the query began, on the evaluator's clock.
         parts: samples by object name, by namespace.
         size: number of samples.
-        everything: a namespace that is not in `parts` has no samples, rather than not being asked.
+        everything: the query was for all namespaces, so one that is not in `parts` has no samples.
         seconds: how long the evaluation took.
     """
 
     started: float
-    parts: Mapping[str, BySelf]
+    parts: Mapping[str, SamplesByName]
     size: int
     everything: bool
     seconds: float = 0.0
@@ -59,29 +59,29 @@ class Answer:
     def covers(self, namespaces: Mapping[str, object]) -> bool:
         return self.everything or all(namespace in self.parts for namespace in namespaces)
 
-    def take(self, namespaces: Mapping[str, object]) -> dict[str, BySelf]:
+    def take(self, namespaces: Mapping[str, object]) -> dict[str, SamplesByName]:
         """The parts of these namespaces and of no other."""
         return {namespace: self.parts.get(namespace, _NOTHING) for namespace in namespaces}
 
 
 @dataclass(slots=True)
-class Group:
-    """One Question's bulk evaluation.
+class BulkState:
+    """The bulk evaluation of one QueryPlan.
 
     Attributes:
-        reason: why the question is never asked in bulk; None where it may be.
+        why_exact: why the plan is never evaluated in bulk; None where it may be.
         wanted: namespace to the time it was last read, the latest last.
-        shared: reads that took `answer` from memory.
+        shared: reads that were served from `result`.
         crowded_until: before this time too many namespaces are read to name them.
         paused_until: bulk is not tried before this time.
         refusals: how often in a row Prometheus refused the bulk query.
         refreshing: an evaluation is being made that no read waits for.
     """
 
-    question: Question
-    reason: str | None
+    plan: QueryPlan
+    why_exact: str | None
     wanted: dict[str, float] = field(default_factory=dict)
-    answer: Answer | None = None
+    result: BulkResult | None = None
     shared: int = 0
     crowded_until: float = 0.0
     paused_until: float = 0.0
@@ -98,7 +98,7 @@ class Group:
             self.crowded_until = now + NAMESPACE_IDLE_SECONDS
 
     def namespaces(self, now: float) -> list[str]:
-        """Whom to ask for now; empty means everybody."""
+        """The namespaces of the next query; empty means all."""
         for namespace, last in list(self.wanted.items()):
             if now - last <= NAMESPACE_IDLE_SECONDS:
                 break
@@ -106,14 +106,14 @@ class Group:
         return [] if now < self.crowded_until else sorted(self.wanted)
 
     def refused(self, now: float) -> None:
-        """Prometheus would not answer in bulk: the next attempt is due after a pause."""
+        """Prometheus refused the bulk query: the next attempt is due after a pause."""
         pause = min(FIRST_PAUSE_SECONDS * 2.0**self.refusals, MAX_PAUSE_SECONDS)
         self.paused_until = now + pause
         self.refusals += 1
 
 
 def is_refusal(error: errors.MetricsError) -> bool:
-    """Whether a smaller query might be answered where this one was not."""
+    """Whether a smaller query may succeed where this one failed."""
     if isinstance(error, errors.UpstreamError):
         return error.kind in ("api", "too_large") or error.status in _REFUSING_STATUSES
     return isinstance(error, errors.UpstreamTimeout)
@@ -121,17 +121,17 @@ def is_refusal(error: errors.MetricsError) -> bool:
 
 async def collect(
     backend: Backend,
-    asked: Question,
+    plan: QueryPlan,
     namespaces: Sequence[str],
     *,
     timeout: float,
     clock: Callable[[], float],
-) -> Answer:
-    """Asks for these namespaces, for all if there are none.
+) -> BulkResult:
+    """Queries the samples of these namespaces, of all if there are none.
 
     Args:
-        backend: is asked.
-        asked: what for.
+        backend: the Prometheus client.
+        plan: the query without its objects.
         namespaces: none means every one.
         timeout: seconds for all queries together.
         clock: monotonic seconds.
@@ -141,7 +141,7 @@ async def collect(
             `too_large` when all of it would be more than may be held.
     """
     started = clock()
-    parts: dict[str, BySelf] = dict.fromkeys(namespaces, _NOTHING)
+    parts: dict[str, SamplesByName] = dict.fromkeys(namespaces, _NOTHING)
     slices = [list(namespaces)]
     size = 0
     while slices:
@@ -150,7 +150,7 @@ async def collect(
         if left <= 0:
             raise errors.UpstreamTimeout("unable to fetch metrics: too many queries for the time")
         try:
-            samples = await _ask(backend, asked, part, left)
+            samples = await _ask(backend, plan, part, left)
         except errors.UpstreamError as error:
             if error.kind != "too_large" or len(part) < 2:
                 raise
@@ -160,14 +160,14 @@ async def collect(
         size += len(samples)
         if size > MAX_HELD_SAMPLES:
             raise _too_large(f"more than {MAX_HELD_SAMPLES} samples for all namespaces together")
-        await threads.run(len(samples), _add, parts, asked, samples)
-    return Answer(started, parts, size, not namespaces, clock() - started)
+        await threads.run(len(samples), _add, parts, plan, samples)
+    return BulkResult(started, parts, size, not namespaces, clock() - started)
 
 
 async def _ask(
-    backend: Backend, asked: Question, namespaces: Sequence[str], timeout: float
+    backend: Backend, plan: QueryPlan, namespaces: Sequence[str], timeout: float
 ) -> list[Sample]:
-    query = question.render_bulk(asked, namespaces)
+    query = queryplan.render_bulk(plan, namespaces)
     if len(query) > QUERY_BYTES:
         raise _too_large(f"the query for {len(namespaces)} namespaces is too long")
     return vector(await backend.query(query, timeout=timeout))
@@ -177,14 +177,14 @@ def _too_large(why: str) -> errors.UpstreamError:
     return errors.UpstreamError(f"unable to fetch metrics: {why}", kind="too_large")
 
 
-def _add(parts: dict[str, BySelf], asked: Question, samples: Sequence[Sample]) -> None:
+def _add(parts: dict[str, SamplesByName], plan: QueryPlan, samples: Sequence[Sample]) -> None:
     """Files samples under their namespace and object; those without either are left out."""
-    if not asked.namespace_label:
-        parts[""] = custom.group_samples(samples, asked.resource_label)
+    if not plan.namespace_label:
+        parts[""] = custom.group_samples(samples, plan.resource_label)
         return
-    by_namespace = custom.group_samples(samples, asked.namespace_label)
+    by_namespace = custom.group_samples(samples, plan.namespace_label)
     for namespace, members in by_namespace.items():
-        parts[namespace] = custom.group_samples(members, asked.resource_label)
+        parts[namespace] = custom.group_samples(members, plan.resource_label)
 
 
 def vector(result: QueryResult) -> list[Sample]:

@@ -1,8 +1,8 @@
-"""Exact evaluations: the query that the predecessor asks, for named objects of one namespace.
+"""Exact evaluations: the query that the predecessor sends, for named objects of one namespace.
 
-Equal texts are one query for everybody who asks within the freshness window, 0 meaning only at the
-same time. A long list of names is asked in parts where that is proved to change nothing; a list
-that needs more than 4 MiB and cannot be split is refused.
+Reads with the same query text within the freshness window share one query; 0 means only reads at
+the same time. A long list of names is queried in parts where that is proved to change nothing; a
+list that needs more than 4 MiB and cannot be split is refused.
 """
 
 from __future__ import annotations
@@ -15,23 +15,23 @@ from typing import Any, TypeVar
 from metrics_apiserver.base import errors
 from metrics_apiserver.base.caching import SingleFlight, TTLCache
 from metrics_apiserver.core import custom
-from metrics_apiserver.core.bulk import question
-from metrics_apiserver.core.bulk.question import Question
+from metrics_apiserver.core.bulk import queryplan
+from metrics_apiserver.core.bulk.queryplan import QueryPlan
 from metrics_apiserver.core.model import QueryResult, Sample
 from metrics_apiserver.options.settings import EvaluationSettings
 from metrics_apiserver.provider.evaluation import bulk
-from metrics_apiserver.provider.evaluation.bulk import QUERY_BYTES, Backend, BySelf
+from metrics_apiserver.provider.evaluation.bulk import QUERY_BYTES, Backend, SamplesByName
 
 Done = TypeVar("Done")
 
 NAMES_PER_QUERY = 500
 QUERIES_AT_ONCE = 8  # of one read
-MAX_CACHED_ANSWERS = 256
-MAX_CACHED_SAMPLES = 1000  # of one answer
+MAX_CACHED_RESULTS = 256
+MAX_CACHED_SAMPLES = 1000  # of one result
 
 
 class ExactEvaluator:
-    """Asks exact queries; arguments as Evaluator's."""
+    """Sends exact queries; arguments as Evaluator's."""
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class ExactEvaluator:
         self._observe = observe
         self._clock = clock
         self._queries: SingleFlight[str, QueryResult] = SingleFlight()
-        self._answers: TTLCache[str, QueryResult] = TTLCache(MAX_CACHED_ANSWERS, clock)
+        self._results: TTLCache[str, QueryResult] = TTLCache(MAX_CACHED_RESULTS, clock)
 
     async def query(self, text: str) -> QueryResult:
         """One instant query, shared with whoever asks the same text within the window.
@@ -54,7 +54,7 @@ class ExactEvaluator:
         Raises:
             errors.UpstreamError, errors.UpstreamTimeout: Prometheus gave no usable answer.
         """
-        cached = self._answers.get(text)
+        cached = self._results.get(text)
         if cached is not None:
             self._observe("shared")
             return cached
@@ -66,26 +66,24 @@ class ExactEvaluator:
         result = await self._backend.query(text, timeout=self._settings.timeout_seconds)
         rest = self._settings.freshness_seconds - (self._clock() - started)
         if rest > 0 and len(result.samples) <= MAX_CACHED_SAMPLES:
-            self._answers.put(text, result, rest)
+            self._results.put(text, result, rest)
         return result
 
     async def by_namespace(
-        self, asked: Question, wanted: Mapping[str, Sequence[str]]
-    ) -> Mapping[str, BySelf]:
+        self, plan: QueryPlan, wanted: Mapping[str, Sequence[str]]
+    ) -> Mapping[str, SamplesByName]:
         """Samples by object name, by namespace; arguments and errors as Evaluator's."""
         found: dict[str, dict[str, list[Sample]]] = {namespace: {} for namespace in wanted}
         slots = asyncio.Semaphore(QUERIES_AT_ONCE)
 
         async def ask(namespace: str, names: Sequence[str]) -> None:
             async with slots:
-                result = await self.query(_render(asked, namespace, names))
-            grouped = custom.group_samples(bulk.vector(result), asked.resource_label)
+                result = await self.query(_render(plan, namespace, names))
+            grouped = custom.group_samples(bulk.vector(result), plan.resource_label)
             found[namespace].update(grouped)
 
         parts = [
-            (namespace, part)
-            for namespace, names in wanted.items()
-            for part in _parts(asked, names)
+            (namespace, part) for namespace, names in wanted.items() for part in _parts(plan, names)
         ]
         if len(parts) == 1:
             await ask(*parts[0])
@@ -108,22 +106,22 @@ async def side_by_side(*work: Coroutine[Any, Any, Done]) -> list[Done]:
     return [task.result() for task in tasks]
 
 
-def _parts(asked: Question, names: Sequence[str]) -> list[Sequence[str]]:
+def _parts(plan: QueryPlan, names: Sequence[str]) -> list[Sequence[str]]:
     """The names in lists of a length that Prometheus handles well, where that changes nothing."""
     if len(names) <= NAMES_PER_QUERY:
         return [names]
     try:
-        why_not = question.prove_split(asked)
+        why_not = queryplan.why_not_split(plan)
     except errors.TemplateError:
-        return [names]  # rendering it tells what is wrong
+        return [names]  # rendering it raises the error again
     if why_not is not None:
         return [names]
     return [names[i : i + NAMES_PER_QUERY] for i in range(0, len(names), NAMES_PER_QUERY)]
 
 
-def _render(asked: Question, namespace: str, names: Sequence[str]) -> str:
+def _render(plan: QueryPlan, namespace: str, names: Sequence[str]) -> str:
     try:
-        text = question.render_exact(asked, namespace, names)
+        text = queryplan.render_exact(plan, namespace, names)
     except errors.TemplateError as error:
         raise errors.Internal(
             "unable to build the query: the rule's metricsQuery fails on this request",

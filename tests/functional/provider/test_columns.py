@@ -253,7 +253,7 @@ async def test_which_rules_of_the_world_are_asked_in_bulk(environment: Backend) 
                 )
             )
             target = core_custom.resolve(snapshot, request)
-            why[source.rule.path] = site.evaluator.why_exact(target.question)
+            why[source.rule.path] = site.evaluator.why_exact(target.plan)
     assert {path for path, reason in why.items() if reason} == {"rules[4]"}
 
 

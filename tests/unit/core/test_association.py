@@ -1,7 +1,7 @@
 import pytest
 
 from metrics_apiserver.core import association, converter, naming
-from metrics_apiserver.core.association import Harvest
+from metrics_apiserver.core.association import RuleMatch
 from metrics_apiserver.core.converter import ResourceConverter
 from metrics_apiserver.core.model import NODES, PODS, MappedResource, Series
 from metrics_apiserver.core.naming import MetricNamer
@@ -28,10 +28,10 @@ CONVERTER = ResourceConverter(
 )
 
 
-def harvest(rule: MetricNamer, *items: Series) -> Harvest:
-    found = association.harvest(rule, association.group_by_name(items), CONVERTER)
+def match_series(rule: MetricNamer, *items: Series) -> RuleMatch:
+    found = association.match_series(rule, association.group_by_name(items), CONVERTER)
     backwards = association.group_by_name(items[::-1])
-    assert association.harvest(rule, backwards, CONVERTER) == found
+    assert association.match_series(rule, backwards, CONVERTER) == found
     return found
 
 
@@ -47,7 +47,7 @@ def test_groups() -> None:
 
 
 def test_each_resource_of_a_series_gets_the_metric() -> None:
-    found = harvest(
+    found = match_series(
         namer("^gpu_(.*)"),
         series("gpu_power", "pod", "node"),
         series("gpu_power", "node", "x"),
@@ -65,7 +65,7 @@ def test_each_resource_of_a_series_gets_the_metric() -> None:
 
 
 def test_series_without_a_resource_are_counted() -> None:
-    found = harvest(
+    found = match_series(
         namer(),
         series("z", "job"),
         series("a", "job"),
@@ -80,7 +80,7 @@ def test_series_without_a_resource_are_counted() -> None:
 
 
 def test_of_two_series_for_one_metric_the_last_by_name_stays() -> None:
-    found = harvest(
+    found = match_series(
         namer(template="one"),
         series("b", "pod"),
         series("c", "pod", "node"),
@@ -96,7 +96,7 @@ def test_names_that_no_path_can_carry(name: str) -> None:
     assert not association.is_reachable(name)
     pattern = naming.compile_regex("^up$")
     rule = MetricNamer((), pattern, name)
-    found = harvest(rule, series("up", "pod"))
+    found = match_series(rule, series("up", "pod"))
     assert found.sources == {}
     assert (found.unnameable.number, found.unnameable.example) == (1, "up")
 
@@ -108,6 +108,6 @@ def test_reachable_names(name: str) -> None:
 
 def test_external_metrics_belong_to_no_resource() -> None:
     groups = association.group_by_name([series("q", "queue"), series("q")])
-    found = association.harvest(namer(), groups, None)
+    found = association.match_series(namer(), groups, None)
     assert found.sources == {(None, "q"): "q"}
     assert found.accepted == 2

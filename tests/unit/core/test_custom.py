@@ -9,7 +9,7 @@ from metrics_apiserver.core import custom, registry, selector
 from metrics_apiserver.core.custom import CustomRequest, Target
 from metrics_apiserver.core.model import GroupResource, Sample
 from metrics_apiserver.core.registry import Snapshot
-from metrics_apiserver.core.values import Tally
+from metrics_apiserver.core.values import ValueCounts
 from tests.fakes import snapshots
 
 RULES = """\
@@ -81,11 +81,11 @@ def test_a_request_finds_its_question(
     assert target.mapped.kind == kind
     assert target.namespace == namespace
     assert target.request is asked
-    assert target.question.series == "m"
-    assert target.question.resource_label == label
-    assert target.question.namespace_label == namespace_label
-    assert target.question.selector is asked.metric_selector
-    assert target.question.template is target.source.rule.template
+    assert target.plan.series == "m"
+    assert target.plan.resource_label == label
+    assert target.plan.namespace_label == namespace_label
+    assert target.plan.selector is asked.metric_selector
+    assert target.plan.template is target.source.rule.template
 
 
 @pytest.mark.parametrize(
@@ -134,24 +134,24 @@ def assemble(
     *,
     on_nan: str = "zero",
     on_duplicate: str = "max",
-) -> tuple[list[tuple[str, str, str]], Tally]:
-    tally = Tally()
+) -> tuple[list[tuple[str, str, str]], ValueCounts]:
+    counts = ValueCounts()
     target = custom.resolve(environment(on_nan, on_duplicate), asked)
-    return custom.assemble(target, names, samples, tally), tally
+    return custom.assemble(target, names, samples, counts), counts
 
 
 def test_names_keep_their_order_and_those_without_samples_are_left_out() -> None:
-    found, tally = assemble(
+    found, counts = assemble(
         request(),
         ["b", "gone", "a"],
         {"a": [sample(1.5)], "b": [sample(2, at=61.0)], "stranger": [sample(7)], "gone": []},
     )
     assert found == [("b", "1970-01-01T00:01:01Z", "2"), ("a", "1970-01-01T00:00:05Z", "1500m")]
-    assert tally == Tally()
+    assert counts == ValueCounts()
 
 
 def test_values_that_are_not_served_as_they_are_are_counted() -> None:
-    found, tally = assemble(
+    found, counts = assemble(
         request(),
         ["nan", "inf", "two", "huge"],
         {
@@ -167,11 +167,11 @@ def test_values_that_are_not_served_as_they_are_are_counted() -> None:
         ("huge", "9223372036854775807m"),
     ]
     assert found[1][1] == "1970-01-01T00:00:02Z"
-    assert tally == Tally(nan=1, infinite=1, duplicate=1, saturated=1)
+    assert counts == ValueCounts(nan=1, infinite=1, duplicate=1, saturated=1)
 
 
 def test_a_selector_whose_objects_have_no_samples_gives_an_empty_list() -> None:
-    assert assemble(request(), ["a"], {}) == ([], Tally())
+    assert assemble(request(), ["a"], {}) == ([], ValueCounts())
 
 
 @pytest.mark.parametrize(

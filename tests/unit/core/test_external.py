@@ -9,7 +9,7 @@ from metrics_apiserver.core import external, registry, selector
 from metrics_apiserver.core.external import ExternalTarget
 from metrics_apiserver.core.model import QueryResult, Sample
 from metrics_apiserver.core.registry import Snapshot
-from metrics_apiserver.core.values import Tally
+from metrics_apiserver.core.values import ValueCounts
 from tests.fakes import snapshots
 
 RULES = """\
@@ -110,14 +110,14 @@ def test_a_template_that_fails_on_the_request_names_the_rule() -> None:
 
 def assemble(
     samples: list[Sample], *, policy: str = "drop", scalar: bool = False
-) -> tuple[list[tuple[str, object]], Tally]:
+) -> tuple[list[tuple[str, object]], ValueCounts]:
     target = external.resolve(environment(policy), "Backlog", "prod", selector.parse(""))
-    tally = Tally()
+    counts = ValueCounts()
     result = QueryResult("scalar" if scalar else "vector", samples)
-    items = external.assemble(target, result, tally)
+    items = external.assemble(target, result, counts)
     assert all(item["metricName"] == "Backlog" for item in items)
     assert all(item["timestamp"] == "1970-01-01T00:00:07Z" for item in items)
-    return [(item["value"], item["metricLabels"]) for item in items], tally
+    return [(item["value"], item["metricLabels"]) for item in items], counts
 
 
 def sample(value: float, **labels: str) -> Sample:
@@ -125,9 +125,9 @@ def sample(value: float, **labels: str) -> Sample:
 
 
 def test_one_item_for_each_series_sorted_by_labels() -> None:
-    found, tally = assemble([sample(2.5, queue="b"), sample(1.0, queue="a"), sample(3.0)])
+    found, counts = assemble([sample(2.5, queue="b"), sample(1.0, queue="a"), sample(3.0)])
     assert found == [("3", {}), ("1", {"queue": "a"}), ("2500m", {"queue": "b"})]
-    assert tally == Tally()
+    assert counts == ValueCounts()
 
 
 def test_a_scalar_has_no_labels() -> None:
@@ -135,11 +135,11 @@ def test_a_scalar_has_no_labels() -> None:
 
 
 def test_what_is_not_finite_is_left_out_and_counted() -> None:
-    found, tally = assemble(
+    found, counts = assemble(
         [sample(math.nan, q="a"), sample(math.inf, q="b"), sample(-math.inf, q="c"), sample(1)]
     )
     assert found == [("1", {})]
-    assert tally == Tally(nan=1, infinite=2)
+    assert counts == ValueCounts(nan=1, infinite=2)
 
 
 def test_nan_follows_the_rule() -> None:
@@ -149,9 +149,9 @@ def test_nan_follows_the_rule() -> None:
 
 
 def test_large_values_saturate() -> None:
-    found, tally = assemble([sample(1e18)])
+    found, counts = assemble([sample(1e18)])
     assert found == [("9223372036854775807m", {})]
-    assert tally == Tally(saturated=1)
+    assert counts == ValueCounts(saturated=1)
 
 
 def test_the_list() -> None:

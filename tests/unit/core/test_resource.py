@@ -10,7 +10,7 @@ from metrics_apiserver.core.model import Sample
 from metrics_apiserver.core.objects import PodMetrics, ResourceUsage
 from metrics_apiserver.core.registry import CompiledResourceRules
 from metrics_apiserver.core.resource import Frame, MeasuredObject
-from metrics_apiserver.core.values import Tally
+from metrics_apiserver.core.values import ValueCounts
 from tests.fakes import snapshots
 
 RULES = """\
@@ -47,9 +47,9 @@ def memory(value: float, container: str = "main", at: float = 900.0) -> Sample:
     return Sample({"box": container, "pod": "web-0"}, value, at)
 
 
-def pod(cpus: list[Sample], memories: list[Sample]) -> tuple[PodMetrics | None, Tally]:
-    tally = Tally()
-    return resource.pod_metrics(POD, cpus, memories, FRAME, tally), tally
+def pod(cpus: list[Sample], memories: list[Sample]) -> tuple[PodMetrics | None, ValueCounts]:
+    counts = ValueCounts()
+    return resource.pod_metrics(POD, cpus, memories, FRAME, counts), counts
 
 
 def containers(cpus: list[Sample], memories: list[Sample]) -> dict[str, ResourceUsage]:
@@ -60,31 +60,31 @@ def containers(cpus: list[Sample], memories: list[Sample]) -> dict[str, Resource
 
 def test_the_pod_question_groups_by_the_container_too() -> None:
     rules = compiled()
-    asked = resource.pod_question(rules.cpu)
-    assert asked.resource_label == "pod"
-    assert asked.namespace_label == "ns"
-    assert asked.extra_group_by == ("container",)
-    assert asked.selector.empty
-    assert resource.pod_question(rules.memory).extra_group_by == ("box",)
+    plan = resource.pod_plan(rules.cpu)
+    assert plan.resource_label == "pod"
+    assert plan.namespace_label == "ns"
+    assert plan.extra_group_by == ("container",)
+    assert plan.selector.empty
+    assert resource.pod_plan(rules.memory).extra_group_by == ("box",)
 
 
 def test_the_node_question_has_no_namespace() -> None:
-    asked = resource.node_question(compiled().memory)
-    assert (asked.resource_label, asked.namespace_label) == ("node", "")
-    assert asked.extra_group_by == ()
+    plan = resource.node_plan(compiled().memory)
+    assert (plan.resource_label, plan.namespace_label) == ("node", "")
+    assert plan.extra_group_by == ()
 
 
 def test_a_rule_that_maps_no_label_says_so() -> None:
     rules = compiled("pod: {resource: pod}")
     with pytest.raises(errors.Internal, match=r"resourceRules.cpu: no label is mapped to nodes"):
-        resource.node_question(rules.cpu)
+        resource.node_plan(rules.cpu)
     with pytest.raises(errors.Internal, match="no label is mapped to namespaces") as refused:
-        resource.pod_question(rules.cpu)
+        resource.pod_plan(rules.cpu)
     assert refused.value.detail
 
 
 def test_a_pod_with_its_containers_sorted() -> None:
-    item, tally = pod(
+    item, counts = pod(
         [cpu(0.25, "side", 899.5), cpu(1.5)], [memory(1536.0, "side"), memory(2**28, at=899.7)]
     )
     assert item == {
@@ -101,14 +101,14 @@ def test_a_pod_with_its_containers_sorted() -> None:
             {"name": "side", "usage": {"cpu": "250m", "memory": "1536"}},
         ],
     }
-    assert tally == Tally()
+    assert counts == ValueCounts()
 
 
 @pytest.mark.parametrize(("cpus", "memories"), [([], [memory(1)]), ([cpu(1)], []), ([], [])])
 def test_a_pod_with_one_half_missing_is_left_out(
     cpus: list[Sample], memories: list[Sample]
 ) -> None:
-    assert pod(cpus, memories) == (None, Tally())
+    assert pod(cpus, memories) == (None, ValueCounts())
 
 
 def test_a_container_with_one_half_missing_shows_no_zero() -> None:
@@ -130,17 +130,17 @@ def test_nan_and_negatives_are_zero(value: float) -> None:
 
 @pytest.mark.parametrize("value", [math.inf, -math.inf])
 def test_an_infinite_value_counts_as_missing(value: float) -> None:
-    item, tally = pod([cpu(value)], [memory(1.0)])
+    item, counts = pod([cpu(value)], [memory(1.0)])
     assert item is not None
     assert item["containers"] == [{"name": "main", "usage": {"memory": "1"}}]
-    assert tally == Tally(infinite=1)
+    assert counts == ValueCounts(infinite=1)
 
 
 def test_of_duplicates_the_largest_is_taken_and_counted() -> None:
-    item, tally = pod([cpu(1.0), cpu(3.0), cpu(math.nan)], [memory(1.0), memory(2.0)])
+    item, counts = pod([cpu(1.0), cpu(3.0), cpu(math.nan)], [memory(1.0), memory(2.0)])
     assert item is not None
     assert item["containers"] == [{"name": "main", "usage": {"cpu": "3", "memory": "2"}}]
-    assert tally == Tally(duplicate=2)
+    assert counts == ValueCounts(duplicate=2)
 
 
 def test_a_sample_without_the_container_label_has_the_empty_name() -> None:
@@ -150,15 +150,15 @@ def test_a_sample_without_the_container_label_has_the_empty_name() -> None:
 
 
 def test_a_node() -> None:
-    tally = Tally()
-    item = resource.node_metrics(NODE, [cpu(2.0, at=1.5)], [memory(2.0**33)], FRAME, tally)
+    counts = ValueCounts()
+    item = resource.node_metrics(NODE, [cpu(2.0, at=1.5)], [memory(2.0**33)], FRAME, counts)
     assert item == {
         "metadata": {"name": "node-a", "creationTimestamp": "1970-01-01T00:16:40Z"},
         "timestamp": "1970-01-01T00:00:01Z",
         "window": "30s",
         "usage": {"cpu": "2", "memory": "8Gi"},
     }
-    assert tally == Tally()
+    assert counts == ValueCounts()
 
 
 @pytest.mark.parametrize(
@@ -168,4 +168,4 @@ def test_a_node() -> None:
 def test_a_node_with_one_half_missing_is_left_out(
     cpus: list[Sample], memories: list[Sample]
 ) -> None:
-    assert resource.node_metrics(NODE, cpus, memories, FRAME, Tally()) is None
+    assert resource.node_metrics(NODE, cpus, memories, FRAME, ValueCounts()) is None

@@ -10,7 +10,7 @@ from metrics_apiserver.core import selector
 from metrics_apiserver.core.custom import CustomRequest
 from metrics_apiserver.core.model import GroupResource, Sample
 from metrics_apiserver.core.registry import Snapshot
-from metrics_apiserver.core.values import Tally
+from metrics_apiserver.core.values import ValueCounts
 from metrics_apiserver.options.settings import EvaluationSettings
 from metrics_apiserver.provider.custom import CustomProvider
 from metrics_apiserver.provider.evaluation.evaluator import Evaluator
@@ -54,7 +54,7 @@ class Environment:
         self.samples = list(SAMPLES)
         self.backend = FakeBackend(self.answer)
         self.objects = FakeLister(OBJECTS)
-        self.tallies: list[tuple[str, Tally]] = []
+        self.counted: list[tuple[str, ValueCounts]] = []
         evaluator = Evaluator(
             self.backend,
             EvaluationSettings(5.0, 10.0),
@@ -65,7 +65,7 @@ class Environment:
             lambda: self.snapshot,
             self.objects,
             evaluator,
-            lambda rule, tally: self.tallies.append((rule, tally)),
+            lambda rule, counts: self.counted.append((rule, counts)),
         )
 
     def answer(self, text: str) -> list[Sample]:
@@ -95,7 +95,7 @@ async def test_all_objects_that_the_selector_picks() -> None:
     ]
     assert environment.objects.asked == [("pods", "prod", "app=web")]
     assert environment.backend.asked == ['sum(m{ns="prod",pod!=""}) by (pod,ns)']
-    assert environment.tallies == [("rules[0]", Tally())]
+    assert environment.counted == [("rules[0]", ValueCounts())]
 
 
 async def test_objects_without_a_sample_and_samples_without_an_object_are_left_out() -> None:
@@ -145,11 +145,11 @@ async def test_what_was_left_out_is_told_even_when_the_read_fails() -> None:
     environment.samples = [Sample({"ns": "prod", "pod": "web-0"}, 1.0, 0.0)] * 2
     with pytest.raises(errors.Internal):
         await environment.read("pods", "web-0")
-    assert environment.tallies == [("rules[0]", Tally(duplicate=1))]
+    assert environment.counted == [("rules[0]", ValueCounts(duplicate=1))]
     environment.samples = [Sample({"ns": "dev", "pod": "web-0"}, math.inf, 0.0)]
     with pytest.raises(errors.MetricNotFound, match="infinite"):
         await environment.read("pods", "web-0", "dev")
-    assert environment.tallies[1] == ("rules[0]", Tally(infinite=1))
+    assert environment.counted[1] == ("rules[0]", ValueCounts(infinite=1))
 
 
 async def test_an_error_of_prometheus_is_the_reader_s() -> None:

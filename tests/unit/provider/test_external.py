@@ -8,7 +8,7 @@ from metrics_apiserver.base import errors
 from metrics_apiserver.core import selector
 from metrics_apiserver.core.model import Sample
 from metrics_apiserver.core.registry import Snapshot
-from metrics_apiserver.core.values import Tally
+from metrics_apiserver.core.values import ValueCounts
 from metrics_apiserver.options.settings import EvaluationSettings
 from metrics_apiserver.provider.evaluation.evaluator import Evaluator
 from metrics_apiserver.provider.external import ExternalProvider
@@ -38,7 +38,7 @@ class Environment:
                 Sample({"queue": "c"}, math.nan, 0.0),
             ]
         )
-        self.tallies: list[tuple[str, Tally]] = []
+        self.counted: list[tuple[str, ValueCounts]] = []
         evaluator = Evaluator(
             self.backend,
             EvaluationSettings(5.0, 10.0),
@@ -48,7 +48,7 @@ class Environment:
         self.provider = ExternalProvider(
             lambda: self.snapshot,
             evaluator,
-            lambda rule, tally: self.tallies.append((rule, tally)),
+            lambda rule, counts: self.counted.append((rule, counts)),
         )
 
     async def read(self, metric: str = "queue_depth", selects: str = "") -> list[str]:
@@ -62,7 +62,7 @@ async def test_every_series_that_the_selector_picks() -> None:
     assert environment.backend.asked == [
         'sum(queue_depth{queue!="x",namespace="prod"}) by (queue)',
     ]
-    assert environment.tallies == [("externalRules[0]", Tally(nan=1))]
+    assert environment.counted == [("externalRules[0]", ValueCounts(nan=1))]
 
 
 async def test_equal_reads_share_one_query() -> None:
@@ -76,7 +76,7 @@ async def test_what_was_left_out_is_told_even_when_the_read_fails() -> None:
     environment = Environment("error")
     with pytest.raises(errors.Internal, match="queue_depth: its value is NaN"):
         await environment.read()
-    assert environment.tallies == [("externalRules[0]", Tally(nan=1))]
+    assert environment.counted == [("externalRules[0]", ValueCounts(nan=1))]
 
 
 async def test_an_error_of_prometheus_is_the_reader_s() -> None:

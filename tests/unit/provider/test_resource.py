@@ -9,7 +9,7 @@ from metrics_apiserver.base import errors
 from metrics_apiserver.core import selector
 from metrics_apiserver.core.model import Sample
 from metrics_apiserver.core.registry import Snapshot
-from metrics_apiserver.core.values import Tally
+from metrics_apiserver.core.values import ValueCounts
 from metrics_apiserver.options.settings import EvaluationSettings
 from metrics_apiserver.provider.evaluation.evaluator import Evaluator
 from metrics_apiserver.provider.resource import ResourceProvider
@@ -49,7 +49,7 @@ class Environment:
         self.snapshot: Snapshot | None = snapshots.snapshot(RULES)
         self.backend = FakeBackend(self.answer)
         self.objects = FakeLister(OBJECTS)
-        self.tallies: list[tuple[str, Tally]] = []
+        self.counted: list[tuple[str, ValueCounts]] = []
         self.pods = {("prod", "web-0"): 0.5, ("prod", "web-1"): 1.0, ("dev", "web-0"): 7.0}
         self.nodes = {"n1": 2.0, "n2": 3.0}
         evaluator = Evaluator(
@@ -63,7 +63,7 @@ class Environment:
             self.objects,
             evaluator,
             wall=lambda: 1000.0,
-            tally=lambda rule, tally: self.tallies.append((rule, tally)),
+            count=lambda rule, counts: self.counted.append((rule, counts)),
         )
 
     def answer(self, text: str) -> list[Sample]:
@@ -102,7 +102,7 @@ async def test_pods_of_all_namespaces_cost_one_query_for_each_half() -> None:
         'sum(cpu{ns=~"dev|prod",pod!=""}) by (pod,container,ns)',
         'sum(memory{ns=~"dev|prod",pod!=""}) by (pod,container,ns)',
     ]
-    assert environment.tallies == [("resourceRules", Tally())]
+    assert environment.counted == [("resourceRules", ValueCounts())]
 
 
 async def test_pods_of_one_namespace_that_a_selector_picks() -> None:
@@ -172,7 +172,7 @@ async def test_what_was_left_out_is_told() -> None:
     environment = Environment()
     environment.nodes["n1"] = math.inf
     assert await environment.list_nodes() == ["n2 {'cpu': '3', 'memory': '3Ki'}"]
-    assert environment.tallies == [("resourceRules", Tally(infinite=2))]
+    assert environment.counted == [("resourceRules", ValueCounts(infinite=2))]
 
 
 async def test_an_error_of_either_half_is_the_reader_s() -> None:

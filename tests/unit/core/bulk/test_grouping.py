@@ -9,8 +9,8 @@ Y = 'y{m="1",__objects__=""}'
 GROUP = "pod,__group__"  # GroupBy; __group__ stands where the bulk query has the namespace label
 
 
-def prove(query: str) -> str | None:
-    return grouping.prove(query, "__objects__", "__group__", "ns")
+def why_not(query: str) -> str | None:
+    return grouping.why_not(query, "__objects__", "__group__", "ns")
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def prove(query: str) -> str | None:
     ],
 )
 def test_the_namespace_shows_nowhere(query: str) -> None:
-    assert prove(query) is None
+    assert why_not(query) is None
 
 
 @pytest.mark.parametrize(
@@ -117,10 +117,10 @@ def test_the_namespace_shows_nowhere(query: str) -> None:
     ],
 )
 def test_the_namespace_shows(query: str, why: str) -> None:
-    reason = prove(query)
+    reason = why_not(query)
     assert reason is not None
     assert why in reason
 
 
 def test_text_that_is_no_query_is_not_proved() -> None:
-    assert prove("sum(") == "the query does not parse: unclosed left parenthesis"
+    assert why_not("sum(") == "the query does not parse: unclosed left parenthesis"

@@ -64,7 +64,7 @@ SUM = f"sum by (pod, namespace) (x{S})"
     ],
 )
 def test_what_is_proved(query: str) -> None:
-    assert proof.prove(query, SENTINEL, KEYS) is None
+    assert proof.why_not(query, SENTINEL, KEYS) is None
 
 
 @pytest.mark.parametrize(
@@ -87,20 +87,20 @@ def test_what_is_proved(query: str) -> None:
         (f"sum by () (x{S})", "sum by () does not keep"),
         (f"sum without (pod) (x{S})", "sum without (pod) does not keep"),
         (f"topk(3, x{S})", "topk puts all series together"),
-        (f"limitk by (namespace, pod) (3, x{S})", "limitk is not separable"),
+        (f"limitk by (namespace, pod) (3, x{S})", "limitk cannot be evaluated in bulk"),
         (f"topk by (namespace, pod) (scalar(y), x{S})", "the parameter of topk is no number"),
         (f"topk by (namespace, pod) (scalar(y{S}), x)", "the parameter of topk is no number"),
         (f'count_values by (namespace, pod) ("pod", x{S})', "count_values changes a label"),
         (f'count_values by (namespace, pod) (("pod"), x{S})', "of count_values is no number"),
-        (f"absent(x{S})", "absent() is not separable"),
-        (f"absent_over_time(x{S}[5m])", "absent_over_time() is not separable"),
-        (f"scalar(x{S})", "scalar() is not separable"),
-        (f"vector(scalar(x{S}))", "vector() is not separable"),
-        (f"sort(x{S})", "sort() is not separable"),
-        (f"sort_desc(x{S})", "sort_desc() is not separable"),
-        (f"info(x{S})", "info() is not separable"),
+        (f"absent(x{S})", "absent() cannot be evaluated in bulk"),
+        (f"absent_over_time(x{S}[5m])", "absent_over_time() cannot be evaluated in bulk"),
+        (f"scalar(x{S})", "scalar() cannot be evaluated in bulk"),
+        (f"vector(scalar(x{S}))", "vector() cannot be evaluated in bulk"),
+        (f"sort(x{S})", "sort() cannot be evaluated in bulk"),
+        (f"sort_desc(x{S})", "sort_desc() cannot be evaluated in bulk"),
+        (f"info(x{S})", "info() cannot be evaluated in bulk"),
         (f"clamp_max(x{S}, scalar(y))", "clamp_max() has a parameter that is no number"),
-        (f"clamp_max(x, scalar(y{S}))", "scalar() is not separable"),
+        (f"clamp_max(x, scalar(y{S}))", "scalar() cannot be evaluated in bulk"),
         (f'label_replace(x{S}, "pod", "$1", "app", "(.*)")', "label_replace() changes a label"),
         (f'label_replace(x{S}, ("app"), "$1", "pod", "(.*)")', "label_replace() changes a label"),
         (f'label_join(x{S}, "namespace", "-", "app")', "label_join() changes a label"),
@@ -123,7 +123,7 @@ def test_what_is_proved(query: str) -> None:
     ],
 )
 def test_what_is_not_proved(query: str, why: str) -> None:
-    reason = proof.prove(query, SENTINEL, KEYS)
+    reason = proof.why_not(query, SENTINEL, KEYS)
     assert reason is not None
     assert why in reason
 
@@ -137,8 +137,8 @@ def test_what_is_not_proved(query: str, why: str) -> None:
     ],
 )
 def test_labels_that_cannot_tell_answers_apart(keys: tuple[str, ...], why: str) -> None:
-    assert proof.prove(f"x{S}", SENTINEL, frozenset(keys)) == why
+    assert proof.why_not(f"x{S}", SENTINEL, frozenset(keys)) == why
 
 
 def test_one_label_may_be_enough() -> None:
-    assert proof.prove(f"sum by (node) (x{S})", SENTINEL, frozenset({"node"})) is None
+    assert proof.why_not(f"sum by (node) (x{S})", SENTINEL, frozenset({"node"})) is None

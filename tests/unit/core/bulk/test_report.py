@@ -8,9 +8,9 @@ from metrics_apiserver.core.rules import config
 OVERRIDES = "{overrides: {namespace: {resource: namespace}, pod: {resource: pod}}}"
 
 
-def judge(text: str) -> dict[str, str | None]:
+def build(text: str) -> dict[str, str | None]:
     rules = config.parse(text.encode(), "rules.yaml")
-    return {one.path: one.reason for one in report.judge(rules)}
+    return {one.path: one.reason for one in report.build(rules)}
 
 
 def rule(query: str, resources: str = OVERRIDES) -> str:
@@ -18,28 +18,28 @@ def rule(query: str, resources: str = OVERRIDES) -> str:
 
 
 def test_a_rule_that_groups_by_its_objects_is_shared() -> None:
-    assert judge(rule("sum(<<.Series>>{<<.LabelMatchers>>}) by (<<.GroupBy>>)")) == {
+    assert build(rule("sum(<<.Series>>{<<.LabelMatchers>>}) by (<<.GroupBy>>)")) == {
         "rules[0]": None
     }
 
 
 def test_a_rule_that_drops_its_objects_is_not_and_says_why() -> None:
-    found = judge(rule("sum(<<.Series>>{<<.LabelMatchers>>})"))
+    found = build(rule("sum(<<.Series>>{<<.LabelMatchers>>})"))
     assert found["rules[0]"]
 
 
 def test_a_rule_without_pods_is_judged_for_the_kind_it_maps() -> None:
-    found = judge(rule("<<.Series>>{<<.LabelMatchers>>}", "{overrides: {node: {resource: node}}}"))
+    found = build(rule("<<.Series>>{<<.LabelMatchers>>}", "{overrides: {node: {resource: node}}}"))
     assert found == {"rules[0]": None}
 
 
 def test_a_rule_that_maps_nothing_is_left_out() -> None:
-    assert judge(rule("<<.Series>>{<<.LabelMatchers>>}", "{overrides: {}}")) == {}
+    assert build(rule("<<.Series>>{<<.LabelMatchers>>}", "{overrides: {}}")) == {}
 
 
 def test_a_kind_whose_namespace_is_mapped_to_no_label_is_passed_over() -> None:
     only_pods = "{overrides: {pod: {resource: pod}, node: {resource: node}}}"
-    assert judge(rule("<<.Series>>{<<.LabelMatchers>>}", only_pods)) == {"rules[0]": None}
+    assert build(rule("<<.Series>>{<<.LabelMatchers>>}", only_pods)) == {"rules[0]": None}
 
 
 def test_resource_rules_are_judged_by_their_container_queries() -> None:
@@ -49,6 +49,6 @@ def test_resource_rules_are_judged_by_their_container_queries() -> None:
         f"    resources: {resources}\n    containerLabel: container\n"
         for half, resources in (("cpu", OVERRIDES), ("memory", "{overrides: {}}"))
     )
-    assert judge(f"resourceRules:\n{halves}  window: 1m\n") == {
+    assert build(f"resourceRules:\n{halves}  window: 1m\n") == {
         "resourceRules.cpu.containerQuery": None
     }

@@ -4,16 +4,16 @@ import pytest
 
 from metrics_apiserver.base import errors
 from metrics_apiserver.core import gotemplate, selector
-from metrics_apiserver.core.bulk.question import Question
+from metrics_apiserver.core.bulk.queryplan import QueryPlan
 from metrics_apiserver.core.model import QueryResult, Sample
 from metrics_apiserver.provider.evaluation import bulk
-from metrics_apiserver.provider.evaluation.bulk import Answer, Group
+from metrics_apiserver.provider.evaluation.bulk import BulkResult, BulkState
 from tests.fakes.evaluation import FIELDS, FakeBackend, FakeClock
 
 
-def ask(namespace_label: str = "ns") -> Question:
+def ask(namespace_label: str = "ns") -> QueryPlan:
     template = gotemplate.compile("m{<<.LabelMatchers>>}", FIELDS)
-    return Question(template, "m", "pod", namespace_label, selector.parse(""))
+    return QueryPlan(template, "m", "pod", namespace_label, selector.parse(""))
 
 
 def sample(namespace: str, pod: str, value: float = 1.0) -> Sample:
@@ -23,11 +23,11 @@ def sample(namespace: str, pod: str, value: float = 1.0) -> Sample:
 async def collect(
     backend: FakeBackend,
     *namespaces: str,
-    asked: Question | None = None,
+    plan: QueryPlan | None = None,
     clock: FakeClock | None = None,
-) -> Answer:
+) -> BulkResult:
     return await bulk.collect(
-        backend, asked or ask(), namespaces, timeout=10.0, clock=clock or FakeClock()
+        backend, plan or ask(), namespaces, timeout=10.0, clock=clock or FakeClock()
     )
 
 
@@ -46,7 +46,7 @@ async def test_an_answer_is_filed_by_namespace_and_object() -> None:
 
 async def test_without_a_namespace_label_all_objects_are_in_one_part() -> None:
     node = Sample({"pod": "x"}, 1, 0)
-    answer = await collect(FakeBackend(lambda _text: [node]), "", asked=ask(""))
+    answer = await collect(FakeBackend(lambda _text: [node]), "", plan=ask(""))
     assert answer.parts == {"": {"x": [node]}}
 
 
@@ -155,12 +155,12 @@ def test_which_errors_a_smaller_query_may_avoid(error: errors.MetricsError, refu
 # --- Group ---------------------------------------------------------------------------------
 
 
-def want(group: Group, now: float, *namespaces: str) -> None:
+def want(group: BulkState, now: float, *namespaces: str) -> None:
     group.want(dict.fromkeys(namespaces), now)
 
 
 def test_namespaces_that_nobody_reads_any_more_are_forgotten() -> None:
-    group = Group(ask(), None)
+    group = BulkState(ask(), None)
     want(group, 0.0, "b", "a")
     want(group, 100.0, "a")
     assert group.namespaces(120.0) == ["a", "b"]
@@ -170,7 +170,7 @@ def test_namespaces_that_nobody_reads_any_more_are_forgotten() -> None:
 
 
 def test_too_many_namespaces_are_not_named_but_all_asked_for() -> None:
-    group = Group(ask(), None)
+    group = BulkState(ask(), None)
     want(group, 0.0, *(f"n{number}" for number in range(bulk.MAX_NAMED_NAMESPACES)))
     assert len(group.namespaces(0.0)) == bulk.MAX_NAMED_NAMESPACES
     want(group, 0.0, "one-more")
@@ -184,7 +184,7 @@ def test_too_many_namespaces_are_not_named_but_all_asked_for() -> None:
 
 
 def test_a_pause_grows_with_each_refusal_up_to_a_bound() -> None:
-    group = Group(ask(), None)
+    group = BulkState(ask(), None)
     pauses = []
     for _ in range(8):
         group.refused(1000.0)

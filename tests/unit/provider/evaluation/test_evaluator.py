@@ -10,12 +10,12 @@ import pytest
 
 from metrics_apiserver.base import errors
 from metrics_apiserver.core import gotemplate, selector
-from metrics_apiserver.core.bulk import question
-from metrics_apiserver.core.bulk.question import Question
+from metrics_apiserver.core.bulk import queryplan
+from metrics_apiserver.core.bulk.queryplan import QueryPlan
 from metrics_apiserver.core.model import Sample
 from metrics_apiserver.options.settings import EvaluationSettings
 from metrics_apiserver.provider.evaluation import bulk, evaluator
-from metrics_apiserver.provider.evaluation.bulk import BySelf
+from metrics_apiserver.provider.evaluation.bulk import SamplesByName
 from metrics_apiserver.provider.evaluation.evaluator import Evaluator
 from tests.fakes.evaluation import FIELDS, FakeBackend, FakeClock
 from tests.fakes.waiting import until
@@ -25,9 +25,9 @@ BULK = 'pod!=""'  # stands in every bulk query and in no exact one
 
 def ask(
     series: str = "m", *, namespace_label: str = "ns", selects: str = "", template: str = ""
-) -> Question:
+) -> QueryPlan:
     compiled = gotemplate.compile(template or "<<.Series>>{<<.LabelMatchers>>}", FIELDS)
-    return Question(compiled, series, "pod", namespace_label, selector.parse(selects))
+    return QueryPlan(compiled, series, "pod", namespace_label, selector.parse(selects))
 
 
 def value_of(series: str, namespace: str, pod: str) -> float:
@@ -60,7 +60,7 @@ class Environment:
         self,
         *pods: str,
         freshness: float = 5.0,
-        prove: Callable[[Question], str | None] = lambda _asked: None,
+        why_not_bulk: Callable[[QueryPlan], str | None] = lambda _plan: None,
     ) -> None:
         self.backend = FakeBackend(cluster(*pods))
         self.clock = FakeClock()
@@ -72,13 +72,13 @@ class Environment:
             spawn=lambda work, _name: self.spawned.append(work),
             observe=self.uses.append,
             clock=self.clock,
-            prove=prove,
+            why_not_bulk=why_not_bulk,
         )
 
     async def read(
-        self, namespace: str, *names: str, asked: Question | None = None
+        self, namespace: str, *names: str, plan: QueryPlan | None = None
     ) -> dict[str, float]:
-        found = await self.evaluator.samples(asked or ask(), namespace, names)
+        found = await self.evaluator.samples(plan or ask(), namespace, names)
         return {name: samples[0].value for name, samples in found.items() if name in names}
 
     async def run_spawned(self) -> None:
@@ -149,7 +149,7 @@ async def test_a_reader_who_gives_up_takes_nobody_with_it() -> None:
 
 @pytest.mark.parametrize("provable", [True, False])
 async def test_nothing_older_than_the_window_is_served(provable: bool) -> None:
-    environment = Environment("a/x", prove=lambda _asked: None if provable else "no")
+    environment = Environment("a/x", why_not_bulk=lambda _plan: None if provable else "no")
     for step in range(40):
         await environment.read("a", "x")
         environment.clock.now += 0.5
@@ -181,7 +181,7 @@ async def test_no_window_means_an_exact_query_for_every_read() -> None:
 
 
 async def test_what_is_not_proved_is_asked_exactly() -> None:
-    environment = Environment("a/x", "a/y", prove=lambda _asked: "it is not")
+    environment = Environment("a/x", "a/y", why_not_bulk=lambda _plan: "it is not")
     assert await environment.read("a", "x") == m("a", "x")
     assert await environment.read("a", "y") == m("a", "y")
     assert environment.backend.asked == ['m{ns="a",pod="x"}', 'm{ns="a",pod="y"}']
@@ -194,7 +194,7 @@ async def test_the_proof_is_the_question_s_own_unless_given() -> None:
     )
     assert evaluator.why_exact(ask()) is None
     unproved = ask(template="sum(<<.Series>>{<<.LabelMatchers>>})")
-    assert evaluator.why_exact(unproved) == question.prove_bulk(unproved)
+    assert evaluator.why_exact(unproved) == queryplan.why_not_bulk(unproved)
     assert "not supported in metric selectors" in str(evaluator.why_exact(ask(selects="q>1")))
     empty = ask("", template="<<.Series>>")
     assert "empty query" in str(evaluator.why_exact(empty))
@@ -202,9 +202,9 @@ async def test_the_proof_is_the_question_s_own_unless_given() -> None:
 
 async def test_cluster_scoped_objects_have_one_part() -> None:
     environment = Environment("n/x", "n/y")
-    asked = ask(namespace_label="")
-    assert await environment.read("", "x", asked=asked) == m("n", "x")
-    assert await environment.read("", "y", asked=asked) == m("n", "y")
+    plan = ask(namespace_label="")
+    assert await environment.read("", "x", plan=plan) == m("n", "x")
+    assert await environment.read("", "y", plan=plan) == m("n", "y")
     assert environment.backend.asked == ['m{pod!=""}']
 
 
@@ -347,7 +347,7 @@ async def test_after_a_failed_refresh_the_next_read_may_start_another() -> None:
 )
 @pytest.mark.parametrize("provable", [True, False])
 async def test_an_error_is_never_an_older_value(error: errors.MetricsError, provable: bool) -> None:
-    environment = Environment("a/x", prove=lambda _asked: None if provable else "no")
+    environment = Environment("a/x", why_not_bulk=lambda _plan: None if provable else "no")
     await environment.read("a", "x")
     environment.clock.now += 5.0
     environment.backend.answer = error
@@ -409,9 +409,9 @@ async def test_after_the_pause_bulk_is_tried_beside_the_exact_queries() -> None:
     environment.backend.answer = cluster("a/x")
     assert await environment.read("a", "x") == m("a", "x")
     await environment.run_spawned()
-    asked = len(environment.backend.asked)
+    before = len(environment.backend.asked)
     assert await environment.read("a", "x") == m("a", "x")
-    assert len(environment.backend.asked) == asked
+    assert len(environment.backend.asked) == before
     environment.clock.now += 5.0
     assert await environment.read("a", "x") == m("a", "x")
     assert BULK in environment.backend.asked[-1]
@@ -446,9 +446,9 @@ async def test_an_answer_that_is_too_large_is_sliced() -> None:
 async def test_a_template_that_fails_in_bulk_is_an_error() -> None:
     """A wrong proof must not turn into a wrong answer."""
     environment = Environment("a/x")
-    asked = ask("", template="<<.Series>>")
+    plan = ask("", template="<<.Series>>")
     with pytest.raises(errors.TemplateError):
-        await environment.read("a", "x", asked=asked)
+        await environment.read("a", "x", plan=plan)
 
 
 # --- bounds --------------------------------------------------------------------------------
@@ -466,18 +466,18 @@ async def test_a_namespace_that_nobody_reads_leaves_the_query() -> None:
 
 async def test_questions_are_forgotten_when_there_are_too_many() -> None:
     environment = Environment("a/x")
-    for number in range(evaluator.MAX_GROUPS + 1):
-        await environment.read("a", "x", asked=ask(f"m{number}"))
-    asked = len(environment.backend.asked)
-    await environment.read("a", "x", asked=ask("m1"))
-    assert len(environment.backend.asked) == asked
-    await environment.read("a", "x", asked=ask("m0"))
-    assert len(environment.backend.asked) == asked + 1
+    for number in range(evaluator.MAX_PLANS + 1):
+        await environment.read("a", "x", plan=ask(f"m{number}"))
+    before = len(environment.backend.asked)
+    await environment.read("a", "x", plan=ask("m1"))
+    assert len(environment.backend.asked) == before
+    await environment.read("a", "x", plan=ask("m0"))
+    assert len(environment.backend.asked) == before + 1
 
 
 async def test_questions_without_an_answer_are_forgotten_too() -> None:
-    environment = Environment("a/x", prove=lambda _asked: "no")
-    for number in range(evaluator.MAX_GROUPS + 10):
+    environment = Environment("a/x", why_not_bulk=lambda _plan: "no")
+    for number in range(evaluator.MAX_PLANS + 10):
         assert environment.evaluator.why_exact(ask(f"m{number}")) == "no"
 
 
@@ -486,15 +486,15 @@ async def test_samples_are_held_up_to_a_bound() -> None:
     many = [Sample({"ns": "a", "pod": "x"}, 1.0, 0.0)] * (bulk.MAX_HELD_SAMPLES // 2)
     environment.backend.answer = lambda _text: many
     for series in ("m0", "m1", "m0", "m1"):
-        await environment.read("a", "x", asked=ask(series))
+        await environment.read("a", "x", plan=ask(series))
     assert len(environment.backend.asked) == 2
     environment.backend.answer = lambda _text: many[:10]
-    await environment.read("a", "x", asked=ask("m2"))
-    asked = len(environment.backend.asked)
-    await environment.read("a", "x", asked=ask("m1"))
-    assert len(environment.backend.asked) == asked
-    await environment.read("a", "x", asked=ask("m0"))
-    assert len(environment.backend.asked) == asked + 1
+    await environment.read("a", "x", plan=ask("m2"))
+    before = len(environment.backend.asked)
+    await environment.read("a", "x", plan=ask("m1"))
+    assert len(environment.backend.asked) == before
+    await environment.read("a", "x", plan=ask("m0"))
+    assert len(environment.backend.asked) == before + 1
 
 
 async def test_an_answer_for_a_question_forgotten_meanwhile_is_served_and_not_kept() -> None:
@@ -503,7 +503,7 @@ async def test_an_answer_for_a_question_forgotten_meanwhile_is_served_and_not_ke
     async with asyncio.TaskGroup() as group:
         reader = group.create_task(environment.read("a", "x"))
         await until(lambda: environment.backend.running == 1)
-        for number in range(evaluator.MAX_GROUPS):
+        for number in range(evaluator.MAX_PLANS):
             environment.evaluator.why_exact(ask(f"m{number}"))
         environment.backend.gate.set()
     assert reader.result() == m("a", "x")
@@ -531,7 +531,7 @@ async def test_a_namespace_that_two_flights_left_out_is_asked_for_exactly() -> N
         for space in "abc":
             readers.append(group.create_task(environment.read(space, "x")))
             await asyncio.sleep(0)
-            for number in range(evaluator.MAX_GROUPS):
+            for number in range(evaluator.MAX_PLANS):
                 environment.evaluator.why_exact(ask(f"m{number}"))
         environment.backend.gate.set()
     assert readers[-1].result() == m("c", "x")
@@ -550,7 +550,7 @@ async def test_no_reader_ever_sees_another_s_values(provable: bool) -> None:
     users, spaces = 50, [f"ns{number}" for number in range(50)]
     environment = Environment(
         *(f"{space}/p{number}" for space in spaces for number in range(3)),
-        prove=lambda _asked: None if provable else "no",
+        why_not_bulk=lambda _plan: None if provable else "no",
     )
     chance = random.Random(7)
     reads = 0
@@ -580,6 +580,8 @@ async def test_no_reader_ever_sees_another_s_values(provable: bool) -> None:
 async def test_a_part_holds_its_own_namespace_only() -> None:
     environment = Environment("a/x", "b/x", "b/y")
     await environment.read("b", "x")
-    found: Mapping[str, BySelf] = await environment.evaluator.by_namespace(ask(), {"a": ["x"]})
+    found: Mapping[str, SamplesByName] = await environment.evaluator.by_namespace(
+        ask(), {"a": ["x"]}
+    )
     assert set(found) == {"a"}
     assert set(found["a"]) == {"x"}

@@ -7,7 +7,7 @@ import pytest
 
 from metrics_apiserver.base import errors
 from metrics_apiserver.core import gotemplate, selector
-from metrics_apiserver.core.bulk.question import Question
+from metrics_apiserver.core.bulk.queryplan import QueryPlan
 from metrics_apiserver.core.model import Sample
 from metrics_apiserver.options.settings import EvaluationSettings
 from metrics_apiserver.provider.evaluation import bulk, exact
@@ -19,9 +19,9 @@ PLAIN = "m{<<.LabelMatchers>>}"
 UNSPLITTABLE = 'm{ns="<<.LabelValuesByName.ns>>",pod=~"<<.LabelValuesByName.pod>>"}'
 
 
-def ask(template: str = PLAIN, selects: str = "", series: str = "m") -> Question:
+def ask(template: str = PLAIN, selects: str = "", series: str = "m") -> QueryPlan:
     compiled = gotemplate.compile(template, FIELDS)
-    return Question(compiled, series, "pod", "ns", selector.parse(selects))
+    return QueryPlan(compiled, series, "pod", "ns", selector.parse(selects))
 
 
 def named(text: str) -> list[Sample]:
@@ -102,13 +102,13 @@ async def test_large_answers_are_not_kept() -> None:
 
 async def test_no_more_answers_are_kept_than_the_bound() -> None:
     environment = Exact(FakeBackend(lambda _text: []))
-    for number in range(exact.MAX_CACHED_ANSWERS + 1):
+    for number in range(exact.MAX_CACHED_RESULTS + 1):
         await environment.evaluator.query(str(number))
-    asked = len(environment.backend.asked)
+    before = len(environment.backend.asked)
     await environment.evaluator.query("1")
-    assert len(environment.backend.asked) == asked
+    assert len(environment.backend.asked) == before
     await environment.evaluator.query("0")
-    assert len(environment.backend.asked) == asked + 1
+    assert len(environment.backend.asked) == before + 1
 
 
 async def test_an_error_is_everybody_s_who_waits_and_nobody_s_after() -> None:

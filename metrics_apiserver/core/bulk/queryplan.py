@@ -1,10 +1,10 @@
-"""A question to Prometheus before it is known which objects it is about.
+"""The plan of a query: everything but the objects that are read.
 
-A Question is one rule's template for one series, one resource and one metric selector. Bound to a
-namespace and names it renders the *exact* query, the one that the predecessor asks for each read
-(its `pkg/naming/metrics_query.go`). Bound to namespaces alone it renders the *bulk* query, whose
-answer holds the exact answers of all those objects; that form may be used only where `prove_bulk`
-says so. Names and values are escaped here and nowhere else.
+A QueryPlan is one rule's template for one series, one resource and one metric selector. For a
+namespace and names it renders the *exact* query, the one that the predecessor sends for each read
+(its `pkg/naming/metrics_query.go`). For namespaces alone it renders the *bulk* query, whose result
+holds the exact results of all objects in them; it may be used only where `why_not_bulk` gives no
+reason against it. Names and values are escaped here and nowhere else.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from metrics_apiserver.core.bulk import grouping, proof
 from metrics_apiserver.core.promql import Matcher
 from metrics_apiserver.core.selector import Selector
 
-SENTINEL = "__separable__"
+SENTINEL = "__bulk_evaluation__"
 # Stands for LabelMatchers while a plain template is rendered: a list of thousands of names is not
 # held to the bound of what a template may write.
 _PLACE = "\ue000LabelMatchers\ue001"
@@ -27,8 +27,8 @@ _PROBE_NAMESPACE = "probe-namespace"
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
-    """What is asked, but for the objects.
+class QueryPlan:
+    """A query without the objects that it is about.
 
     Attributes:
         template: the rule's compiled query template.
@@ -47,7 +47,7 @@ class Question:
     extra_group_by: tuple[str, ...] = ()
 
     def __hash__(self) -> int:
-        # Asked for each read; the template's tree adds nothing to its text.
+        # Computed for each read; the template's tree adds nothing to its text.
         return hash(
             (
                 self.template.text,
@@ -73,16 +73,16 @@ def _joined(values: Sequence[str]) -> str:
 
 
 def _render(
-    question: Question,
+    plan: QueryPlan,
     matchers: list[Matcher],
     values_by_name: dict[str, str],
     group_by: list[str],
 ) -> str:
     written = ",".join(map(str, matchers))
-    plain = question.template.plain and "LabelValuesByName" not in question.template.fields_used
-    text = question.template.render(
+    plain = plan.template.plain and "LabelValuesByName" not in plan.template.fields_used
+    text = plan.template.render(
         {
-            "Series": question.series,
+            "Series": plan.series,
             "LabelMatchers": _PLACE if plain else written,
             "LabelValuesByName": values_by_name,
             "GroupBy": ",".join(group_by),
@@ -96,73 +96,73 @@ def _render(
     return text
 
 
-def _group_by(question: Question) -> list[str]:
-    return [question.resource_label, *question.extra_group_by]
+def _group_by(plan: QueryPlan) -> list[str]:
+    return [plan.resource_label, *plan.extra_group_by]
 
 
-def render_exact(question: Question, namespace: str, names: Sequence[str]) -> str:
+def render_exact(plan: QueryPlan, namespace: str, names: Sequence[str]) -> str:
     """The query for these objects of one namespace.
 
     Args:
-        question: what is asked.
-        namespace: ignored where the question matches no namespace; empty matches none.
-        names: object names, at least one unless the question has no resource label.
+        plan: the query without its objects.
+        namespace: ignored where the plan has no namespace label; empty matches none.
+        names: object names, at least one unless the plan has no resource label.
 
     Raises:
         errors.BadRequest: the metric selector has an operator that PromQL cannot express.
         errors.TemplateError: the template fails on these values.
     """
-    matchers = promql.matchers_from_selector(question.selector)
+    matchers = promql.matchers_from_selector(plan.selector)
     values: dict[str, str] = {
         requirement.key: _joined(requirement.values) if requirement.values else ""
-        for requirement in question.selector.requirements
+        for requirement in plan.selector.requirements
     }
-    if question.namespace_label and namespace:
-        matchers.append(Matcher(question.namespace_label, "=", namespace))
-        values[question.namespace_label] = _literal(namespace)
-    if not question.resource_label:
-        return _render(question, matchers, values, [])
-    matchers.append(promql.names_matcher(question.resource_label, names))
-    values[question.resource_label] = _joined(names)
-    return _render(question, matchers, values, _group_by(question))
+    if plan.namespace_label and namespace:
+        matchers.append(Matcher(plan.namespace_label, "=", namespace))
+        values[plan.namespace_label] = _literal(namespace)
+    if not plan.resource_label:
+        return _render(plan, matchers, values, [])
+    matchers.append(promql.names_matcher(plan.resource_label, names))
+    values[plan.resource_label] = _joined(names)
+    return _render(plan, matchers, values, _group_by(plan))
 
 
-def render_bulk(question: Question, namespaces: Sequence[str]) -> str:
+def render_bulk(plan: QueryPlan, namespaces: Sequence[str]) -> str:
     """The query for every object of these namespaces, grouped by namespace and resource.
 
     Args:
-        question: what is asked; it must have a resource label.
-        namespaces: none means every one; ignored where the question matches no namespace.
+        plan: the query without its objects; it must have a resource label.
+        namespaces: none means every one; ignored where the plan has no namespace label.
 
     Raises:
         errors.BadRequest, errors.TemplateError: as for `render_exact`.
     """
     return _render(
-        question,
-        _bulk_matchers(question, namespaces),
+        plan,
+        _bulk_matchers(plan, namespaces),
         {},
-        _bulk_group_by(question, question.namespace_label),
+        _bulk_group_by(plan, plan.namespace_label),
     )
 
 
-def _bulk_matchers(question: Question, namespaces: Sequence[str]) -> list[Matcher]:
-    matchers = promql.matchers_from_selector(question.selector)
-    if question.namespace_label and namespaces:
-        matchers.append(promql.names_matcher(question.namespace_label, namespaces))
-    elif question.namespace_label:
-        matchers.append(Matcher(question.namespace_label, "!=", ""))
-    matchers.append(Matcher(question.resource_label, "!=", ""))
+def _bulk_matchers(plan: QueryPlan, namespaces: Sequence[str]) -> list[Matcher]:
+    matchers = promql.matchers_from_selector(plan.selector)
+    if plan.namespace_label and namespaces:
+        matchers.append(promql.names_matcher(plan.namespace_label, namespaces))
+    elif plan.namespace_label:
+        matchers.append(Matcher(plan.namespace_label, "!=", ""))
+    matchers.append(Matcher(plan.resource_label, "!=", ""))
     return matchers
 
 
-def _bulk_group_by(question: Question, namespace_label: str) -> list[str]:
-    group_by = _group_by(question)
+def _bulk_group_by(plan: QueryPlan, namespace_label: str) -> list[str]:
+    group_by = _group_by(plan)
     if namespace_label and namespace_label not in group_by:
         group_by.append(namespace_label)
     return group_by
 
 
-def _prove_plain(template: gotemplate.Template) -> str | None:
+def _why_not_plain(template: gotemplate.Template) -> str | None:
     """None where the names reach the query through .LabelMatchers alone, as they are."""
     if "LabelValuesByName" in template.fields_used:
         return "the template uses .LabelValuesByName"
@@ -171,46 +171,46 @@ def _prove_plain(template: gotemplate.Template) -> str | None:
     return None
 
 
-def prove_bulk(question: Question) -> str | None:
-    """None where the bulk answer is proved equal to the exact ones; else the reason why not.
+def why_not_bulk(plan: QueryPlan) -> str | None:
+    """None where the bulk result is proved equal to the exact ones; else the reason why not.
 
     Raises:
         errors.BadRequest: the metric selector has an operator that PromQL cannot express.
         errors.TemplateError: the template fails on these values.
     """
-    why_not = _prove_plain(question.template)
+    why_not = _why_not_plain(plan.template)
     if why_not is not None:
         return why_not
-    keys = frozenset(filter(None, (question.namespace_label, question.resource_label)))
+    keys = frozenset(filter(None, (plan.namespace_label, plan.resource_label)))
     clash = keys.intersection(
-        matcher.label for matcher in promql.matchers_from_selector(question.selector)
+        matcher.label for matcher in promql.matchers_from_selector(plan.selector)
     )
     if clash:
         return f"the metric selector matches on {', '.join(sorted(clash))}"
-    matchers = _bulk_matchers(question, [_PROBE_NAMESPACE])
+    matchers = _bulk_matchers(plan, [_PROBE_NAMESPACE])
     matchers.append(Matcher(SENTINEL, "=", ""))
-    namespace_label = question.namespace_label
-    query = _render(question, matchers, {}, _bulk_group_by(question, namespace_label))
-    why_not = proof.prove(query, SENTINEL, keys)
+    namespace_label = plan.namespace_label
+    query = _render(plan, matchers, {}, _bulk_group_by(plan, namespace_label))
+    why_not = proof.why_not(query, SENTINEL, keys)
     if why_not is not None or not namespace_label:
         return why_not
-    marked = _render(question, matchers, {}, _bulk_group_by(question, _MARK))
-    return grouping.prove(marked, SENTINEL, _MARK, namespace_label)
+    marked = _render(plan, matchers, {}, _bulk_group_by(plan, _MARK))
+    return grouping.why_not(marked, SENTINEL, _MARK, namespace_label)
 
 
-def prove_split(question: Question) -> str | None:
-    """None where a long list of names may be asked in parts; else the reason why not.
+def why_not_split(plan: QueryPlan) -> str | None:
+    """None where a long list of names may be queried in parts; else the reason why not.
 
     Raises:
-        errors.BadRequest, errors.TemplateError: as for `prove_bulk`.
+        errors.BadRequest, errors.TemplateError: as for `why_not_bulk`.
     """
-    why_not = _prove_plain(question.template)
+    why_not = _why_not_plain(plan.template)
     if why_not is not None:
         return why_not
-    matchers = promql.matchers_from_selector(question.selector)
-    if question.namespace_label:
-        matchers.append(Matcher(question.namespace_label, "=", _PROBE_NAMESPACE))
-    matchers.append(Matcher(question.resource_label, "!=", ""))
+    matchers = promql.matchers_from_selector(plan.selector)
+    if plan.namespace_label:
+        matchers.append(Matcher(plan.namespace_label, "=", _PROBE_NAMESPACE))
+    matchers.append(Matcher(plan.resource_label, "!=", ""))
     matchers.append(Matcher(SENTINEL, "=", ""))
-    query = _render(question, matchers, {}, _group_by(question))
-    return proof.prove(query, SENTINEL, frozenset((question.resource_label,)))
+    query = _render(plan, matchers, {}, _group_by(plan))
+    return proof.why_not(query, SENTINEL, frozenset((plan.resource_label,)))

@@ -5,8 +5,8 @@ import pytest
 
 from metrics_apiserver.base import errors
 from metrics_apiserver.core import gotemplate, promql, selector
-from metrics_apiserver.core.bulk import question
-from metrics_apiserver.core.bulk.question import Question
+from metrics_apiserver.core.bulk import queryplan
+from metrics_apiserver.core.bulk.queryplan import QueryPlan
 
 FIELDS = {
     "Series": str,
@@ -29,8 +29,8 @@ def ask(
     namespace: str = "ns",
     selects: str = "",
     extra: tuple[str, ...] = (),
-) -> Question:
-    return Question(
+) -> QueryPlan:
+    return QueryPlan(
         template=gotemplate.compile(template, FIELDS),
         series="m",
         resource_label=resource,
@@ -44,7 +44,7 @@ def ask(
 
 
 @pytest.mark.parametrize(
-    ("asked", "namespace", "names", "query"),
+    ("plan", "namespace", "names", "query"),
     [
         (ask(), "a", ["x"], 'sum(m{ns="a",pod="x"}) by (pod)'),
         (ask(), "a", ["x", "y"], 'sum(m{ns="a",pod=~"x|y"}) by (pod)'),
@@ -86,8 +86,8 @@ def ask(
         ),
     ],
 )
-def test_the_exact_query(asked: Question, namespace: str, names: list[str], query: str) -> None:
-    assert question.render_exact(asked, namespace, names) == query
+def test_the_exact_query(plan: QueryPlan, namespace: str, names: list[str], query: str) -> None:
+    assert queryplan.render_exact(plan, namespace, names) == query
 
 
 NASTY = 'x"} or {__name__=~".+"} #\\ \n\x00\x85\u2028`$'
@@ -96,7 +96,7 @@ NASTY = 'x"} or {__name__=~".+"} #\\ \n\x00\x85\u2028`$'
 @pytest.mark.parametrize("template", [SUM, BY_VALUE])
 @pytest.mark.parametrize("names", [[NASTY], [NASTY, "y"]])
 def test_no_name_leaves_its_matcher(template: str, names: list[str]) -> None:
-    tree = promql.parse(question.render_exact(ask(template), NASTY, names))
+    tree = promql.parse(queryplan.render_exact(ask(template), NASTY, names))
     assert isinstance(tree, promql_parser.AggregateExpr)
     assert isinstance(tree.expr, promql_parser.VectorSelector)
     pair = {matcher.name: matcher.value for matcher in tree.expr.matchers.matchers}
@@ -108,32 +108,32 @@ def test_no_name_leaves_its_matcher(template: str, names: list[str]) -> None:
 
 def test_a_list_of_names_may_be_longer_than_what_a_template_may_write() -> None:
     names = [f"pod-{number:060d}" for number in range(5000)]
-    query = question.render_exact(ask("m{<<.LabelMatchers>>} / n{<<.LabelMatchers>>}"), "a", names)
+    query = queryplan.render_exact(ask("m{<<.LabelMatchers>>} / n{<<.LabelMatchers>>}"), "a", names)
     assert query.count(names[-1]) == 2
 
 
 def test_an_empty_query_is_a_fault_of_the_template() -> None:
     with pytest.raises(errors.TemplateError, match="empty query produced"):
-        question.render_exact(ask("<<if .LabelMatchers>><<end>>"), "a", ["x"])
+        queryplan.render_exact(ask("<<if .LabelMatchers>><<end>>"), "a", ["x"])
     with pytest.raises(errors.TemplateError, match="empty query produced"):
-        question.render_exact(ask("<<.LabelMatchers>>", resource=""), "", [])
+        queryplan.render_exact(ask("<<.LabelMatchers>>", resource=""), "", [])
 
 
 def test_operators_that_promql_lacks() -> None:
     with pytest.raises(errors.BadRequest):
-        question.render_exact(ask(selects="q>1"), "a", ["x"])
+        queryplan.render_exact(ask(selects="q>1"), "a", ["x"])
 
 
 def test_no_names_are_never_asked_for() -> None:
     with pytest.raises(ValueError, match="no value to match pod with"):
-        question.render_exact(ask(), "a", [])
+        queryplan.render_exact(ask(), "a", [])
 
 
 # --- bulk ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("asked", "namespaces", "query"),
+    ("plan", "namespaces", "query"),
     [
         (ask(), ["a"], 'sum(m{ns="a",pod!=""}) by (pod,ns)'),
         (ask(), ["a", "b.c"], 'sum(m{ns=~"a|b\\\\.c",pod!=""}) by (pod,ns)'),
@@ -144,12 +144,12 @@ def test_no_names_are_never_asked_for() -> None:
         (ask(extra=("ns",)), ["a"], 'sum(m{ns="a",pod!=""}) by (pod,ns)'),
     ],
 )
-def test_the_bulk_query(asked: Question, namespaces: list[str], query: str) -> None:
-    assert question.render_bulk(asked, namespaces) == query
+def test_the_bulk_query(plan: QueryPlan, namespaces: list[str], query: str) -> None:
+    assert queryplan.render_bulk(plan, namespaces) == query
 
 
 @pytest.mark.parametrize(
-    "asked",
+    "plan",
     [
         ask(),
         ask(namespace=""),
@@ -163,12 +163,12 @@ def test_the_bulk_query(asked: Question, namespaces: list[str], query: str) -> N
         ask(f"{SUM} / on () group_left () sum(total)"),
     ],
 )
-def test_what_is_proved(asked: Question) -> None:
-    assert question.prove_bulk(asked) is None
+def test_what_is_proved(plan: QueryPlan) -> None:
+    assert queryplan.why_not_bulk(plan) is None
 
 
 @pytest.mark.parametrize(
-    ("asked", "why"),
+    ("plan", "why"),
     [
         (ask(BY_VALUE), ".LabelValuesByName"),
         (ask("m{<<.LabelMatchers>>} <<.LabelValuesByName>>"), ".LabelValuesByName"),
@@ -189,30 +189,30 @@ def test_what_is_proved(asked: Question) -> None:
         (ask("sum(m{<<.LabelMatchers>>}"), "does not parse"),
     ],
 )
-def test_what_is_not_proved(asked: Question, why: str) -> None:
-    reason = question.prove_bulk(asked)
+def test_what_is_not_proved(plan: QueryPlan, why: str) -> None:
+    reason = queryplan.why_not_bulk(plan)
     assert reason is not None
     assert why in reason
 
 
 def test_a_selector_that_promql_cannot_express_is_proved_nothing_of() -> None:
     with pytest.raises(errors.BadRequest):
-        question.prove_bulk(ask(selects="q>1"))
+        queryplan.why_not_bulk(ask(selects="q>1"))
 
 
 # --- parts ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    "asked",
+    "plan",
     [ask(), ask(namespace=""), ask("<<.Series>>{<<.LabelMatchers>>}"), ask(f"{SUM} / {SUM}")],
 )
-def test_a_list_of_names_may_be_split(asked: Question) -> None:
-    assert question.prove_split(asked) is None
+def test_a_list_of_names_may_be_split(plan: QueryPlan) -> None:
+    assert queryplan.why_not_split(plan) is None
 
 
 @pytest.mark.parametrize(
-    ("asked", "why"),
+    ("plan", "why"),
     [
         (ask(BY_VALUE), ".LabelValuesByName"),
         (ask("<<range .GroupBySlice>>m{<<$.LabelMatchers>>}<<end>>"), "works on its arguments"),
@@ -221,8 +221,8 @@ def test_a_list_of_names_may_be_split(asked: Question) -> None:
         (ask("sum("), "does not parse"),
     ],
 )
-def test_a_list_of_names_may_not_be_split(asked: Question, why: str) -> None:
-    reason = question.prove_split(asked)
+def test_a_list_of_names_may_not_be_split(plan: QueryPlan, why: str) -> None:
+    reason = queryplan.why_not_split(plan)
     assert reason is not None
     assert why in reason
 
