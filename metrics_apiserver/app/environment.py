@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 from metrics_apiserver.app.supervisor import Loop
-from metrics_apiserver.certs import files
+from metrics_apiserver.certs import pair_files
 from metrics_apiserver.core.restmapper import RESTMapper
 from metrics_apiserver.kube.requestheader import AuthenticationConfig
 from metrics_apiserver.kube.reviews import AccessReviewer, TokenReviewer
@@ -52,4 +52,4 @@ class Environment:
     checks: Mapping[str, Check] = field(default_factory=dict)
     troubles: Callable[[], Mapping[str, str]] = _no_troubles
     watched: Callable[[], Mapping[str, int]] = _nothing_watched
-    where: files.PairFiles | None = None
+    where: pair_files.PairFiles | None = None

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, PublicKeyTypes
 
 
-class PairRefused(Exception):
+class PairRefused(ValueError):
     """The bytes are no usable pair; the text holds nothing of them."""
 
 

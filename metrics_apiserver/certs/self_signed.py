@@ -11,12 +11,13 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from metrics_apiserver.certs import files, issue, pair
+from metrics_apiserver.base import files
+from metrics_apiserver.certs import issue, pair, pair_files
 
 _logger = logging.getLogger(__name__)
 
 
-def ensure(directory: Path, hosts: Sequence[str], now: float) -> files.PairFiles:
+def ensure(directory: Path, hosts: Sequence[str], now: float) -> pair_files.PairFiles:
     """Makes sure that a usable pair lies in `directory`; call again to renew.
 
     Args:
@@ -27,16 +28,16 @@ def ensure(directory: Path, hosts: Sequence[str], now: float) -> files.PairFiles
     Raises:
         OSError: the pair cannot be written.
     """
-    where = files.PairFiles(directory / "apiserver.crt", directory / "apiserver.key")
+    where = pair_files.PairFiles(directory / "apiserver.crt", directory / "apiserver.key")
     why = _fault(where, hosts, now)
     if why:
         _logger.info("making a serving pair in %s: %s", directory, why)
         instant = dt.datetime.fromtimestamp(now, dt.UTC)
-        files.write_pair(where, issue.self_made_serving_pair(hosts, instant))
+        pair_files.write_pair(where, issue.self_made_serving_pair(hosts, instant))
     return where
 
 
-def _fault(where: files.PairFiles, hosts: Sequence[str], now: float) -> str:
+def _fault(where: pair_files.PairFiles, hosts: Sequence[str], now: float) -> str:
     """Why the pair that lies there cannot be used; empty when it can."""
     try:
         found = pair.inspect(files.read(where.certificate), files.read(where.key))

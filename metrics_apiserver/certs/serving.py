@@ -11,16 +11,15 @@ and verified for real by `chain`, once for each bundle.
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import os
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from cryptography.hazmat.primitives import serialization
 
-from metrics_apiserver.certs import chain, ciphers, files, pair
+from metrics_apiserver.base.files import Reader, WatchedFiles, private_file
+from metrics_apiserver.certs import chain, ciphers, pair, pair_files
 
 _logger = logging.getLogger(__name__)
 
@@ -54,7 +53,7 @@ class _Material:
 
 
 class ServingContext:
-    """Owns the context to listen with; `reload_once` is one turn of `run`.
+    """Owns the context to listen with.
 
     Args:
         where: the pair's files.
@@ -75,7 +74,7 @@ class ServingContext:
 
     def __init__(
         self,
-        where: files.PairFiles,
+        where: pair_files.PairFiles,
         policy: Policy,
         client_ca: Callable[[], bytes],
         wall_clock: Callable[[], float],
@@ -88,9 +87,9 @@ class ServingContext:
         self._wall_clock = wall_clock
         self._failures: dict[str, str] = {}
         self.reloads = 0
-        self._signature = self._sign()
-        self._material = _Material(files.read(where.certificate), files.read(where.key))
-        self._pair = pair.inspect(self._material.certificate, self._material.key)
+        self._files = WatchedFiles("serving pair", self._read_pair)
+        self._loaded = self._files.look()
+        self._material, self._pair = self._loaded
         if not self._pair.is_valid_at(wall_clock()):
             _logger.warning("the serving certificate %s is not valid now", where.certificate)
         self.context = self._build(self._material)
@@ -103,13 +102,7 @@ class ServingContext:
 
     @property
     def last_reload_successful(self) -> bool:
-        return not self._failures
-
-    async def run(self, interval_seconds: float = 0.5) -> None:
-        """Looks for new files and authorities for ever."""
-        while True:
-            await asyncio.sleep(interval_seconds)
-            self.reload_once()
+        return not self._failures and not self._files.error
 
     def reload_once(self) -> bool:
         """Takes over new authorities and a new pair, each on its own; True if either came.
@@ -143,18 +136,24 @@ class ServingContext:
         self._swap(replace(self._material, client_ca=client_ca))
         return True
 
+    def _read_pair(self, read: Reader) -> tuple[_Material, pair.ServingPair]:
+        material = _Material(read(self._where.certificate), read(self._where.key))
+        return material, pair.inspect(material.certificate, material.key)
+
     def _reload_pair(self) -> bool:
-        signature = self._sign()
-        if signature == self._signature and "serving pair" not in self._failures:
+        loaded = self._files.look()
+        if loaded is self._loaded:
             return False
-        certificate, key = files.read(self._where.certificate), files.read(self._where.key)
-        changed = (certificate, key) != (self._material.certificate, self._material.key)
+        material, found = loaded
+        changed = (material.certificate, material.key) != (
+            self._material.certificate,
+            self._material.key,
+        )
         if changed:
-            found = pair.inspect(certificate, key)
             self._check(found)
-            self._swap(replace(self._material, certificate=certificate, key=key))
+            self._swap(replace(material, client_ca=self._material.client_ca))
             self._pair = found
-        self._signature = signature
+        self._loaded = loaded
         return changed
 
     def _check(self, found: pair.ServingPair) -> None:
@@ -164,10 +163,6 @@ class ServingContext:
         lacking = found.lacking(self._policy.required_hosts)
         if lacking:
             raise pair.PairRefused(f"the new certificate does not name {', '.join(lacking)}")
-
-    def _sign(self) -> tuple[tuple[int, int, int], ...]:
-        found = (path.stat() for path in (self._where.certificate, self._where.key))
-        return tuple((status.st_mtime_ns, status.st_size, status.st_ino) for status in found)
 
     def _swap(self, material: _Material) -> None:
         self.context = self._build(material)
@@ -180,7 +175,9 @@ class ServingContext:
         context.options |= _OPTIONS
         context.num_tickets = 0
         context.set_alpn_protocols(["http/1.1"])
-        _load_pair(context, material)
+        # Exactly the bytes that were checked; OpenSSL reads files only.
+        with private_file(material.key + b"\n" + material.certificate) as name:
+            context.load_cert_chain(name)
         if material.client_ca.strip():
             authorities = chain.parse_bundle(material.client_ca)
             der = (ca.public_bytes(serialization.Encoding.DER) for ca in authorities)
@@ -189,12 +186,3 @@ class ServingContext:
             # As in Go, every certificate of a bundle is an anchor.
             context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
         return context
-
-
-def _load_pair(context: ssl.SSLContext, material: _Material) -> None:
-    """Loads exactly the bytes that were checked; OpenSSL reads files only, so one in memory."""
-    descriptor = os.memfd_create("serving-pair", os.MFD_CLOEXEC)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(material.key + b"\n" + material.certificate)
-        file.flush()
-        context.load_cert_chain(f"/proc/self/fd/{descriptor}")

@@ -15,11 +15,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from metrics_apiserver.base import files
 from metrics_apiserver.base.clock import wall_clock
 from metrics_apiserver.base.diagnostics import Diagnostic
 from metrics_apiserver.base.errors import ConfigError
 from metrics_apiserver.base.flags import Parsed
-from metrics_apiserver.certs import chain, files, inspection, publish, trust
+from metrics_apiserver.certs import chain, inspection, pair_files, publish, trust
 from metrics_apiserver.certs.inspection import Finding
 from metrics_apiserver.cli import output
 from metrics_apiserver.cli.flag_command import FlagCommand
@@ -133,7 +134,7 @@ def _look_at_file(inspected: _Inspection, path: Path, bundle: bytes) -> None:
     key = path.with_suffix(".key")
     if key.exists():
         judged.append(inspection.judge_key(pem, files.read(key)))
-        if exposure := files.exposure(key):
+        if exposure := pair_files.exposure(key):
             judged.append(Finding("key file", exposure, good=False))
     inspected.certificates(str(path), pem, judged)
 

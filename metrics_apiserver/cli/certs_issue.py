@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from metrics_apiserver.base import files
 from metrics_apiserver.base.clock import wall_clock
 from metrics_apiserver.base.diagnostics import Diagnostic
 from metrics_apiserver.base.errors import ConfigError
 from metrics_apiserver.base.flags import Parsed
-from metrics_apiserver.certs import files, inspection, pair, publish, trust
-from metrics_apiserver.certs.files import PairFiles
+from metrics_apiserver.certs import inspection, pair, pair_files, publish, trust
 from metrics_apiserver.certs.issue import KeyAlgorithm, Pair
+from metrics_apiserver.certs.pair_files import PairFiles
 from metrics_apiserver.certs.publish import Name
 from metrics_apiserver.certs.secret import Material
 from metrics_apiserver.certs.source import Source
@@ -133,7 +134,7 @@ def _write(directory: Path, issued: Issued, *, dry: bool) -> None:
         pairs.insert(0, (authority_files(directory), issued.authority))
     for where, made in pairs:
         if not dry:
-            files.write_pair(where, made)
+            pair_files.write_pair(where, made)
         output.remark(f"{verb} {where.certificate} and {where.key}")
 
 

@@ -12,12 +12,13 @@ import datetime as dt
 from pathlib import Path
 from typing import Any
 
+from metrics_apiserver.base import files
 from metrics_apiserver.base.clock import wall_clock
 from metrics_apiserver.base.diagnostics import Diagnostic
 from metrics_apiserver.base.errors import ConfigError
 from metrics_apiserver.base.flags import Parsed
 from metrics_apiserver.base.telemetry import Telemetry
-from metrics_apiserver.certs import files, pair, publish, rotation, trust
+from metrics_apiserver.certs import pair, publish, rotation, trust
 from metrics_apiserver.certs.issue import Pair
 from metrics_apiserver.certs.rotation import Published, Step, View, Waited
 from metrics_apiserver.certs.source import Made, Source

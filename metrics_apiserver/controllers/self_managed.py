@@ -16,7 +16,7 @@ from metrics_apiserver.base import errors
 from metrics_apiserver.base.clock import wall_clock
 from metrics_apiserver.base.diagnostics import Diagnostic
 from metrics_apiserver.base.telemetry import Telemetry
-from metrics_apiserver.certs import files, self_signed
+from metrics_apiserver.certs import pair_files, self_signed
 from metrics_apiserver.certs.issue import KeyAlgorithm, Pair
 from metrics_apiserver.certs.publish import Name
 from metrics_apiserver.certs.source import Source
@@ -87,7 +87,7 @@ class SelfManaged:
         )
 
     def _write(self, pair: Pair) -> None:
-        files.write_pair(self.where, pair)
+        pair_files.write_pair(self.where, pair)
         self._on_pair()
 
     def check(self) -> str | None:

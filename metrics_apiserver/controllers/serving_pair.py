@@ -9,7 +9,7 @@ from pathlib import Path
 from metrics_apiserver.base import errors
 from metrics_apiserver.base.clock import wall_clock
 from metrics_apiserver.base.diagnostics import Diagnostic
-from metrics_apiserver.certs import files, self_signed, serving
+from metrics_apiserver.certs import pair_files, self_signed, serving
 from metrics_apiserver.certs.pair import PairRefused
 from metrics_apiserver.certs.serving import ServingContext
 from metrics_apiserver.options.settings import ServeSettings, ServingSettings
@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 
 def make_serving(
-    settings: ServeSettings, where: files.PairFiles | None, client_ca: Callable[[], bytes]
+    settings: ServeSettings, where: pair_files.PairFiles | None, client_ca: Callable[[], bytes]
 ) -> ServingContext:
     """The context to serve with.
 
@@ -34,7 +34,7 @@ def make_serving(
     policy = serving.Policy(told.min_version, told.cipher_suites)
     try:
         if told.cert_file:
-            where = files.PairFiles(Path(told.cert_file), Path(told.key_file))
+            where = pair_files.PairFiles(Path(told.cert_file), Path(told.key_file))
         elif where is None:
             where = _ensure(told)
         return ServingContext(where, policy, client_ca, wall_clock)
@@ -44,7 +44,7 @@ def make_serving(
         raise errors.ConfigError("command line", (fault,)) from error
 
 
-def renew(settings: ServeSettings, where: files.PairFiles | None) -> None:
+def renew(settings: ServeSettings, where: pair_files.PairFiles | None) -> None:
     """Makes a self-made pair anew when it is due; pairs that come from elsewhere are left alone.
 
     What cannot be written now is logged: the old pair serves on, and the next call tries again.
@@ -64,7 +64,7 @@ def renew(settings: ServeSettings, where: files.PairFiles | None) -> None:
         )
 
 
-def _ensure(told: ServingSettings) -> files.PairFiles:
+def _ensure(told: ServingSettings) -> pair_files.PairFiles:
     return self_signed.ensure(Path(told.cert_dir), _hosts(told.bind_address), wall_clock())
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import yaml
 
-from metrics_apiserver.certs import files, issue
+from metrics_apiserver.certs import issue, pair_files
 from metrics_apiserver.certs.issue import Pair, Subject, Usage
 
 LIFETIME = dt.timedelta(days=365)
@@ -31,7 +31,7 @@ class Identity:
         client: certificate and key of the one client, a member of system:masters.
     """
 
-    where: files.PairFiles
+    where: pair_files.PairFiles
     authority: bytes
     client: Pair
 
@@ -59,8 +59,8 @@ def make_identity(directory: Path, address: str, now: dt.datetime) -> Identity:
     client = issue.new_leaf(
         authority, Subject(USER, ("system:masters",)), [Usage.CLIENT], now + LIFETIME, now
     )
-    where = files.PairFiles(directory / "serving.crt", directory / "serving.key")
-    files.write_pair(where, serving)
+    where = pair_files.PairFiles(directory / "serving.crt", directory / "serving.key")
+    pair_files.write_pair(where, serving)
     return Identity(where, authority.certificate, client)
 
 
@@ -94,7 +94,7 @@ def write_kubeconfig(path: Path, server: str, identity: Identity) -> None:
         ],
         "contexts": [{"name": USER, "context": {"cluster": USER, "user": USER}}],
     }
-    files.write(path, yaml.safe_dump(document, sort_keys=False).encode(), files.KEY_MODE)
+    pair_files.write(path, yaml.safe_dump(document, sort_keys=False).encode(), pair_files.KEY_MODE)
 
 
 def _text(data: bytes) -> str:

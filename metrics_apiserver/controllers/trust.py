@@ -7,7 +7,6 @@ used leaves its last good content in force.
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,37 +14,25 @@ from pathlib import Path
 
 from metrics_apiserver.base import errors
 from metrics_apiserver.base.diagnostics import Diagnostic
-from metrics_apiserver.certs import chain, files
+from metrics_apiserver.base.files import Reader, WatchedFiles
+from metrics_apiserver.certs import chain
 from metrics_apiserver.kube.requestheader import AuthenticationConfig
 from metrics_apiserver.options.settings import AuthenticationSettings
-
-log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 1.0
 
 
-class _Bundle:
-    """One PEM bundle on disk; its content is empty when no file is named."""
+def _watch(path: str) -> WatchedFiles[bytes]:
+    """One PEM bundle on disk; empty when no file is named."""
 
-    def __init__(self, path: str) -> None:
-        self._path = Path(path) if path else None
-        self.content = b""
-        self.fault = ""
-        self.look()
+    def load(read: Reader) -> bytes:
+        if not path:
+            return b""
+        content = read(Path(path))
+        chain.parse_bundle(content)
+        return content
 
-    def look(self) -> None:
-        """Takes over new content; the old stays where that cannot be used."""
-        if self._path is None:
-            return
-        try:
-            content = files.read(self._path)
-            chain.parse_bundle(content)
-        except (OSError, ValueError) as error:
-            if self.content and str(error) != self.fault:
-                log.warning("kept the old %s: %s", self._path, error)
-            self.fault = str(error)
-        else:
-            self.content, self.fault = content, ""
+    return WatchedFiles(path, load)
 
 
 class FlagTrust:
@@ -64,19 +51,21 @@ class FlagTrust:
     ) -> None:
         self._settings = settings
         self._clock = clock
-        self._client = _Bundle(settings.client_ca_file)
-        self._proxy = _Bundle(settings.requestheader_ca_file)
-        bundles = {
+        self._client = _watch(settings.client_ca_file)
+        self._proxy = _watch(settings.requestheader_ca_file)
+        files = {
             "--client-ca-file": self._client,
             "--requestheader-client-ca-file": self._proxy,
         }
-        faults = [
-            Diagnostic(f"cannot be used: {bundle.fault}", path=flag)
-            for flag, bundle in bundles.items()
-            if bundle.fault
-        ]
-        if faults:
-            raise errors.ConfigError("command line", tuple(faults))
+        diagnostics = []
+        for flag, bundle in files.items():
+            try:
+                bundle.look()
+            except (OSError, ValueError) as error:
+                diagnostics.append(Diagnostic(f"cannot be used: {error}", path=flag))
+        if diagnostics:
+            raise errors.ConfigError("command line", tuple(diagnostics))
+        self._client_ca, self._proxy_ca = self._client.look(), self._proxy.look()
         self._looked_at = clock()
         self._merged_from: AuthenticationConfig | None = None
         self._current = AuthenticationConfig()
@@ -86,8 +75,7 @@ class FlagTrust:
         now = self._clock()
         if now - self._looked_at >= LOOK_SECONDS:
             self._looked_at = now
-            self._client.look()
-            self._proxy.look()
+            self._client_ca, self._proxy_ca = self._client.look(), self._proxy.look()
             self._merged_from = None
         if base is not self._merged_from:
             self._merged_from = base
@@ -98,12 +86,12 @@ class FlagTrust:
 
     def _merge(self, base: AuthenticationConfig) -> AuthenticationConfig:
         settings = self._settings
-        if self._client.content:
-            base = replace(base, client_ca=self._client.content)
-        if self._proxy.content:
+        if self._client_ca:
+            base = replace(base, client_ca=self._client_ca)
+        if self._proxy_ca:
             base = replace(
                 base,
-                requestheader_ca=self._proxy.content,
+                requestheader_ca=self._proxy_ca,
                 allowed_names=settings.requestheader_allowed_names,
                 username_headers=settings.requestheader_username_headers,
                 group_headers=settings.requestheader_group_headers,

@@ -20,13 +20,12 @@ from urllib.parse import urlsplit
 
 import yaml
 
-from metrics_apiserver.base import errors
+from metrics_apiserver.base import errors, files
 from metrics_apiserver.base.diagnostics import Diagnostic
 from metrics_apiserver.kube.connection import (
     CredentialPlugin,
     FileOrData,
     KubeConfig,
-    read_bounded,
 )
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
@@ -68,7 +67,7 @@ def _load_in_cluster(environ: Mapping[str, str], directory: Path) -> KubeConfig:
     for material in (token, ca):
         _require_readable("in-cluster", material)
     try:
-        namespace = read_bounded(directory / "namespace").decode().strip()
+        namespace = files.read(directory / "namespace").decode().strip()
     except (OSError, UnicodeDecodeError):
         namespace = ""
     return KubeConfig(
@@ -93,7 +92,7 @@ def _require_readable(source: str, material: FileOrData | None) -> None:
 def _load_file(path: Path) -> KubeConfig:
     source = str(path)
     try:
-        document = yaml.safe_load(read_bounded(path))
+        document = yaml.safe_load(files.read(path))
     except OSError as error:
         raise _fail(source, "", f"cannot be read: {error.strerror or error}") from error
     except (yaml.YAMLError, RecursionError, UnicodeDecodeError, ValueError) as error:

@@ -6,21 +6,12 @@ where it is used, so that a rotation needs no restart. Nothing secret shows in a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-MAX_FILE_BYTES = 1 << 20
-
-
-def read_bounded(path: Path) -> bytes:
-    """The whole file; OSError when it cannot be read or is larger than 1 MiB."""
-    with path.open("rb") as file:
-        content = file.read(MAX_FILE_BYTES + 1)
-    if len(content) > MAX_FILE_BYTES:
-        raise OSError(f"{path} is larger than 1 MiB")
-    return content
+from metrics_apiserver.base import files
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,25 +27,16 @@ class FileOrData:
     data: bytes = field(default=b"", repr=False)
     path: Path | None = None
 
-    def read(self) -> bytes:
+    def read(self, read: Callable[[Path], bytes] = files.read) -> bytes:
         """The content now.
 
-        Raises:
-            OSError: the file cannot be read or is larger than 1 MiB.
-        """
-        if self.path is None:
-            return self.data
-        return read_bounded(self.path)
+        Args:
+            read: reads the file, if it is one.
 
-    def signature(self) -> tuple[int, int, int] | None:
-        """Changes when the file is replaced; None for inline data or a file that is not there."""
-        if self.path is None:
-            return None
-        try:
-            status = self.path.stat()
-        except OSError:
-            return None
-        return status.st_ino, status.st_mtime_ns, status.st_size
+        Raises:
+            OSError: the file cannot be read, or is no file that `base.files` reads.
+        """
+        return self.data if self.path is None else read(self.path)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,8 +18,9 @@ from types import SimpleNamespace
 from typing import Any
 
 from metrics_apiserver.base import errors
+from metrics_apiserver.base.files import Reader, WatchedFiles
+from metrics_apiserver.base.tls import Pair
 from metrics_apiserver.kube.connection import CredentialPlugin, FileOrData, KubeConfig
-from metrics_apiserver.kube.tls import Pair
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +39,27 @@ def _bearer(content: bytes) -> str:
     return f"Bearer {token}" if token.isprintable() and token and " " not in token else ""
 
 
+def _watch(token: FileOrData, clock: Callable[[], float]) -> WatchedFiles[str]:
+    """The header for a token in a file.
+
+    A file that is replaced by one that holds no token (half of it, say) does not count.
+    """
+
+    def load(read: Reader) -> str:
+        header = _bearer(token.read(read))
+        if not header:
+            raise ValueError(f"{token.path} holds no token")
+        return header
+
+    return WatchedFiles(
+        "token for kube-apiserver",
+        load,
+        interval_seconds=STAT_INTERVAL_SECONDS,
+        reread_seconds=READ_INTERVAL_SECONDS,
+        clock=clock,
+    )
+
+
 class Credentials:
     """What one client shows to kube-apiserver.
 
@@ -47,14 +69,12 @@ class Credentials:
 
     def __init__(self, config: KubeConfig, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._file = config.token if config.token is not None and config.token.path else None
+        self._file = _watch(config.token, clock) if config.token and config.token.path else None
         self._plugin = config.plugin
         self._plugin_ran_at: float | None = None
         self._plugin_error: errors.KubeError | None = None
         self._plugin_lock = asyncio.Lock()
-        self._signature: object = None
-        self._stat_at = self._read_at = clock() - READ_INTERVAL_SECONDS
-        self._header = ""
+        self._header = self._unusable = ""
         self._proven = ""
         self.client_pair: Pair | None = None
         if config.token is not None and self._file is None:
@@ -70,7 +90,7 @@ class Credentials:
             errors.KubeError: a credential plugin failed.
         """
         if self._file is not None:
-            self._look_at_file(self._file)
+            self._take(self._file.current)
         elif self._plugin is not None and not self._header and self.client_pair is None:
             await self._run_plugin(self._plugin)
         return self._header
@@ -86,7 +106,7 @@ class Credentials:
         still good for the time that both are valid.
         """
         if self._file is not None:
-            self._read_file(self._file)
+            self._take(self._file.reread)
             for candidate in (self._header, self._proven):
                 if candidate and candidate != refused:
                     return candidate
@@ -98,24 +118,14 @@ class Credentials:
             return self._header if changed else None
         return None
 
-    def _look_at_file(self, file: FileOrData) -> None:
-        now = self._clock()
-        if now - self._stat_at < STAT_INTERVAL_SECONDS:
-            return
-        self._stat_at = now
-        if now - self._read_at >= READ_INTERVAL_SECONDS or file.signature() != self._signature:
-            self._read_file(file)
-
-    def _read_file(self, file: FileOrData) -> None:
-        self._read_at = self._clock()
-        self._signature = file.signature()
+    def _take(self, read: Callable[[], str]) -> None:
+        """The header of the token file; while there never was a good one, there is none."""
         try:
-            header = _bearer(file.read())
-        except OSError as error:
-            logger.warning("kube-apiserver token file cannot be read: %s", error.strerror)
-            return
-        if header:
-            self._header = header
+            self._header = read()
+        except (OSError, ValueError) as error:
+            if str(error) != self._unusable:
+                self._unusable = str(error)
+                logger.warning("the token for kube-apiserver cannot be used: %s", error)
 
     async def _run_plugin(self, plugin: CredentialPlugin) -> None:
         """Runs the plugin unless it ran just now; callers that come meanwhile share the run."""

@@ -13,18 +13,17 @@ As in the predecessor, a CA file replaces the kubeconfig's TLS side, and a token
 from __future__ import annotations
 
 import base64
-import logging
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
+from metrics_apiserver.base import tls
 from metrics_apiserver.base.diagnostics import Diagnostic
 from metrics_apiserver.base.errors import ConfigError
+from metrics_apiserver.base.files import Reader, WatchedFiles
 from metrics_apiserver.options.settings import PrometheusSettings
-
-_log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 _SECRET_LIMIT = 64 * 1024
@@ -62,9 +61,9 @@ def from_settings(
     _check({"Authorization": token, "TLS": context})
 
     async def authorization(renew: bool) -> str:
-        return token.current(renew=renew)
+        return token.watched.reread() if renew else token.watched.look()
 
-    by_files = Credentials(authorization, context.current)
+    by_files = Credentials(authorization, context.watched.look)
     if kubeconfig is None:
         return by_files
     return Credentials(
@@ -75,105 +74,60 @@ def from_settings(
     )
 
 
-class Watched(Generic[T]):
-    """A value made from files, made again when one of them changes.
+@dataclass(frozen=True, slots=True)
+class _Files(Generic[T]):
+    """What is made of the files that flags name; `paths` is empty where they name none."""
 
-    Args:
-        paths: the files; none makes the value once.
-        load: reads them; raises OSError or ValueError when they cannot be used.
-    """
-
-    def __init__(self, paths: tuple[str, ...], load: Callable[[], T]) -> None:
-        self.paths = paths
-        self._load = load
-        self._stamp: tuple[tuple[int, int, int], ...] | None = None
-        self._good: list[T] = []  # none or one: the value may be of any type
-        self._last_error = ""
-
-    def current(self, *, renew: bool = False) -> T:
-        """The value of the files as they are, or the last good one.
-
-        Args:
-            renew: read them although their stamps are the same.
-
-        Raises:
-            OSError, ValueError: they were never usable.
-        """
-        try:
-            # Taken before loading: a change during it is seen at the next call.
-            stamp = tuple(map(_stamp, self.paths))
-        except OSError as error:
-            return self._last_good(None, error)
-        if self._good and stamp == self._stamp and not renew:
-            return self._good[0]
-        try:
-            value = self._load()
-        except (OSError, ValueError) as error:
-            return self._last_good(stamp, error)
-        self._stamp, self._good, self._last_error = stamp, [value], ""
-        return value
-
-    def _last_good(
-        self, stamp: tuple[tuple[int, int, int], ...] | None, error: OSError | ValueError
-    ) -> T:
-        self._stamp = stamp
-        if not self._good:
-            raise error
-        if str(error) != self._last_error:
-            self._last_error = str(error)
-            _log.warning("keeping the last good %s: %s", " ".join(self.paths), error)
-        return self._good[0]
+    paths: tuple[str, ...]
+    watched: WatchedFiles[T]
 
 
-def _stamp(path: str) -> tuple[int, int, int]:
-    status = Path(path).stat()
-    return status.st_mtime_ns, status.st_size, status.st_ino
+def _watch(what: str, paths: Iterable[str], load: Callable[[Reader], T]) -> _Files[T]:
+    named = tuple(filter(None, paths))
+    name = f"{what} for Prometheus ({', '.join(named)})"
+    return _Files(named, WatchedFiles(name, load))
 
 
-def _authorization_by_files(settings: PrometheusSettings) -> Watched[str]:
-    if settings.token_file:
-        return Watched(
-            (settings.token_file,), lambda: f"Bearer {_read_secret(settings.token_file)}"
-        )
-    if not settings.username_file:
-        return Watched((), str)
-
-    def basic() -> str:
-        user = _read_secret(settings.username_file)
+def _authorization_by_files(settings: PrometheusSettings) -> _Files[str]:
+    def load(read: Reader) -> str:
+        if settings.token_file:
+            return f"Bearer {_secret(read, settings.token_file)}"
+        if not settings.username_file:
+            return ""
+        user = _secret(read, settings.username_file)
         if ":" in user:
             raise ValueError(f"{settings.username_file} holds a colon, which no user name may")
-        pair = f"{user}:{_read_secret(settings.password_file)}"
+        pair = f"{user}:{_secret(read, settings.password_file)}"
         return f"Basic {base64.b64encode(pair.encode()).decode()}"
 
-    return Watched((settings.username_file, settings.password_file), basic)
+    paths = [settings.token_file]
+    if not settings.token_file:
+        paths = [settings.username_file, settings.password_file]
+    return _watch("credentials", paths, load)
 
 
-def _context_by_files(settings: PrometheusSettings) -> Watched[ssl.SSLContext]:
-    files = (settings.ca_file, settings.client_cert_file, settings.client_key_file)
+def _context_by_files(settings: PrometheusSettings) -> _Files[ssl.SSLContext]:
+    ca_file, certificate, key = (
+        settings.ca_file,
+        settings.client_cert_file,
+        settings.client_key_file,
+    )
 
-    def load() -> ssl.SSLContext:
-        context = ssl.create_default_context(cafile=settings.ca_file or None)
-        # As in Go: no extension is demanded that many private authorities lack (Python 3.13 began
-        # to), and every certificate of the bundle is an anchor, whoever signed it.
-        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
-        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        if settings.insecure_skip_verify:
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
-        if settings.client_cert_file:
-            # An empty password keeps OpenSSL from asking the terminal for an encrypted key's.
-            context.load_cert_chain(settings.client_cert_file, settings.client_key_file, "")
-        return context
+    def load(read: Reader) -> ssl.SSLContext:
+        return tls.build_client_context(
+            read(Path(ca_file)) if ca_file else None,
+            (read(Path(certificate)), read(Path(key))) if certificate else None,
+            verify=not settings.insecure_skip_verify,
+        )
 
-    return Watched(tuple(path for path in files if path), load)
+    return _watch("TLS files", (ca_file, certificate, key), load)
 
 
-def _check(watched: dict[str, Watched[str] | Watched[ssl.SSLContext]]) -> None:
+def _check(made: dict[str, _Files[str] | _Files[ssl.SSLContext]]) -> None:
     diagnostics = []
-    for name, value in watched.items():
+    for name, value in made.items():
         try:
-            value.current()
+            value.watched.look()
         except (OSError, ValueError) as error:
             files = " ".join(value.paths)
             diagnostics.append(
@@ -183,16 +137,14 @@ def _check(watched: dict[str, Watched[str] | Watched[ssl.SSLContext]]) -> None:
         raise ConfigError("flags", tuple(diagnostics))
 
 
-def _read_secret(path: str) -> str:
-    """One line of visible characters; its own faults never show it."""
-    with Path(path).open("rb") as file:
-        data = file.read(_SECRET_LIMIT + 1)
-    if len(data) > _SECRET_LIMIT:
-        raise ValueError(f"{path} is too long for a secret")
+def _secret(read: Reader, path: str) -> str:
+    """One line of visible characters; an error does not show it."""
     try:
-        text = data.decode().strip()
+        text = read(Path(path)).decode().strip()
     except UnicodeDecodeError:
         raise ValueError(f"{path} is not UTF-8") from None
+    if len(text) > _SECRET_LIMIT:
+        raise ValueError(f"{path} is too long for a secret")
     if not text or any(sign < " " or sign == "\x7f" for sign in text):
         raise ValueError(f"{path} is empty or has control characters")
     return text

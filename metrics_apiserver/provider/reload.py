@@ -14,7 +14,7 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
-from metrics_apiserver.base import errors
+from metrics_apiserver.base import errors, files
 from metrics_apiserver.base.diagnostics import Diagnostic
 from metrics_apiserver.core.rules import config, yamlload
 from metrics_apiserver.core.rules.config import RuleFile
@@ -33,19 +33,13 @@ def load(path: Path) -> tuple[bytes, RuleFile]:
         errors.ConfigError: the file cannot be read or holds faults; all are named.
     """
     try:
-        text = _read(path)
+        text = files.read(path, yamlload.MAX_BYTES)
     except OSError as error:
         reason = error.strerror or str(error)
         raise errors.ConfigError(
             str(path), (Diagnostic(f"cannot read the rule file: {reason}"),)
         ) from error
     return text, config.parse(text, str(path))
-
-
-def _read(path: Path) -> bytes:
-    """The file's bytes, or of a longer one as many as show that it is too long."""
-    with path.open("rb") as file:
-        return file.read(yamlload.MAX_BYTES + 1)
 
 
 class Reloader:
@@ -102,7 +96,7 @@ class Reloader:
         """
         text, unreadable = b"", ""
         try:
-            text = _read(self._path)
+            text = files.read(self._path, yamlload.MAX_BYTES)
             digest = hashlib.sha256(text).digest()
         except OSError as error:
             unreadable = f"cannot read the rule file: {error.strerror or error}"

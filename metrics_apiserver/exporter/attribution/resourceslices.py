@@ -12,12 +12,12 @@ import http.client
 import json
 import logging
 import os
-import ssl
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from metrics_apiserver.base import files, tls
 from metrics_apiserver.exporter.attribution.podresources import DRA_DRIVER, ClaimedDevice
 
 _logger = logging.getLogger(__name__)
@@ -78,12 +78,8 @@ class ResourceSlices:
     def _list(self) -> list[dict[str, Any]]:
         host = self._environment["KUBERNETES_SERVICE_HOST"]
         port = int(self._environment.get("KUBERNETES_SERVICE_PORT", "443"))
-        context = ssl.create_default_context(cafile=str(self._account / "ca.crt"))
-        # As in Go: extensions that many cluster CAs lack are not required (Python 3.13 began to),
-        # and every certificate of the bundle is a trust anchor, whoever signed it.
-        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
-        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-        token = (self._account / "token").read_text(encoding="utf-8").strip()
+        context = tls.build_client_context(files.read(self._account / "ca.crt"), None)
+        token = files.read(self._account / "token").decode().strip()
         connection = http.client.HTTPSConnection(
             host, port, timeout=_TIMEOUT_SECONDS, context=context
         )

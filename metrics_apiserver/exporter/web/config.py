@@ -8,14 +8,15 @@ HTTP/2 is not supported, whatever `http2` says. /healthz and /readyz need no pas
 from __future__ import annotations
 
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-_MAX_BYTES = 1 << 20
+from metrics_apiserver.base import files
+
 _VERSIONS = {"TLS12": ssl.TLSVersion.TLSv1_2, "TLS13": ssl.TLSVersion.TLSv1_3}
 _CLIENT_AUTH = {
     "": ssl.CERT_NONE,
@@ -52,7 +53,7 @@ _SUITES = {
 }
 
 
-class WebConfigError(Exception):
+class WebConfigError(ValueError):
     """The file, or a file that it refers to, is invalid."""
 
 
@@ -87,18 +88,18 @@ class WebConfig:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-def load(path: Path) -> WebConfig:
+def load(path: Path, read: Callable[[Path], bytes] = files.read) -> WebConfig:
     """Reads the file.
+
+    Args:
+        path: of the file.
+        read: gives its content.
 
     Raises:
         WebConfigError: with the reason, which never contains a hash.
     """
     try:
-        with path.open("rb") as file:
-            text = file.read(_MAX_BYTES + 1)
-        if len(text) > _MAX_BYTES:
-            raise WebConfigError(f"{path}: more than {_MAX_BYTES} bytes")
-        document = yaml.safe_load(text) or {}
+        document = yaml.safe_load(read(path)) or {}
     except OSError as error:
         raise WebConfigError(f"{path}: {error.strerror}") from None
     except yaml.YAMLError:
@@ -184,8 +185,12 @@ def _texts(value: object, name: str) -> dict[str, str]:
     return value
 
 
-def context(tls: TlsConfig) -> ssl.SSLContext:
+def context(tls: TlsConfig, read: Callable[[Path], bytes] = files.read) -> ssl.SSLContext:
     """A TLS context from the current content of the files.
+
+    Args:
+        tls: names the files.
+        read: gives their content.
 
     Raises:
         WebConfigError: a file is missing, or certificate and key do not match.
@@ -196,9 +201,10 @@ def context(tls: TlsConfig) -> ssl.SSLContext:
         made.minimum_version = tls.minimum
         made.maximum_version = tls.maximum
         made.set_ciphers(":".join(tls.suites or _SUITES.values()))
-        made.load_cert_chain(tls.certificate, tls.key, password=_no_password)
+        with files.private_file(read(tls.key) + b"\n" + read(tls.certificate)) as name:
+            made.load_cert_chain(name, password=_no_password)
         if tls.client_ca is not None:
-            made.load_verify_locations(cafile=tls.client_ca)
+            made.load_verify_locations(cadata=read(tls.client_ca).decode("ascii", "ignore"))
             # As in Go, every certificate of the bundle is a trust anchor, whoever signed it.
             made.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     except (OSError, ValueError) as error:
@@ -209,11 +215,3 @@ def context(tls: TlsConfig) -> ssl.SSLContext:
 
 def _no_password() -> str:
     raise ValueError("the key is encrypted")
-
-
-def files_of(path: Path, config: WebConfig) -> tuple[Path, ...]:
-    """The files to watch for changes."""
-    if config.tls is None:
-        return (path,)
-    found = (path, config.tls.certificate, config.tls.key, config.tls.client_ca)
-    return tuple(one for one in found if one is not None)

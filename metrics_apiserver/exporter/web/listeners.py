@@ -13,14 +13,14 @@ import socket
 import ssl
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from aiohttp import web
 
+from metrics_apiserver.base.files import Reader, WatchedFiles
 from metrics_apiserver.exporter.settings import Web
 from metrics_apiserver.exporter.telemetry import ExporterTelemetry
 from metrics_apiserver.exporter.web import config
-from metrics_apiserver.exporter.web.config import WebConfig, WebConfigError
+from metrics_apiserver.exporter.web.config import WebConfig
 from metrics_apiserver.exporter.web.connection_limit import (
     HEADER_TIMEOUT_SECONDS,
     ConnectionLimiter,
@@ -34,7 +34,6 @@ _SHUTDOWN_SECONDS = 1.0
 _KEEPALIVE_SECONDS = 75.0
 
 _Serving = tuple[web.AppRunner, Sequence[asyncio.Server]]
-Stamp = tuple[tuple[int, int, int] | None, ...]
 
 
 def open_sockets(addresses: Iterable[tuple[str, int]]) -> list[socket.socket]:
@@ -73,8 +72,8 @@ class Listeners:
         self._telemetry = telemetry
         self._sockets = sockets
         self._serving: _Serving | None = None
-        self._stamp: Stamp = ()
-        self._config = WebConfig()
+        self._files = WatchedFiles("web configuration", self._load)
+        self._loaded = _Loaded(WebConfig(), None)
 
     async def start(self) -> None:
         """Starts to serve.
@@ -83,7 +82,7 @@ class Listeners:
             WebConfigError: the web configuration is invalid; nothing is served with less
                 protection.
         """
-        await self._serve(self._load())
+        await self._serve(self._files.look())
         self._telemetry.web_reload_successful.set(1)
 
     async def run(self) -> None:
@@ -94,18 +93,11 @@ class Listeners:
 
     async def check_once(self) -> None:
         """Reloads the configuration if a file changed since the last check."""
-        path = self._settings.config
-        if path is None or _stamp(config.files_of(path, self._config)) == self._stamp:
-            return
-        try:
-            loaded = self._load()
-        except WebConfigError as fault:
-            self._telemetry.web_reload_successful.set(0)
-            _logger.warning("web configuration reload failed", extra={"error": str(fault)})
-            self._stamp = _stamp(config.files_of(path, self._config))
+        loaded = self._files.look()
+        self._telemetry.web_reload_successful.set(0 if self._files.error else 1)
+        if loaded is self._loaded:
             return
         await self._serve(loaded)
-        self._telemetry.web_reload_successful.set(1)
         _logger.info("web configuration reloaded")
 
     async def close(self) -> None:
@@ -115,15 +107,10 @@ class Listeners:
         for one in self._sockets:
             one.close()
 
-    def _load(self) -> _Loaded:
+    def _load(self, read: Reader) -> _Loaded:
         path = self._settings.config
-        if path is None:
-            return _Loaded(WebConfig(), None, ())
-        # Looked at before they are read: what changes meanwhile is seen as a change.
-        stamp = _stamp((path,))
-        loaded = config.load(path)
-        stamp += _stamp(config.files_of(path, loaded)[1:])
-        return _Loaded(loaded, config.context(loaded.tls) if loaded.tls else None, stamp)
+        loaded = WebConfig() if path is None else config.load(path, read)
+        return _Loaded(loaded, config.context(loaded.tls, read) if loaded.tls else None)
 
     async def _serve(self, loaded: _Loaded) -> None:
         runner = web.AppRunner(
@@ -135,7 +122,7 @@ class Listeners:
         await runner.setup()
         servers = [await self._listen(runner, one, loaded.context) for one in self._sockets]
         before, self._serving = self._serving, (runner, servers)
-        self._config, self._stamp = loaded.config, loaded.stamp
+        self._loaded = loaded
         await _end(before)
 
     async def _listen(
@@ -154,11 +141,10 @@ class Listeners:
 
 @dataclass(frozen=True, slots=True)
 class _Loaded:
-    """A configuration, its TLS context, and the state of its files."""
+    """A configuration and its TLS context."""
 
     config: WebConfig
     context: ssl.SSLContext | None
-    stamp: Stamp
 
 
 async def _end(serving: _Serving | None) -> None:
@@ -169,16 +155,3 @@ async def _end(serving: _Serving | None) -> None:
     for server in servers:
         server.close()
     await runner.cleanup()
-
-
-def _stamp(paths: Iterable[Path]) -> Stamp:
-    """What tells that a file changed; None for one that is missing."""
-    found: list[tuple[int, int, int] | None] = []
-    for path in paths:
-        try:
-            state = path.stat()
-        except OSError:
-            found.append(None)
-        else:
-            found.append((state.st_mtime_ns, state.st_ino, state.st_size))
-    return tuple(found)

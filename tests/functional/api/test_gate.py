@@ -12,7 +12,7 @@ import pytest
 from metrics_apiserver.api.authn import Authenticator
 from metrics_apiserver.api.encoding import Encoded
 from metrics_apiserver.api.server import Call
-from metrics_apiserver.certs import files
+from metrics_apiserver.certs import pair_files
 from metrics_apiserver.certs.serving import Policy, ServingContext
 from metrics_apiserver.kube.requestheader import AuthenticationConfig
 from tests.fakes import doors, pki
@@ -39,7 +39,7 @@ class Environment:
     def __init__(self, directory: Path) -> None:
         self.config = CONFIG
         self.now = pki.NOW.timestamp()
-        self.where = files.PairFiles(directory / "tls.crt", directory / "tls.key")
+        self.where = pair_files.PairFiles(directory / "tls.crt", directory / "tls.key")
         self.where.certificate.write_bytes(doors.SERVER.pem)
         self.where.key.write_bytes(doors.SERVER.key_pem)
         self.serving = ServingContext(

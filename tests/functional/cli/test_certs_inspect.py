@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from metrics_apiserver.certs.files import PairFiles
+from metrics_apiserver.certs.pair_files import PairFiles
 from tests.fakes import certificates, commands, pki
 from tests.fakes.certificates import HOSTS, NAMES
 from tests.fakes.commands import Ran, Terminal

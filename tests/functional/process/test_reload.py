@@ -94,7 +94,7 @@ async def test_a_rule_file_that_cannot_be_used_leaves_the_old_one(
         broken = {
             "unknown key": "rules: []\nsurprise: 1\n",
             "not PromQL": version(0).replace("+ 0", "+ ("),
-            "is longer than": "# " + "x" * (10 << 20),
+            "larger than": "# " + "x" * (10 << 20),
         }
         for reason, text in broken.items():
             volume.swap(text)

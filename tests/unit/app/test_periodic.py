@@ -12,7 +12,7 @@ from metrics_apiserver.app import backends, periodic
 from metrics_apiserver.app.periodic import PeriodicWork
 from metrics_apiserver.app.supervisor import Loop
 from metrics_apiserver.base.telemetry import Telemetry
-from metrics_apiserver.certs import files
+from metrics_apiserver.certs import pair_files
 from metrics_apiserver.controllers import serving_pair
 from metrics_apiserver.core.restmapper import RESTMapper
 from metrics_apiserver.prometheus.client import PrometheusClient
@@ -74,7 +74,9 @@ def test_a_pair_of_its_own_is_renewed_and_then_served(tmp_path: Path) -> None:
     environment = Environment(tmp_path)
     before = environment.serving.not_after
     old = pki.server(CA, "localhost", "127.0.0.1", days=pki.Days(begin=-30, end=1))
-    where = files.PairFiles(*(tmp_path / "certificates" / f"apiserver.{e}" for e in ("crt", "key")))
+    where = pair_files.PairFiles(
+        *(tmp_path / "certificates" / f"apiserver.{e}" for e in ("crt", "key"))
+    )
     where.certificate.write_bytes(old.pem)
     where.key.write_bytes(old.key_pem)
     environment.subject.look_at_certificates()

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import logging
 import socket
 import ssl
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,7 +15,7 @@ import pytest
 from cryptography import x509
 
 from metrics_apiserver.base.errors import ConfigError
-from metrics_apiserver.certs import files, pair, serving
+from metrics_apiserver.certs import pair, pair_files, serving
 from tests.fakes import pki
 
 CA = pki.authority("serving-ca")
@@ -34,8 +33,8 @@ class Environment:
     policy: serving.Policy = field(default_factory=serving.Policy)
 
     @property
-    def where(self) -> files.PairFiles:
-        return files.PairFiles(self.directory / "tls.crt", self.directory / "tls.key")
+    def where(self) -> pair_files.PairFiles:
+        return pair_files.PairFiles(self.directory / "tls.crt", self.directory / "tls.key")
 
     def write(self, certified: pki.Certified) -> None:
         self.where.certificate.write_bytes(certified.pem)
@@ -397,21 +396,3 @@ def test_a_client_without_server_name_gets_the_current_pair(environment: Environ
         context.wrap_socket(raw) as connection,
     ):
         assert connection.getpeercert(True) == new.der
-
-
-@contextlib.asynccontextmanager
-async def running(subject: serving.ServingContext) -> AsyncIterator[None]:
-    async with asyncio.TaskGroup() as group:
-        task = group.create_task(subject.run(0.01))
-        yield
-        task.cancel()
-
-
-async def test_the_loop_takes_over_what_comes(environment: Environment) -> None:
-    subject = environment.context()
-    async with running(subject):
-        new = pki.server(CA, "localhost")
-        environment.write(new)
-        async with asyncio.timeout(5):
-            while not subject.reloads:  # noqa: ASYNC110 - the loop under test signals nobody
-                await asyncio.sleep(0.01)

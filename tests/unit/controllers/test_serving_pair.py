@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from metrics_apiserver.base import errors
-from metrics_apiserver.certs import files, pair, self_signed
+from metrics_apiserver.certs import pair, pair_files, self_signed
 from metrics_apiserver.controllers import serving_pair
 from tests.fakes import pki, process
 from tests.fakes.command_line import settings
@@ -21,9 +21,9 @@ def no_clients() -> bytes:
     return b""
 
 
-def made(directory: Path) -> files.PairFiles:
+def made(directory: Path) -> pair_files.PairFiles:
     where = directory / "certificates"
-    return files.PairFiles(where / "apiserver.crt", where / "apiserver.key")
+    return pair_files.PairFiles(where / "apiserver.crt", where / "apiserver.key")
 
 
 def test_flags_win(tmp_path: Path) -> None:
@@ -31,7 +31,7 @@ def test_flags_win(tmp_path: Path) -> None:
     soon = pki.server(CA, "localhost", days=pki.Days(end=5))
     (tmp_path / "other").mkdir()
     process.write_pair(tmp_path / "other", soon)
-    where = files.PairFiles(tmp_path / "other/serving.crt", tmp_path / "other/serving.key")
+    where = pair_files.PairFiles(tmp_path / "other/serving.crt", tmp_path / "other/serving.key")
     served = serving_pair.make_serving(told, where, no_clients)
     assert served.not_after == pytest.approx(_in_days(30), abs=60)
     around = serving_pair.make_serving(settings(tmp_path), where, no_clients)

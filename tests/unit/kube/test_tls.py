@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import ssl
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import trustme
 
 from metrics_apiserver.base import errors
+from metrics_apiserver.base.tls import Pair
 from metrics_apiserver.kube import tls
 from metrics_apiserver.kube.connection import FileOrData, KubeConfig
-from tests.fakes import authorities, pki
 
 
 class _Clock:
@@ -22,7 +20,7 @@ class _Clock:
         return self.now
 
 
-def _pair(ca: trustme.CA) -> tls.Pair:
+def _pair(ca: trustme.CA) -> Pair:
     leaf = ca.issue_cert("client")
     return leaf.cert_chain_pems[0].bytes(), leaf.private_key_pem.bytes()
 
@@ -31,52 +29,6 @@ def _replace(path: Path, content: bytes) -> None:
     fresh = path.with_suffix(".new")
     fresh.write_bytes(content)
     fresh.replace(path)
-
-
-def test_verifies_by_default() -> None:
-    context = tls.build_context(None, None)
-    assert context.verify_mode == ssl.CERT_REQUIRED
-    assert context.check_hostname
-    assert not context.verify_flags & ssl.VERIFY_X509_STRICT
-    assert context.verify_flags & ssl.VERIFY_X509_PARTIAL_CHAIN
-
-
-@pytest.mark.parametrize("make", authorities.SERVERS)
-def test_authorities_as_clusters_have_them(make: Callable[[], authorities.Found]) -> None:
-    found = make()
-    server = authorities.server(found)
-    authorities.shake_hands(tls.build_context(found.bundle, None), server)
-    for host, bundle in (("elsewhere", found.bundle), ("localhost", pki.authority().pem)):
-        with pytest.raises(ssl.SSLCertVerificationError):
-            authorities.shake_hands(tls.build_context(bundle, None), server, host)
-
-
-def test_insecure_only_on_demand() -> None:
-    assert tls.build_context(None, None, verify=False).verify_mode == ssl.CERT_NONE
-
-
-def test_bundle_with_comments_and_client_pair() -> None:
-    ca = trustme.CA()
-    bundle = "# Zürich\n".encode() + ca.cert_pem.bytes()
-    context = tls.build_context(bundle, _pair(ca))
-    assert len(context.get_ca_certs()) == 1
-
-
-def test_bad_material() -> None:
-    ca = trustme.CA()
-    with pytest.raises(ValueError, match="certificate authority"):
-        tls.build_context(b"nothing", None)
-    with pytest.raises(ValueError, match="matching PEM pair"):
-        tls.build_context(None, (_pair(ca)[0], _pair(ca)[1]))
-
-
-@pytest.mark.parametrize("in_memory", [True, False])
-def test_private_files_leave_nothing(in_memory: bool) -> None:
-    with tls.private_file(b"SECRET", in_memory=in_memory) as name:
-        path = Path(name)
-        assert path.read_bytes() == b"SECRET"
-        assert path.stat().st_mode & 0o077 == 0 or in_memory
-    assert not path.exists()
 
 
 def test_plain_http_has_no_context() -> None:

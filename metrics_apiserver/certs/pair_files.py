@@ -1,7 +1,7 @@
 """Pairs on disk: whole or not at all, and a key that is nobody else's from its first instant.
 
 A file is written beside its target under a name that did not exist, with its final mode from
-creation on whatever the umask says, synced, and renamed over the target. Reading is bounded.
+creation on whatever the umask says, synced, and renamed over the target.
 Follows client-go util/keyutil (key 0600, certificate 0644).
 """
 
@@ -18,7 +18,6 @@ from metrics_apiserver.certs import issue
 KEY_MODE = 0o600
 CERTIFICATE_MODE = 0o644
 DIRECTORY_MODE = 0o700
-_MAX_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,20 +26,6 @@ class PairFiles:
 
     certificate: Path
     key: Path
-
-
-def read(path: Path) -> bytes:
-    """The file's bytes.
-
-    Raises:
-        OSError: unreadable.
-        ValueError: larger than 1 MiB, which no certificate or key is.
-    """
-    with path.open("rb") as file:
-        data = file.read(_MAX_BYTES + 1)
-    if len(data) > _MAX_BYTES:
-        raise ValueError(f"{path} is larger than {_MAX_BYTES} bytes")
-    return data
 
 
 def write(path: Path, data: bytes, mode: int) -> None:
