@@ -18,7 +18,7 @@ COPY metrics_apiserver metrics_apiserver
 RUN /opt/tools/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /wheels .
 
 # Bytecode that is never checked against its source: the root may be read-only, and times do not
-# matter. None for the Kubernetes client, which only a kubeconfig with a credential plugin needs.
+# matter. None for the Kubernetes client, which only `certs` and credential plugins need.
 FROM build AS server-files
 COPY requirements.lock ./
 RUN python3 -m venv --without-pip /opt/metrics-apiserver \

@@ -24,8 +24,6 @@ from metrics_apiserver.certs import chain, inspection, pair_files, publish, trus
 from metrics_apiserver.certs.inspection import Finding
 from metrics_apiserver.cli import output
 from metrics_apiserver.cli.flag_command import FlagCommand
-from metrics_apiserver.kube import config
-from metrics_apiserver.kube.client import KubeClient
 from metrics_apiserver.options import certs
 
 CONNECT_SECONDS = 10.0
@@ -155,7 +153,10 @@ def _connect(place: str, host: str) -> bytes:
 
 
 async def _look_at_cluster(inspected: _Inspection, values: dict[str, Any]) -> None:
-    async with KubeClient(config.load(values["kubeconfig"])) as client:
+    # Imported late: the official client takes half a second, which files need not wait for.
+    from metrics_apiserver.cli.cluster import Cluster
+
+    async with Cluster(values["kubeconfig"]) as client:
         if values["secret"]:
             namespace, _, name = values["secret"].partition("/")
             item = await client.get_json(f"/api/v1/namespaces/{namespace}/secrets/{name}")

@@ -27,8 +27,6 @@ from metrics_apiserver.cli.flag_command import FlagCommand
 from metrics_apiserver.controllers import self_managed
 from metrics_apiserver.controllers.certificates import Keeper, Pace
 from metrics_apiserver.controllers.published import Look
-from metrics_apiserver.kube import config
-from metrics_apiserver.kube.client import KubeClient
 from metrics_apiserver.options import certs
 from metrics_apiserver.options.settings import CertificateSettings
 
@@ -54,7 +52,10 @@ def run(parsed: Parsed) -> int:
 
 
 async def _run(values: dict[str, Any], told: CertificateSettings, source: Source) -> int:
-    async with KubeClient(config.load(values["kubeconfig"])) as client:
+    # Imported late: the official client takes half a second, which --help need not wait for.
+    from metrics_apiserver.cli.cluster import Cluster
+
+    async with Cluster(values["kubeconfig"]) as client:
         objects = self_managed.make_objects(client, told)
         if values["dry-run"]:
             _show(await objects.look(), source, values)

@@ -23,7 +23,6 @@ from metrics_apiserver.certs.publish import Name, Object
 from metrics_apiserver.certs.rotation import View
 from metrics_apiserver.certs.secret import Material
 from metrics_apiserver.kube import wire
-from metrics_apiserver.kube.client import KubeClient
 
 _API_SERVICES = "/apis/apiregistration.k8s.io/v1/apiservices"
 _MAX_BYTES = 4 << 20
@@ -60,7 +59,7 @@ class PublishedObjects:
 
     def __init__(
         self,
-        client: KubeClient,
+        client: wire.Requests,
         secret: Name,
         api_services: tuple[str, ...],
         service: Name,

@@ -22,6 +22,7 @@ from metrics_apiserver.certs.publish import Name
 from metrics_apiserver.certs.source import Source
 from metrics_apiserver.controllers.certificates import Keeper, Pace
 from metrics_apiserver.controllers.published import PublishedObjects
+from metrics_apiserver.kube import wire
 from metrics_apiserver.kube.client import KubeClient
 from metrics_apiserver.options.settings import CertificateSettings
 
@@ -38,7 +39,7 @@ def make_source(told: CertificateSettings) -> Source:
     )
 
 
-def make_objects(client: KubeClient, told: CertificateSettings) -> PublishedObjects:
+def make_objects(client: wire.Requests, told: CertificateSettings) -> PublishedObjects:
     """The objects that the flags name."""
     secret = Name(told.secret_namespace, told.secret_name)
     service = Name(told.service_namespace, told.service_name)

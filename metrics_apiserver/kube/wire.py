@@ -9,7 +9,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import aiohttp
 import orjson
@@ -45,6 +45,19 @@ class Response:
     status: int
     headers: Mapping[str, str]
     body: bytes = field(repr=False)
+
+
+class Requests(Protocol):
+    """What makes requests: the server's small client, or the official one of the commands."""
+
+    async def request(
+        self, call: Call, *, timeout: float = ..., max_bytes: int | None = ...
+    ) -> Response:
+        """The answer, whatever its status.
+
+        Raises:
+            errors.KubeError: there was no complete answer.
+        """
 
 
 async def read(response: aiohttp.ClientResponse, max_bytes: int) -> bytes:
