@@ -1,4 +1,4 @@
-"""The parts of a node's file system that tell which pod a process belongs to."""
+"""The parts of a node's file system that name the pod of a process."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Host:
         name: str = "python3",
         started: int = 1,
     ) -> None:
-        """A process, in a container of a pod or outside of all."""
+        """A process, in a container of a pod or on the host."""
         folder = self.proc / str(pid)
         folder.mkdir(exist_ok=True)
         (folder / "comm").write_text(f"{name}\n")

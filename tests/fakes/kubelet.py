@@ -1,7 +1,7 @@
 """A kubelet's pod-resources socket: the real proto over real gRPC, with what the test puts there.
 
 The messages are compiled from podresources.proto by Google's compiler, so that the exporter's own
-reading of the wire format is judged by another's writing.
+wire format decoder is tested against another encoder.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def messages() -> ModuleType:
 
 @dataclass(frozen=True)
 class Claim:
-    """A device that was given through a ResourceClaim."""
+    """A device that is allocated by a ResourceClaim."""
 
     device: str
     pool: str = "node-1"
@@ -63,7 +63,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class ContainerAllocation:
-    """What a container was given."""
+    """Device IDs that are allocated to a container."""
 
     pod: str
     ids: tuple[str, ...] = ()
@@ -77,7 +77,7 @@ class Kubelet:
     """Serves on `<directory>/kubelet.sock`, until it is stopped; may be started again.
 
     Attributes:
-        granted: what is listed from now on.
+        allocated: what is listed from now on.
         allocatable: resource -> every id its plugin advertises.
         version: of the service, `v1` or `v1alpha1`.
         failure: a status to answer everything with.
@@ -126,9 +126,9 @@ class Kubelet:
             self._server = None
         self.socket.unlink(missing_ok=True)
 
-    def allocate(self, *granted: ContainerAllocation) -> None:
+    def allocate(self, *allocations: ContainerAllocation) -> None:
         """Replaces what is listed."""
-        self.allocated = list(granted)
+        self.allocated = list(allocations)
 
     def answer(self, path: str, context: grpc.ServicerContext) -> bytes:
         """What a call gets."""
@@ -157,26 +157,26 @@ class Kubelet:
         return module.ListPodResourcesResponse(
             pod_resources=[
                 module.PodResources(
-                    name=pod, namespace=namespace, containers=map(self._container, granted)
+                    name=pod, namespace=namespace, containers=map(self._container, allocations)
                 )
-                for (namespace, pod), granted in pods.items()
+                for (namespace, pod), allocations in pods.items()
             ]
         )
 
-    def _container(self, granted: ContainerAllocation) -> Any:
+    def _container(self, allocation: ContainerAllocation) -> Any:
         module = self._messages
-        devices = [self._devices(granted.resource, [one]) for one in granted.ids]
+        devices = [self._devices(allocation.resource, [one]) for one in allocation.ids]
         cpus = self._devices("example.com/other", ["other-0"])
         return module.ContainerResources(
-            name=granted.container,
+            name=allocation.container,
             devices=[*devices, cpus],
             cpu_ids=[0, 1, 500],
             memory=[module.ContainerMemory(memory_type="memory", size=1 << 40)],
             dynamic_resources=[
                 module.DynamicResource(
                     claim_name="claim",
-                    claim_namespace=granted.namespace,
-                    claim_resources=[self._claim(one) for one in granted.claims],
+                    claim_namespace=allocation.namespace,
+                    claim_resources=[self._claim(one) for one in allocation.claims],
                 )
             ],
         )

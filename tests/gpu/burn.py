@@ -87,13 +87,13 @@ def burn(seconds: float) -> None:
         ctypes.cast(ctypes.byref(rounds), ctypes.c_void_p),
     )
     until = time.monotonic() + seconds
-    told = False
+    reported = False
     while time.monotonic() < until:
         grid = (BLOCKS, 1, 1, THREADS, 1, 1)
         check("cuLaunchKernel", function, *grid, 0, None, parameters, None)
         check("cuCtxSynchronize")
-        if not told:
-            told = True
+        if not reported:
+            reported = True
             print("burning", flush=True)
 
 

@@ -35,7 +35,7 @@ def nvml() -> Iterator[None]:
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """What was skipped has not passed."""
+    """A skipped test has not passed."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if exitstatus == pytest.ExitCode.OK and reporter is not None and skipped(reporter):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED

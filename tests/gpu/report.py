@@ -1,6 +1,6 @@
-"""`python -m tests.gpu.report`: what this machine's driver supplies, and what reading it costs.
+"""`python -m tests.gpu.report`: what the driver of this machine supplies, and the cost of reading.
 
-For the notes on a new board or driver: versions, capabilities by GPU, the slowest calls, the cost
+For notes on a new GPU or driver: versions, capabilities by GPU, the slowest calls, the cost
 of a round, and every metric that is there with its first series.
 """
 
@@ -22,7 +22,7 @@ TICKS = 40
 
 
 def timed(library: Library) -> dict[str, list[float]]:
-    """Wraps the library's two ways in; milliseconds by function."""
+    """Wraps the library's entry points; milliseconds by function."""
     taken: dict[str, list[float]] = defaultdict(list)
     for name in ("call", "raw"):
         inner = getattr(library, name)
@@ -39,7 +39,7 @@ def timed(library: Library) -> dict[str, list[float]]:
 
 
 def rights() -> str:
-    """The capabilities of this process, which GPM may ask for."""
+    """The Linux capabilities of this process, which GPM may need."""
     status = Path("/proc/self/status").read_text()
     return next(line for line in status.splitlines() if line.startswith("CapEff"))
 

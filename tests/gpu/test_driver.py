@@ -120,7 +120,7 @@ def test_as_nvidia_smi_says(exporter: Exporter) -> None:
             assert (shown is None) == (value is None), (name, uuid)
             if value is not None:
                 assert shown == pytest.approx(value, abs=tolerance), (name, uuid)
-        # A clock moves within a second: that it is told is all that can be compared.
+        # A clock moves within a second: only its presence can be compared.
         assert (clock is None) == (of_gpu(found, "DCGM_FI_DEV_SM_CLOCK", uuid) is None)
     print()
 

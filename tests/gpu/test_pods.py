@@ -63,7 +63,7 @@ def _settle(exporter: Exporter) -> Text:
         found = parse(exporter.get()[2])
         busy = (found.value("gpu_pod_utilization_percent", pod_name="burner") or 0) > 80
         # What processes use is believed some rounds later than what the GPU does.
-        told = (found.value("DCGM_CUSTOM_PROCESS_SM_UTIL", PodName="burner") or 0) > 50
-        if (busy and told) or time.monotonic() > deadline:
+        is_reported = (found.value("DCGM_CUSTOM_PROCESS_SM_UTIL", PodName="burner") or 0) > 50
+        if (busy and is_reported) or time.monotonic() > deadline:
             return found
         time.sleep(0.5)

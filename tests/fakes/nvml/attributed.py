@@ -34,7 +34,7 @@ class Node:
         return self.rig.sample(times)
 
     def errors(self, reason: str) -> float:
-        """How many holders could not be told for this reason."""
+        """How many attribution errors had this reason."""
         name = "gpu_exporter_attribution_errors_total"
         return self.telemetry.registry.get_sample_value(name, {"reason": reason}) or 0.0
 
@@ -47,10 +47,10 @@ def build_node(
     exposition: Exposition | None = None,
     holders: Holders | None = None,
 ) -> Node:
-    """A node around a kubelet that serves already; its /proc is empty.
+    """A node around a running kubelet; its /proc is empty.
 
     Args:
-        processes: whether pids can be told apart.
+        processes: whether pids are attributed.
     """
     host = Host(nvml.clock.parent / "host")
 
@@ -73,7 +73,7 @@ def build_node(
 
 
 def slots(uuid: str, count: int) -> list[str]:
-    """The ids that a shared device is advertised by."""
+    """The IDs that the plugin advertises for a shared device."""
     return [f"{uuid}::{n}" for n in range(count)]
 
 
@@ -93,7 +93,7 @@ def share(node: Node, nvml: FakeNvml) -> None:
 
 
 def share_in_one_pod(node: Node, nvml: FakeNvml) -> None:
-    """As `share`, but two containers of one pod hold a slot each."""
+    """As `share`, but two containers of one pod have a slot each."""
     share(node, nvml)
     ids = slots(gpu_uuid(0), 4)
     node.kubelet.allocate(

@@ -1,4 +1,4 @@
-"""A GPU node to go: the real exporter as a process, on the fake NVML, beside a fake kubelet.
+"""A GPU node for tests: the real exporter as a process, with a fake NVML and a fake kubelet.
 
 `Node.run` says which pods there are and how busy each one's GPU is, at any time and as often as
 one likes; the exporter sees it as it would see a driver and a kubelet. So a whole chain can be
@@ -35,9 +35,9 @@ class Exporter:
 
     Args:
         directory: for its log.
-        environment: beside our own; FAKE_NVML_SCENARIO and the like.
-        flags: beside the address.
-        with_library: False runs it where no NVML is.
+        environment: added to that of the test, such as FAKE_NVML_SCENARIO.
+        flags: in addition to the address.
+        with_library: False runs it without NVML.
     """
 
     def __init__(
@@ -179,7 +179,7 @@ class Node:
         return self.exporter.target
 
     def start(self) -> None:
-        """Starts kubelet and exporter, and waits for the first pass."""
+        """Starts kubelet and exporter, and waits for the first sampling round."""
         self.kubelet.start()
         self.exporter.start()
         self.exporter.wait_ready()

@@ -1,6 +1,6 @@
-"""The fake NVML inside the test's own process, on a clock that the test moves.
+"""The fake NVML inside the test process, on a clock that the test advances.
 
-pynvml gets the library handed instead of looking for it, and forgets it again at the end.
+pynvml is given the library instead of searching for it, and forgets it at the end.
 """
 
 from __future__ import annotations

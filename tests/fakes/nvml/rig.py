@@ -67,7 +67,7 @@ def parse(text: str | bytes) -> Text:
 
 
 class FakeAllocationSource:
-    """A source of allocations that says what the test sets."""
+    """A source of allocations that the test sets."""
 
     def __init__(self) -> None:
         self.known: NodeAllocations = NodeAllocations()
@@ -109,7 +109,7 @@ class Rig:
         return parse(self.exposition.text + self.exposition.state)
 
     def reading(self, uuid: str) -> Reading:
-        """A device's reading of the last sampled."""
+        """A device's reading in the last round."""
         assert self.last is not None
         return next(one for one in self.last.readings if one.device.uuid == uuid)
 
@@ -127,7 +127,7 @@ def build_rig(
     alive: Callable[[int], bool] | None = None,
     source: AllocationSource | None = None,
 ) -> Rig:
-    """A rig; utilisation is believed at once unless the settings say otherwise."""
+    """A rig; utilisation is settled at once unless the settings say otherwise."""
     sampling = sampling or Sampling(settle_seconds=0)
     sampling = replace(sampling, driver_proc=nvml.clock.parent / "gpus")
     telemetry = ExporterTelemetry(CollectorRegistry())

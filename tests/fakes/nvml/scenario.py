@@ -1,4 +1,4 @@
-"""Writes the scenario that the fake NVML plays, as a whole and atomically.
+"""Writes the scenario of the fake NVML, as a whole and atomically.
 
 Keys of a device (its index as text), every one a number unless said otherwise:
 `uuid` `name` `bus_id` (texts) `minor` `util` `mem_util` `mem_total` `mem_used` `mem_reserved`
@@ -77,7 +77,7 @@ class Scenario:
         return self
 
     def add_gpus(self, count: int, **overrides: str | float) -> Scenario:
-        """Boards like an H100 with nothing running, numbered from 0."""
+        """GPUs like an H100 with nothing running, numbered from 0."""
         self.set("*", "devices", count)
         self.set("*", "driver", "550.54.15").set("*", "nvml", "12.550.54.15")
         for index in range(count):

@@ -38,7 +38,7 @@ def old_nvml(tmp_path: Path) -> Iterator[FakeNvml]:
 
 @pytest.fixture
 def make_rig(nvml: FakeNvml) -> Iterator[Callable[..., Rig]]:
-    """Makes rigs on the fake; NVML is given back at the end."""
+    """Makes rigs on the fake; NVML is shut down at the end."""
     with ExitStack() as stack:
 
         def make(**settings: object) -> Rig:
@@ -51,7 +51,7 @@ def make_rig(nvml: FakeNvml) -> Iterator[Callable[..., Rig]]:
 
 @pytest.fixture
 def make_node(nvml: FakeNvml, tmp_path: Path) -> Iterator[Callable[..., Node]]:
-    """Makes nodes with a kubelet; both are ended at the end."""
+    """Makes nodes with a kubelet; both are stopped at the end."""
     with ExitStack() as stack:
 
         def make(**settings: object) -> Node:

@@ -53,7 +53,7 @@ def test_handles_of_an_earlier_initialisation_are_caught(nvml: FakeNvml) -> None
     assert nvml.stale_uses == before + 1
 
 
-def test_a_scenario_changes_while_it_plays(nvml: FakeNvml) -> None:
+def test_a_scenario_changes_while_it_runs(nvml: FakeNvml) -> None:
     nvml.scenario.add_gpus(1).set(0, "util", 10).set(0, "util", 90, at_ms=5000).write()
     pynvml.nvmlInit()
     handle = pynvml.nvmlDeviceGetHandleByIndex(0)

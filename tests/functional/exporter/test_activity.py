@@ -1,4 +1,4 @@
-"""Activity by GPM."""
+"""Activity measured with GPM."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ def test_two_samples_make_a_measurement(nvml: FakeNvml) -> None:
     for seconds in (1, 1, 0.05, 1, 1000):
         one.begin_round(nvml.advance(seconds))
         measured.append(found.measure(None).get(gpm.SM))
-    assert measured == [None, 2.0, None, 2.0, None], "too near, and after a pause"
+    assert measured == [None, 2.0, None, 2.0, None], "too close, and after a pause"
     found.close()
 
 
-def test_boards_without_the_counters(nvml: FakeNvml) -> None:
+def test_gpus_without_the_counters(nvml: FakeNvml) -> None:
     one = caller(nvml)
     found = ActivityReader(one, one.library.call("nvmlDeviceGetHandleByIndex", 0))
     assert found.measure(None) == {}
@@ -57,7 +57,7 @@ def test_no_permission_is_a_capability_that_is_off(nvml: FakeNvml) -> None:
     assert one.context.capabilities.of("GPU") == {"GpmMetricsGet": False}
 
 
-def test_devices_of_the_keys() -> None:
+def test_units_of_the_keys() -> None:
     values = Values(list[str]().append)
     values["prof_fp16"] = 0.5
     activity.keep(values, {gpm.SM: 50.0, gpm.PCIE_TX: 2.0})

@@ -1,4 +1,4 @@
-"""From the kubelet's socket and the node's processes to the pods' numbers."""
+"""From the kubelet's socket and the node's processes to pod metrics."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_an_idle_pod_has_zero(make_node: MakeNode, nvml: FakeNvml) -> None:
 
 
 def test_whole_gpus_need_no_pids(make_node: MakeNode, nvml: FakeNvml) -> None:
-    """Whatever computes on a pod's own GPU is the pod's, in whichever pid namespace."""
+    """Everything that computes on a pod's own GPU is the pod's, in any pid namespace."""
     nvml.scenario.add_gpus(1, util=60)
     nvml.scenario.process(0, 4711, mem=5000 * MIB, sm=35, memu=5).process(0, 4712, mem=1, sm=10)
     nvml.write()
@@ -87,7 +87,7 @@ def test_a_gpu_that_moves_to_another_pod(make_node: MakeNode, nvml: FakeNvml) ->
     found = node.sample()
     assert found.values(UTILIZATION, pod_name="old") == []
     assert found.values(DUTY, pod_name="old") == []
-    assert found.values(UTILIZATION) == [], "the old pod's load is not the new one's"
+    assert found.values(UTILIZATION) == [], "the load of the old pod is not the new pod's"
     assert node.sample().value(UTILIZATION, pod_name="new") == 0
 
 
@@ -104,7 +104,7 @@ def test_a_pod_that_lost_its_gpu(make_node: MakeNode, nvml: FakeNvml) -> None:
     assert found.value("nvidia_gpu_allocated_num_devices") == 0
 
 
-def test_a_lost_gpu_takes_its_pods_number_away(make_node: MakeNode, nvml: FakeNvml) -> None:
+def test_a_lost_gpu_removes_its_pods_value(make_node: MakeNode, nvml: FakeNvml) -> None:
     nvml.scenario.add_gpus(2, util=50)
     nvml.write()
     node = make_node()
@@ -113,10 +113,10 @@ def test_a_lost_gpu_takes_its_pods_number_away(make_node: MakeNode, nvml: FakeNv
     nvml.scenario.set(1, "lost", 1)
     nvml.write()
     found = node.sample()
-    assert found.value(UTILIZATION, pod_name="bert") is None, "half a mean is wrong"
+    assert found.value(UTILIZATION, pod_name="bert") is None, "a partial mean is wrong"
 
 
-def test_an_unknown_process_wakes_the_kubelets_reader(make_node: MakeNode, nvml: FakeNvml) -> None:
+def test_an_unknown_process_triggers_a_refresh(make_node: MakeNode, nvml: FakeNvml) -> None:
     nvml.scenario.add_gpus(1)
     nvml.write()
     node = make_node()
@@ -133,7 +133,7 @@ def test_an_unknown_process_wakes_the_kubelets_reader(make_node: MakeNode, nvml:
 # --- shared GPUs -------------------------------------------------------------------------------
 
 
-def test_time_sliced_pods_get_their_own_numbers(make_node: MakeNode, nvml: FakeNvml) -> None:
+def test_time_sliced_pods_get_their_own_values(make_node: MakeNode, nvml: FakeNvml) -> None:
     node = make_node(processes=True)
     share(node, nvml)
     found = node.sample(3)
@@ -145,7 +145,7 @@ def test_time_sliced_pods_get_their_own_numbers(make_node: MakeNode, nvml: FakeN
     assert found.value("gpu_pod_memory_used_bytes", pod_name="small") == 4000 * MIB
     assert found.value("gpu_pod_source", pod_name="small", source="process") == 1
     duties = {labels["pod_name"]: value for labels, value in found.samples[DUTY]}
-    assert duties == {"small": 15, "large": 40}, "no series of the device beside them"
+    assert duties == {"small": 15, "large": 40}, "no additional series of the device"
     used = found.samples["nvidia_gpu_memory_used_bytes"]
     assert {labels["pod_name"]: v // MIB for labels, v in used} == {"small": 4000, "large": 2000}
     assert found.value("nvidia_gpu_temperature_celsius", pod_name="small") == 34
@@ -158,21 +158,21 @@ def test_time_sliced_pods_get_their_own_numbers(make_node: MakeNode, nvml: FakeN
 
 
 def test_many_pods_on_many_gpus(make_node: MakeNode, nvml: FakeNvml) -> None:
-    """16 GPUs of 8 slots, 128 pods: to each its own, and no GPU has more than it is."""
+    """16 GPUs of 8 slots, 128 pods: each gets its own values, and no GPU exceeds 100 percent."""
     nvml.scenario.add_gpus(16, util=90, mem_used=800 * MIB)
     node = make_node(processes=True)
     ids = [slots(gpu_uuid(gpu), 8) for gpu in range(16)]
     node.kubelet.allocatable = {"nvidia.com/gpu": [one for of_gpu in ids for one in of_gpu]}
-    granted, wanted = [], {}
+    allocated, wanted = [], {}
     for gpu in range(16):
         for slot in range(8):
             name, pid, percent = f"pod-{gpu}-{slot}", 1000 + 8 * gpu + slot, (gpu + slot) % 12
             nvml.scenario.process(gpu, pid, mem=(pid - 900) * MIB, sm=percent)
             node.host.run(pid, name)
-            granted.append(ContainerAllocation(name, (ids[gpu][slot],)))
+            allocated.append(ContainerAllocation(name, (ids[gpu][slot],)))
             wanted[name] = (percent, min(100, percent * 8), (pid - 900) * MIB)
     nvml.write()
-    node.kubelet.allocate(*granted)
+    node.kubelet.allocate(*allocated)
     found = node.sample(3)
     metrics = ("gpu_pod_sm_utilization_percent", UTILIZATION, "gpu_pod_memory_used_bytes")
     of = [{one["pod_name"]: value for one, value in found.samples[name]} for name in metrics]
@@ -181,7 +181,7 @@ def test_many_pods_on_many_gpus(make_node: MakeNode, nvml: FakeNvml) -> None:
         assert sum(found.values(SM, gpu=str(gpu))) <= 100
 
 
-def test_shared_gpus_without_processes_have_no_numbers_for_pods(
+def test_shared_gpus_without_processes_have_no_pod_values(
     make_node: MakeNode, nvml: FakeNvml
 ) -> None:
     node = make_node()
@@ -197,7 +197,7 @@ def test_shared_gpus_without_processes_have_no_numbers_for_pods(
     assert found.value("nvidia_gpu_temperature_celsius", pod_name="large") == 34
 
 
-def test_the_devices_numbers_for_every_pod_if_asked(make_node: MakeNode, nvml: FakeNvml) -> None:
+def test_the_values_of_the_device_as_fallback(make_node: MakeNode, nvml: FakeNvml) -> None:
     node = make_node(exposition=Exposition(fall_back_to_device=True))
     share(node, nvml)
     found = node.sample(3)
@@ -216,10 +216,10 @@ def test_an_idle_pod_on_a_shared_gpu(make_node: MakeNode, nvml: FakeNvml) -> Non
     assert found.value(UTILIZATION, pod_name="large") == 80
     nvml.scenario.process(0, 200, mem=2000 * MIB, sm=0).set(0, "util", 0)
     nvml.write()
-    assert node.sample(20).value(UTILIZATION, pod_name="large") == 0, "NOT_FOUND is no error"
+    assert node.sample(20).value(UTILIZATION, pod_name="large") == 0, "NOT_FOUND is not an error"
 
 
-def test_all_slots_in_one_hand_are_a_whole_gpu(make_node: MakeNode, nvml: FakeNvml) -> None:
+def test_all_slots_of_one_pod_are_a_whole_gpu(make_node: MakeNode, nvml: FakeNvml) -> None:
     nvml.scenario.add_gpus(1, util=66)
     nvml.write()
     node = make_node()
@@ -231,7 +231,7 @@ def test_all_slots_in_one_hand_are_a_whole_gpu(make_node: MakeNode, nvml: FakeNv
     assert found.value("gpu_pod_devices", pod_name="bert") == 1
 
 
-def test_slots_that_the_kubelet_does_not_count(make_node: MakeNode, nvml: FakeNvml) -> None:
+def test_slots_that_the_kubelet_does_not_report(make_node: MakeNode, nvml: FakeNvml) -> None:
     node = make_node(processes=True)
     share(node, nvml)
     node.kubelet.has_allocatable = False
@@ -252,7 +252,7 @@ def test_two_containers_of_a_pod(make_node: MakeNode, nvml: FakeNvml) -> None:
     assert found.value(SM, ContainerName="two") == 40
 
 
-def test_nvml_that_speaks_of_another_pid_namespace(make_node: MakeNode, nvml: FakeNvml) -> None:
+def test_nvml_with_another_pid_namespace(make_node: MakeNode, nvml: FakeNvml) -> None:
     node = make_node(processes=True)
     share(node, nvml)
     node.host.end(100)
@@ -263,7 +263,7 @@ def test_nvml_that_speaks_of_another_pid_namespace(make_node: MakeNode, nvml: Fa
     assert found.value(DUTY, pod_name="") == 70
 
 
-def test_processes_of_nobody(make_node: MakeNode, nvml: FakeNvml) -> None:
+def test_processes_of_no_pod(make_node: MakeNode, nvml: FakeNvml) -> None:
     node = make_node(processes=True)
     share(node, nvml)
     nvml.scenario.process(0, 300, mem=500 * MIB, sm=3)
@@ -274,7 +274,7 @@ def test_processes_of_nobody(make_node: MakeNode, nvml: FakeNvml) -> None:
     assert sum(value for _, value in found.samples[SM]) == 55
 
 
-def test_a_pod_that_took_a_gpu(make_node: MakeNode, nvml: FakeNvml) -> None:
+def test_a_pod_that_uses_a_gpu_without_allocation(make_node: MakeNode, nvml: FakeNvml) -> None:
     node = make_node(processes=True)
     share(node, nvml)
     nvml.scenario.process(0, 300, mem=500 * MIB, sm=3)
@@ -286,7 +286,7 @@ def test_a_pod_that_took_a_gpu(make_node: MakeNode, nvml: FakeNvml) -> None:
     assert found.values(SM, PodName="thief") == []
 
 
-def test_memory_that_the_driver_does_not_tell(make_node: MakeNode, nvml: FakeNvml) -> None:
+def test_memory_that_the_driver_does_not_report(make_node: MakeNode, nvml: FakeNvml) -> None:
     node = make_node(processes=True)
     share(node, nvml)
     nvml.scenario.process(0, 100, mem=-1, sm=15)
@@ -305,7 +305,7 @@ def test_a_process_in_several_lists_is_counted_once(make_node: MakeNode, nvml: F
     assert found.value("gpu_pod_memory_used_bytes", pod_name="small") == 4000 * MIB
 
 
-def test_mps_shares_are_told_by_their_processes(make_node: MakeNode, nvml: FakeNvml) -> None:
+def test_mps_usage_comes_from_processes(make_node: MakeNode, nvml: FakeNvml) -> None:
     node = make_node(processes=True)
     share(node, nvml)
     nvml.scenario.process(0, 100, mem=4000 * MIB, sm=15, kind="M")
@@ -326,8 +326,8 @@ def test_the_wide_rows_of_r535(make_node: MakeNode, nvml: FakeNvml) -> None:
     assert found.value("gpu_pod_memory_used_bytes", pod_name="large") == 2007 * MIB
 
 
-def test_utilisation_beyond_a_hundred_is_no_ones(make_node: MakeNode, nvml: FakeNvml) -> None:
-    """Nor is it a zero: what the process really uses is not known."""
+def test_utilisation_above_100_is_unknown(make_node: MakeNode, nvml: FakeNvml) -> None:
+    """It is not zero either: the real utilisation of the process is unknown."""
     node = make_node(processes=True)
     share(node, nvml)
     nvml.scenario.process(0, 100, mem=1, sm=4294967295)
@@ -341,12 +341,14 @@ def test_utilisation_beyond_a_hundred_is_no_ones(make_node: MakeNode, nvml: Fake
     assert node.sample(2).value(UTILIZATION, pod_name="small") == 60
     nvml.scenario.process(0, 100, mem=1, sm=4294967295)
     nvml.write()
-    assert node.sample(2).value(UTILIZATION, pod_name="small") == 60, "held, as without an answer"
+    assert node.sample(2).value(UTILIZATION, pod_name="small") == 60, (
+        "the mean is kept, as without a response"
+    )
     assert node.rig.count("dropped_values_total", metric="process_utilization") > 0
 
 
 def test_a_driver_that_hides_processes(make_node: MakeNode, nvml: FakeNvml) -> None:
-    """Busy all the time, and never a process: that is no zero."""
+    """A GPU that is busy all the time without a process: that is not zero."""
     nvml.scenario.add_gpus(1, util=80)
     nvml.write()
     node = make_node()
@@ -418,7 +420,7 @@ def test_other_plugins(make_node: MakeNode, nvml: FakeNvml, device: str, resourc
     assert node.sample(3).value(UTILIZATION, pod_name="bert") == 25
 
 
-def test_devices_that_nobody_knows(make_node: MakeNode, nvml: FakeNvml) -> None:
+def test_unknown_devices(make_node: MakeNode, nvml: FakeNvml) -> None:
     nvml.scenario.add_gpus(1)
     nvml.write()
     node = make_node()
@@ -432,7 +434,7 @@ def test_devices_that_nobody_knows(make_node: MakeNode, nvml: FakeNvml) -> None:
 
 
 def test_claims(make_node: MakeNode, nvml: FakeNvml) -> None:
-    """By a CDI name with a UUID, and by the number of the driver's default name."""
+    """By a CDI name with a UUID, and by the minor number in the driver's default name."""
     nvml.scenario.add_gpus(3, util=30)
     nvml.write()
     node = make_node()
@@ -459,11 +461,11 @@ def test_a_claim_that_pods_share(make_node: MakeNode, nvml: FakeNvml) -> None:
         ContainerAllocation("two", claims=(Claim("gpu-0"),)),
     )
     found = node.sample(3)
-    assert found.values(UTILIZATION) == [], "whose the load is cannot be known"
+    assert found.values(UTILIZATION) == [], "the pod of the load is unknown"
     assert {labels["pod_name"] for labels, _ in found.samples["gpu_pod_source"]} == {"one", "two"}
 
 
-def test_our_own_pod_is_no_holder(make_node: MakeNode, nvml: FakeNvml) -> None:
+def test_the_exporters_own_pod_is_not_shown(make_node: MakeNode, nvml: FakeNvml) -> None:
     nvml.scenario.add_gpus(1)
     nvml.write()
     socket = nvml.clock.parent / "kubelet.sock"
@@ -476,7 +478,7 @@ def test_our_own_pod_is_no_holder(make_node: MakeNode, nvml: FakeNvml) -> None:
     assert [labels["pod_name"] for labels, _ in found.samples[DUTY]] == ["bert"]
 
 
-# --- the kubelet's troubles --------------------------------------------------------------------
+# --- kubelet errors ----------------------------------------------------------------------------
 
 
 def test_pods_that_ended_are_listed_by_older_kubelets(make_node: MakeNode, nvml: FakeNvml) -> None:
@@ -494,7 +496,7 @@ def test_pods_that_ended_are_listed_by_older_kubelets(make_node: MakeNode, nvml:
     assert node.errors("conflict") == 0
 
 
-def test_a_process_decides_between_two_pods(make_node: MakeNode, nvml: FakeNvml) -> None:
+def test_a_process_decides_between_pods(make_node: MakeNode, nvml: FakeNvml) -> None:
     nvml.scenario.add_gpus(1).process(0, 100, mem=MIB, sm=5)
     nvml.write()
     node = make_node(processes=True)
@@ -508,7 +510,7 @@ def test_a_process_decides_between_two_pods(make_node: MakeNode, nvml: FakeNvml)
     assert node.sample(3).value(UTILIZATION, pod_name="running") is not None
 
 
-def test_the_last_answer_is_kept_for_five_minutes(make_node: MakeNode, nvml: FakeNvml) -> None:
+def test_the_last_response_is_kept_for_five_minutes(make_node: MakeNode, nvml: FakeNvml) -> None:
     nvml.scenario.add_gpus(1, util=20)
     nvml.write()
     node = make_node()
@@ -519,12 +521,12 @@ def test_the_last_answer_is_kept_for_five_minutes(make_node: MakeNode, nvml: Fak
     assert node.errors("socket") == 1
     found = node.sample(20)
     assert found.values(UTILIZATION) == []
-    assert found.value(DUTY, pod_name="", allocate_mode="") == 20, "devices go on"
+    assert found.value(DUTY, pod_name="", allocate_mode="") == 20, "device metrics go on"
     node.kubelet.start()
     assert node.sample(2).value(UTILIZATION, pod_name="bert") == 20
 
 
-def test_a_kubelet_of_before(make_node: MakeNode, nvml: FakeNvml) -> None:
+def test_an_older_kubelet(make_node: MakeNode, nvml: FakeNvml) -> None:
     nvml.scenario.add_gpus(1, util=20)
     nvml.write()
     node = make_node()
@@ -545,7 +547,7 @@ def test_a_kubelet_of_before(make_node: MakeNode, nvml: FakeNvml) -> None:
         (grpc.StatusCode.UNIMPLEMENTED, "unimplemented"),
     ],
 )
-def test_a_kubelet_that_refuses(
+def test_a_kubelet_that_returns_errors(
     make_node: MakeNode, nvml: FakeNvml, status: grpc.StatusCode, reason: str
 ) -> None:
     nvml.scenario.add_gpus(1, util=20)
@@ -555,7 +557,7 @@ def test_a_kubelet_that_refuses(
     node.sample(3)
     node.kubelet.allocate(ContainerAllocation("next", (gpu_uuid(0),)))
     node.kubelet.failure = status
-    assert node.sample().value(UTILIZATION, pod_name="bert") == 20, "the last answer counts"
+    assert node.sample().value(UTILIZATION, pod_name="bert") == 20, "the last response counts"
     assert node.errors(reason) == 1
     node.kubelet.failure = None
     assert node.sample().values(UTILIZATION) == []
@@ -563,7 +565,9 @@ def test_a_kubelet_that_refuses(
 
 
 @pytest.mark.parametrize("garbage", [b"\xff", b"\x0a\x05ab", b"\x0a\x04\x0a\x02\xff\xfe", b"\x07"])
-def test_an_answer_that_does_not_parse(make_node: MakeNode, nvml: FakeNvml, garbage: bytes) -> None:
+def test_a_response_that_does_not_decode(
+    make_node: MakeNode, nvml: FakeNvml, garbage: bytes
+) -> None:
     nvml.scenario.add_gpus(1, util=20)
     nvml.write()
     node = make_node()
@@ -592,7 +596,7 @@ def test_a_sidecar(nvml: FakeNvml, tmp_path: Path) -> None:
     assert found.value(UTILIZATION, pod_name="bert", namespace_name="ai") == 40
     assert found.value(DUTY, uuid=gpu_uuid(1), pod_name="bert") == 40
     assert found.value(DUTY, uuid=gpu_uuid(0), pod_name="") == 40
-    # A process that is certainly another pod's makes the number nobody's.
+    # A process that certainly belongs to another pod makes the value unknown.
     nvml.scenario.process(1, 1, mem=MIB).process(1, 99, mem=MIB)
     nvml.write()
     found = rig.sample(8)

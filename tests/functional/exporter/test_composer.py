@@ -1,4 +1,4 @@
-"""What outlasts a round: who held what, which processes were seen."""
+"""State that outlasts a round: allocations and known processes."""
 
 from __future__ import annotations
 
@@ -12,9 +12,7 @@ from tests.fakes.nvml.scenario import gpu_uuid
 ONE, TWO = Pod("ai", "one"), Pod("ai", "two")
 
 
-def test_a_change_of_hands_drops_the_mean_once(
-    make_rig: Callable[..., Rig], nvml: FakeNvml
-) -> None:
+def test_a_reallocation_drops_the_mean_once(make_rig: Callable[..., Rig], nvml: FakeNvml) -> None:
     nvml.scenario.add_gpus(2, util=50)
     nvml.write()
     rig = make_rig()
@@ -27,7 +25,7 @@ def test_a_change_of_hands_drops_the_mean_once(
     assert rig.sample().values("nvidia_gpu_duty_cycle", uuid=gpu_uuid(0)) == [50]
 
 
-def test_not_knowing_is_no_change(make_rig: Callable[..., Rig], nvml: FakeNvml) -> None:
+def test_unknown_allocations_are_no_change(make_rig: Callable[..., Rig], nvml: FakeNvml) -> None:
     nvml.scenario.add_gpus(1, util=50)
     nvml.write()
     rig = make_rig()
@@ -39,7 +37,9 @@ def test_not_knowing_is_no_change(make_rig: Callable[..., Rig], nvml: FakeNvml) 
     assert rig.sample().values("nvidia_gpu_duty_cycle") == [50]
 
 
-def test_news_wake_the_reader_of_holders(make_rig: Callable[..., Rig], nvml: FakeNvml) -> None:
+def test_new_devices_and_processes_trigger_a_refresh(
+    make_rig: Callable[..., Rig], nvml: FakeNvml
+) -> None:
     nvml.scenario.add_gpus(1)
     nvml.write()
     rig = make_rig()
@@ -51,7 +51,7 @@ def test_news_wake_the_reader_of_holders(make_rig: Callable[..., Rig], nvml: Fak
     assert len(rig.wakes) == 2, "the process"
 
 
-def test_a_snapshot_without_nvml_is_empty(make_rig: Callable[..., Rig], nvml: FakeNvml) -> None:
+def test_an_exposition_without_nvml_is_empty(make_rig: Callable[..., Rig], nvml: FakeNvml) -> None:
     nvml.scenario.set("*", "fail.nvmlInitWithFlags", 9)
     nvml.write()
     rig = make_rig()

@@ -29,7 +29,7 @@ NODE = "node-1"
 
 @pytest.fixture(scope="module")
 def backend(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
-    """Scrapes a node whose GPU 0 one pod holds, GPU 1 two pods share, and a third pod took."""
+    """Scrapes a node: one pod has GPU 0, two share GPU 1, and another uses it unallocated."""
     if build.compiler() is None or not backends.is_installed("prometheus"):
         pytest.skip("needs a C compiler and prometheus on PATH")
     directory = tmp_path_factory.mktemp("dashboard")

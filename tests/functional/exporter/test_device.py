@@ -1,4 +1,4 @@
-"""One GPU: intervals, holds, and what is raised."""
+"""One GPU: read intervals, kept values, and errors that are raised."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def gpu(context: NVMLContext, nvml: FakeNvml) -> Gpu:
     ]
 
 
-def test_paces(context: NVMLContext, nvml: FakeNvml) -> None:
+def test_read_intervals(context: NVMLContext, nvml: FakeNvml) -> None:
     one = gpu(context, nvml)
     calls: list[str] = []
     context.library._beat = calls.append
@@ -60,7 +60,7 @@ def test_slow_values_are_kept_between_their_readings(context: NVMLContext, nvml:
         assert reading.values["pcie_replay"] == 0
 
 
-def test_a_restart_forgets_the_window(context: NVMLContext, nvml: FakeNvml) -> None:
+def test_a_restart_clears_the_window(context: NVMLContext, nvml: FakeNvml) -> None:
     one = gpu(context, nvml)
     nvml.scenario.set(0, "util", 80)
     nvml.write()
@@ -74,7 +74,7 @@ def test_a_restart_forgets_the_window(context: NVMLContext, nvml: FakeNvml) -> N
     assert reading.values["duty_cycle"] == pytest.approx(20, abs=11)
 
 
-def test_a_restart_asks_again_for_what_is_read_seldom(context: NVMLContext, nvml: FakeNvml) -> None:
+def test_a_restart_reads_slow_values_again(context: NVMLContext, nvml: FakeNvml) -> None:
     one = gpu(context, nvml)
     nvml.scenario.set(0, "enc", 80).process(0, 7, mem=5)
     nvml.write()
@@ -91,9 +91,7 @@ def test_a_restart_asks_again_for_what_is_read_seldom(context: NVMLContext, nvml
 
 
 @pytest.mark.parametrize("code", [1, 15, 16, 18])
-def test_what_concerns_the_device_is_raised(
-    context: NVMLContext, nvml: FakeNvml, code: int
-) -> None:
+def test_device_errors_are_raised(context: NVMLContext, nvml: FakeNvml, code: int) -> None:
     one = gpu(context, nvml)
     one.read(nvml.advance(1))
     nvml.scenario.set(0, "fail.nvmlDeviceGetUtilizationRates", code)
@@ -120,7 +118,7 @@ def test_a_mig_handle_that_is_stale_is_raised(context: NVMLContext, nvml: FakeNv
 
 
 def test_two_compute_instances_of_one_gpu_instance(context: NVMLContext, nvml: FakeNvml) -> None:
-    """What is the GPU instance's is neither's own."""
+    """Values of the GPU instance belong to neither of them."""
     nvml.scenario.set(0, "gpm_supported", 1).set(0, "gpm.gi4.2", 33).set(0, "gpm.gi5.2", 44)
     for n, gi in enumerate((4, 4, 5)):
         nvml.scenario.add_instance(0, n, gi=gi)

@@ -1,4 +1,4 @@
-"""What NVML does when things go wrong, and what is shown then."""
+"""NVML errors, and what the metrics show then."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def eventually(rig: Rig, accept: Callable[[Text], object]) -> Text:
 # --- single values -----------------------------------------------------------------------------
 
 
-def test_nonsense_is_dropped_and_counted(make_rig: MakeRig, nvml: FakeNvml) -> None:
+def test_invalid_values_are_dropped_and_counted(make_rig: MakeRig, nvml: FakeNvml) -> None:
     nvml.scenario.add_gpus(1, util=30, enc=4294967295, **{"field.82": "4294967295"})
     nvml.write()
     rig = make_rig()
@@ -46,12 +46,12 @@ def test_nonsense_is_dropped_and_counted(make_rig: MakeRig, nvml: FakeNvml) -> N
     nvml.write()
     found = rig.sample()
     assert found.value("DCGM_FI_DEV_GPU_UTIL") is None
-    assert found.value(DUTY) == 30, "the window goes on with what was sane"
+    assert found.value(DUTY) == 30, "the window continues with valid values"
     for metric in ("enc_util", "memory_temperature", "gpu_util", "duty_cycle"):
         assert rig.count("dropped_values_total", metric=metric) > 0
 
 
-def test_a_refused_call_takes_one_metric_away(make_rig: MakeRig, nvml: FakeNvml) -> None:
+def test_a_failed_call_removes_one_metric(make_rig: MakeRig, nvml: FakeNvml) -> None:
     nvml.scenario.add_gpus(2).set(0, "fail.nvmlDeviceGetPowerUsage", "999")
     nvml.write()
     rig = make_rig()
@@ -65,7 +65,7 @@ def test_a_refused_call_takes_one_metric_away(make_rig: MakeRig, nvml: FakeNvml)
     assert rig.sample(6).value("DCGM_FI_DEV_POWER_USAGE", gpu="0") == 70.5
 
 
-def test_what_is_not_supported_is_asked_again_after_ten_minutes(
+def test_unsupported_calls_are_repeated_after_ten_minutes(
     make_rig: MakeRig, nvml: FakeNvml
 ) -> None:
     nvml.scenario.add_gpus(1)
@@ -82,7 +82,7 @@ def test_what_is_not_supported_is_asked_again_after_ten_minutes(
     assert found.value("gpu_exporter_capability", feature="FanSpeed") == 1
 
 
-def test_a_newer_call_stands_in_for_one_that_is_gone(make_rig: MakeRig, nvml: FakeNvml) -> None:
+def test_a_newer_call_replaces_a_removed_one(make_rig: MakeRig, nvml: FakeNvml) -> None:
     nvml.scenario.add_gpus(1, temperature=71).set(0, "fail.nvmlDeviceGetTemperature", 13)
     nvml.write()
     assert make_rig().sample().value("nvidia_gpu_temperature_celsius") == 71
@@ -100,7 +100,7 @@ def test_a_name_that_is_not_text(make_rig: MakeRig, nvml: FakeNvml) -> None:
     rig.sampler.close()
 
 
-def test_energy_and_replays_are_the_hardwares(make_rig: MakeRig, nvml: FakeNvml) -> None:
+def test_energy_and_replays_are_hardware_counters(make_rig: MakeRig, nvml: FakeNvml) -> None:
     nvml.scenario.add_gpus(1, energy="5000000 rate=1000", replay=9)
     nvml.write()
     assert make_rig().sample().value("DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION") == 5_001_000
@@ -117,7 +117,7 @@ def test_pcie_rates_by_counters_where_there_is_no_gpm(make_rig: MakeRig, nvml: F
     found = rig.sample()
     assert found.value("DCGM_FI_PROF_PCIE_TX_BYTES") == 4000
     assert found.value("DCGM_FI_PROF_PCIE_RX_BYTES") == 100
-    nvml.write()  # the counters begin again
+    nvml.write()  # the counters reset
     assert rig.sample().value("DCGM_FI_PROF_PCIE_TX_BYTES") is None
     assert found.value("DCGM_FI_PROF_GR_ENGINE_ACTIVE") is None, "not in NVML before Hopper"
 
@@ -129,7 +129,7 @@ def test_an_old_driver(old_nvml: FakeNvml) -> None:
     rig = build_rig(old_nvml)
     found = rig.sample(3)
     assert found.value(DUTY) == 20
-    assert found.value("DCGM_FI_DEV_FB_USED") == 110, "the first version counts what is reserved"
+    assert found.value("DCGM_FI_DEV_FB_USED") == 110, "version 1 includes reserved memory"
     assert found.value("DCGM_FI_DEV_FB_RESERVED") is None
     assert rig.reading(gpu_uuid(0)).memory is not None
     assert found.value("gpu_exporter_capability", feature="GpmMetricsGet") == 0
@@ -143,13 +143,13 @@ def test_the_duty_cycle_is_a_mean_over_the_window(make_rig: MakeRig, nvml: FakeN
     nvml.scenario.add_gpus(1, util=0).set(0, "util", 100, at_ms=20_000)
     nvml.write()
     rig = make_rig()
-    assert rig.sample().value(DUTY) is None, "the first answer is of the time before"
+    assert rig.sample().value(DUTY) is None, "the first result is from before sampling"
     assert rig.sample(19).value(DUTY) == 0
     assert rig.sample(5).value(DUTY) == pytest.approx(100 / 3, abs=3)
     assert rig.sample(11).value(DUTY) == 100
 
 
-def test_without_samples_one_reading_a_round(make_rig: MakeRig, nvml: FakeNvml) -> None:
+def test_without_samples_one_value_a_round(make_rig: MakeRig, nvml: FakeNvml) -> None:
     nvml.scenario.add_gpus(1, util=10).set(0, "util", 30, at_ms=2500)
     nvml.scenario.set(0, "fail.nvmlDeviceGetSamples", 3)
     nvml.write()
@@ -158,7 +158,7 @@ def test_without_samples_one_reading_a_round(make_rig: MakeRig, nvml: FakeNvml) 
     assert rig.sample(2).value(DUTY) == 20
 
 
-def test_a_window_without_news_is_held_and_then_gone(make_rig: MakeRig, nvml: FakeNvml) -> None:
+def test_a_window_without_new_values_expires(make_rig: MakeRig, nvml: FakeNvml) -> None:
     nvml.scenario.add_gpus(1, util=50)
     nvml.write()
     rig = make_rig()
@@ -170,7 +170,7 @@ def test_a_window_without_news_is_held_and_then_gone(make_rig: MakeRig, nvml: Fa
     assert rig.sample(1).value(DUTY) is None
 
 
-def test_utilisation_right_after_init_is_not_believed(make_rig: MakeRig, nvml: FakeNvml) -> None:
+def test_utilisation_right_after_init_is_ignored(make_rig: MakeRig, nvml: FakeNvml) -> None:
     nvml.scenario.add_gpus(1, util=100).set(0, "util", 5, at_ms=2100)
     nvml.write()
     rig = make_rig(sampling=Sampling())
@@ -182,7 +182,7 @@ def test_utilisation_right_after_init_is_not_believed(make_rig: MakeRig, nvml: F
 # --- devices -----------------------------------------------------------------------------------
 
 
-def test_a_lost_gpu_leaves_the_others_alone(make_rig: MakeRig, nvml: FakeNvml) -> None:
+def test_a_lost_gpu_does_not_affect_the_others(make_rig: MakeRig, nvml: FakeNvml) -> None:
     nvml.scenario.add_gpus(3, util=10)
     nvml.write()
     rig = make_rig()
@@ -207,8 +207,10 @@ def test_a_lost_gpu_leaves_the_others_alone(make_rig: MakeRig, nvml: FakeNvml) -
     assert rig.count("nvml_restarts_total", reason="device_back") == 1
 
 
-def test_a_lost_gpu_is_remembered_when_nvml_begins_anew(make_rig: MakeRig, nvml: FakeNvml) -> None:
-    """It cannot even be opened then, and is still the one that is lost, with its last XID."""
+def test_a_lost_gpu_is_remembered_when_nvml_is_initialised_again(
+    make_rig: MakeRig, nvml: FakeNvml
+) -> None:
+    """It cannot be opened then, and is still shown as lost, with its last XID."""
     nvml.scenario.add_gpus(2, util=10)
     nvml.write()
     rig = make_rig()
@@ -249,7 +251,7 @@ def test_gpus_that_cannot_be_opened(make_rig: MakeRig, nvml: FakeNvml) -> None:
 
 
 def test_a_gpu_that_is_plugged_in(make_rig: MakeRig, nvml: FakeNvml, tmp_path: Path) -> None:
-    """The library's list is that of its initialisation; the kernel driver's is not."""
+    """NVML lists the GPUs of its initialisation; the kernel driver lists the current ones."""
     (tmp_path / "gpus" / "0000:01:00.0").mkdir(parents=True)
     nvml.scenario.add_gpus(1)
     nvml.write()
@@ -326,7 +328,7 @@ def test_a_driver_that_is_loaded_later(make_rig: MakeRig, nvml: FakeNvml) -> Non
 
 
 @pytest.mark.parametrize("code", [17, 999])
-def test_device_nodes_taken_away_before_init(make_rig: MakeRig, nvml: FakeNvml, code: int) -> None:
+def test_device_nodes_removed_before_init(make_rig: MakeRig, nvml: FakeNvml, code: int) -> None:
     nvml.scenario.set("*", "fail.nvmlInitWithFlags", code)
     nvml.write()
     rig = make_rig()
@@ -334,7 +336,7 @@ def test_device_nodes_taken_away_before_init(make_rig: MakeRig, nvml: FakeNvml, 
         rig.sample(60)
 
 
-def test_device_nodes_taken_away_while_running(make_rig: MakeRig, nvml: FakeNvml) -> None:
+def test_device_nodes_removed_while_running(make_rig: MakeRig, nvml: FakeNvml) -> None:
     nvml.scenario.add_gpus(2)
     nvml.write()
     rig = make_rig()
@@ -355,7 +357,7 @@ def test_one_gpu_with_unknown_errors_is_not_all(make_rig: MakeRig, nvml: FakeNvm
     assert make_rig().sample(10).value(DUTY, minor_number="1") == 0
 
 
-def test_a_driver_replaced_under_the_library(make_rig: MakeRig, nvml: FakeNvml) -> None:
+def test_a_driver_replaced_while_the_library_is_loaded(make_rig: MakeRig, nvml: FakeNvml) -> None:
     nvml.scenario.add_gpus(1).set("*", "fail.nvmlDeviceGetMemoryInfo_v2", "18 after=3")
     nvml.write()
     rig = make_rig()
@@ -370,7 +372,7 @@ def test_a_driver_replaced_before_init(make_rig: MakeRig, nvml: FakeNvml) -> Non
         make_rig().sample()
 
 
-def test_somebody_shut_nvml_down(make_rig: MakeRig, nvml: FakeNvml) -> None:
+def test_nvml_was_shut_down(make_rig: MakeRig, nvml: FakeNvml) -> None:
     nvml.scenario.add_gpus(1, util=33)
     nvml.write()
     rig = make_rig()
@@ -382,7 +384,7 @@ def test_somebody_shut_nvml_down(make_rig: MakeRig, nvml: FakeNvml) -> None:
     assert rig.sample(10).value(DUTY) == 33
 
 
-def test_enumeration_that_fails_is_tried_again(make_rig: MakeRig, nvml: FakeNvml) -> None:
+def test_a_failed_enumeration_is_retried(make_rig: MakeRig, nvml: FakeNvml) -> None:
     nvml.scenario.add_gpus(1).set("*", "fail.nvmlDeviceGetCount_v2", "1 times=1")
     nvml.write()
     rig = make_rig()
@@ -406,11 +408,11 @@ def test_xids_are_counted_and_the_last_one_stays(make_rig: MakeRig, nvml: FakeNv
     assert found.value("DCGM_FI_DEV_XID_ERRORS", gpu="1") == 0
     assert found.value("gpu_exporter_xid_errors_total", uuid=gpu_uuid(0), xid="31") == 1
     assert found.value("gpu_exporter_last_xid_timestamp_seconds", uuid=gpu_uuid(0)) is not None
-    assert found.value("gpu_exporter_device_lost", uuid=gpu_uuid(0)) == 0, "an application's fault"
+    assert found.value("gpu_exporter_device_lost", uuid=gpu_uuid(0)) == 0, "an application error"
     assert rig.sample(400).value("DCGM_FI_DEV_XID_ERRORS", gpu="0") == 31
 
 
-def test_a_wait_for_events_that_fails_is_begun_anew(make_rig: MakeRig, nvml: FakeNvml) -> None:
+def test_a_failed_wait_for_events_is_restarted(make_rig: MakeRig, nvml: FakeNvml) -> None:
     nvml.scenario.add_gpus(1)
     nvml.write()
     rig = make_rig()
@@ -419,13 +421,13 @@ def test_a_wait_for_events_that_fails_is_begun_anew(make_rig: MakeRig, nvml: Fak
     nvml.write()
     errors = {"call": "nvmlEventSetWait_v2", "code": "999"}
     found = eventually(rig, lambda _: rig.count("nvml_errors_total", **errors) == 1)
-    assert found.value(DUTY) is not None, "nothing else is begun anew"
+    assert found.value(DUTY) is not None, "nothing else is restarted"
     nvml.scenario.unset("*", "fail.nvmlEventSetWait_v2").set(0, "xid", 62, at_ms=300)
     nvml.write()
     eventually(rig, lambda t: t.value("DCGM_FI_DEV_XID_ERRORS") == 62)
 
 
-def test_a_board_without_events_shows_no_xid(make_rig: MakeRig, nvml: FakeNvml) -> None:
+def test_a_gpu_without_events_shows_no_xid(make_rig: MakeRig, nvml: FakeNvml) -> None:
     nvml.scenario.add_gpus(1).unset(0, "event_types")
     nvml.write()
     found = make_rig().sample()
@@ -457,7 +459,7 @@ def test_mig_instances(make_rig: MakeRig, nvml: FakeNvml) -> None:
     assert found.value("gpu_exporter_mig_enabled") == 1
 
 
-def test_profiles_where_the_driver_will_not_name_them(make_rig: MakeRig, nvml: FakeNvml) -> None:
+def test_profiles_that_the_driver_does_not_name(make_rig: MakeRig, nvml: FakeNvml) -> None:
     nvml.scenario.add_gpus(1)
     uuid = nvml.scenario.add_instance(0, 0, gi=1, profile="3g.40gb")
     nvml.scenario.set("*", "fail.nvmlDeviceGetGpuInstanceById", 4)
@@ -472,7 +474,7 @@ def test_profiles_where_the_driver_will_not_name_them(make_rig: MakeRig, nvml: F
     rig.sampler.close()
 
 
-def test_mig_on_boards_without_gpm_is_honestly_blank(make_rig: MakeRig, nvml: FakeNvml) -> None:
+def test_mig_without_gpm_shows_no_activity(make_rig: MakeRig, nvml: FakeNvml) -> None:
     nvml.scenario.add_gpus(1)
     uuid = nvml.scenario.add_instance(0, 0, gi=1)
     nvml.write()
@@ -501,7 +503,7 @@ def test_mig_switched_on_and_its_instances_recreated(make_rig: MakeRig, nvml: Fa
     assert found.value(used, uuid=mig_uuid(1, 7)) == 9 * MIB
 
 
-def test_a_gpu_about_to_change_its_mig_mode_is_let_go(make_rig: MakeRig, nvml: FakeNvml) -> None:
+def test_a_gpu_about_to_change_its_mig_mode_is_released(make_rig: MakeRig, nvml: FakeNvml) -> None:
     nvml.scenario.add_gpus(2, mig=0)
     nvml.write()
     rig = make_rig()
@@ -513,7 +515,7 @@ def test_a_gpu_about_to_change_its_mig_mode_is_let_go(make_rig: MakeRig, nvml: F
     assert found.value(DUTY, uuid=gpu_uuid(0)) == 0
     attached = nvml.attached
     rig.sample(10)
-    assert nvml.attached == attached, "nothing of it is opened meanwhile"
+    assert nvml.attached == attached, "it is not opened meanwhile"
     nvml.scenario.unset(1, "mig_pending")
     nvml.write()
     uuid = nvml.scenario.add_instance(1, 0, gi=1)

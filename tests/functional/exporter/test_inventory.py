@@ -1,4 +1,4 @@
-"""Which GPUs there are; changes of them are in test_failures.py."""
+"""Which GPUs there are; changes are in test_failures.py."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_conditions(nvml: FakeNvml) -> None:
     assert found.gpus == {}
 
 
-def test_a_gpu_that_tells_little(nvml: FakeNvml) -> None:
+def test_a_gpu_with_few_values(nvml: FakeNvml) -> None:
     nvml.scenario.add_gpus(1).unset(0, "name").unset(0, "bus_id").unset(0, "minor")
     found = inventory.enumerate_gpus(context(nvml), 0.0, nobody)
     device = found.gpus[gpu_uuid(0)].device
@@ -48,7 +48,7 @@ def test_a_gpu_that_tells_little(nvml: FakeNvml) -> None:
 
 
 @pytest.mark.parametrize("code", [1, 18])
-def test_what_concerns_the_library_is_raised(nvml: FakeNvml, code: int) -> None:
+def test_library_errors_are_raised(nvml: FakeNvml, code: int) -> None:
     nvml.scenario.add_gpus(1).set("*", "fail.nvmlDeviceGetHandleByIndex_v2", code)
     with pytest.raises(NVMLError):
         inventory.enumerate_gpus(context(nvml), 0.0, nobody)
@@ -75,7 +75,7 @@ def test_changes_of_mig(nvml: FakeNvml) -> None:
     assert inventory.mig_changed(made.library, gpu) == "changed"
 
 
-def test_the_kernels_list(tmp_path: Path) -> None:
+def test_the_list_of_the_kernel_driver(tmp_path: Path) -> None:
     (tmp_path / "0000:01:00.0").mkdir()
     assert inventory.list_pci_addresses(tmp_path) == {"0000:01:00.0"}
     assert inventory.list_pci_addresses(tmp_path / "missing") == frozenset()

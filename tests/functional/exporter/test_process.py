@@ -24,13 +24,13 @@ from tests.fakes.nvml.rig import Text, parse
 from tests.fakes.nvml.scenario import Scenario, gpu_uuid
 
 Start = Callable[..., Exporter]
-STOP_SECONDS = 2.5  # two that are promised, and what a busy machine takes to end a process
+STOP_SECONDS = 2.5  # two as documented, plus what a busy machine needs to end a process
 
 
 def poll(condition: Callable[[], object], seconds: float = 15) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, "did not come true"
+        assert time.monotonic() < deadline, "condition not met"
         time.sleep(0.05)
 
 
@@ -139,7 +139,7 @@ def test_scrapes_do_not_wait_for_a_driver_that_hangs(start: Start, scenario: Sce
     exporter.wait_ready()
     poll(lambda: text_of(exporter).values("nvidia_gpu_duty_cycle"))
     scenario.set(0, "hang.nvmlDeviceGetMemoryInfo_v2", 60_000).write()
-    time.sleep(1.5)  # the hang has begun
+    time.sleep(1.5)  # the hang started
     before = text_of(exporter).value("gpu_exporter_last_sample_timestamp_seconds")
     took, found = [], text_of(exporter)
     for _ in range(200):
@@ -151,7 +151,7 @@ def test_scrapes_do_not_wait_for_a_driver_that_hangs(start: Start, scenario: Sce
     assert found.value("gpu_exporter_last_sample_timestamp_seconds") == before
     assert found.value("nvidia_gpu_duty_cycle", uuid=gpu_uuid(0)) == 42
     started = time.monotonic()
-    assert exporter.stop() == 0, "also out of a hang"
+    assert exporter.stop() == 0, "also during a hang"
     assert time.monotonic() - started < STOP_SECONDS
 
 

@@ -45,7 +45,7 @@ def tracked(nvml: FakeNvml) -> Tracked:
     return Tracked(nvml, caller, ProcessTracker(caller, handle))
 
 
-def test_the_first_answer_is_of_the_time_before(tracked: Tracked) -> None:
+def test_the_first_result_is_ignored(tracked: Tracked) -> None:
     tracked.nvml.scenario.process(0, 7, sm=30, memu=5, enc=1, dec=2)
     tracked.nvml.write()
     assert tracked.uses(busy=True) is None
@@ -56,7 +56,7 @@ def test_an_idle_gpu_has_none(tracked: Tracked) -> None:
     assert tracked.uses(busy=False) == {}
 
 
-def test_one_empty_round_of_a_busy_gpu_says_nothing(tracked: Tracked) -> None:
+def test_one_empty_round_of_a_busy_gpu_proves_nothing(tracked: Tracked) -> None:
     tracked.nvml.scenario.process(0, 7, sm=30)
     tracked.nvml.write()
     tracked.uses(busy=True)
@@ -67,7 +67,7 @@ def test_one_empty_round_of_a_busy_gpu_says_nothing(tracked: Tracked) -> None:
     assert tracked.uses(busy=True) == {}, "the second in a row"
 
 
-def test_a_busy_gpu_that_never_tells_of_a_process(tracked: Tracked) -> None:
+def test_a_busy_gpu_without_any_process(tracked: Tracked) -> None:
     assert [tracked.uses(busy=True) for _ in range(5)] == [None] * 5
 
 
@@ -78,7 +78,7 @@ def test_not_supported(tracked: Tracked) -> None:
     assert not tracked.caller.allows("nvmlDeviceGetProcessUtilization")
 
 
-def test_memory_needs_every_list_that_there_is(tracked: Tracked) -> None:
+def test_memory_needs_every_supported_list(tracked: Tracked) -> None:
     def used(key: str = "", code: int = 0) -> dict[int, int | None] | None:
         if key:
             name = f"fail.nvmlDeviceGet{key}RunningProcesses_v3"
@@ -90,12 +90,12 @@ def test_memory_needs_every_list_that_there_is(tracked: Tracked) -> None:
 
     tracked.nvml.scenario.process(0, 7, mem=100, kind="C").process(0, 8, mem=50, kind="G")
     assert used() == {7: 100, 8: 50}
-    assert used("Graphics", 999) is None, "a sum without the graphics list would look whole"
-    assert used("Graphics", 3) == {7: 100}, "this board has no such list"
+    assert used("Graphics", 999) is None, "a sum without the graphics list would look complete"
+    assert used("Graphics", 3) == {7: 100}, "this GPU has no such list"
     assert used("Compute", 3) is None
 
 
-def test_lists_that_miss_much_of_the_memory_are_not_believed(tracked: Tracked) -> None:
+def test_lists_that_miss_much_of_the_memory_are_discarded(tracked: Tracked) -> None:
     gib = 1 << 30
 
     def is_known(used: float) -> bool:
@@ -108,11 +108,11 @@ def test_lists_that_miss_much_of_the_memory_are_not_believed(tracked: Tracked) -
     assert [is_known(used) for used in (4 * gib, 8 * gib, 8.1 * gib)] == [True, True, False]
     tracked.nvml.scenario.process(0, 8, mem=-1)
     tracked.nvml.write()
-    assert is_known(20 * gib), "a process that does not tell may hold the rest"
+    assert is_known(20 * gib), "a process with unknown memory may use the rest"
 
 
-def test_a_busy_gpu_whose_driver_still_remembers_processes(tracked: Tracked) -> None:
-    """What it remembers is not newer, and is not of nobody either."""
+def test_a_busy_gpu_with_old_samples_only(tracked: Tracked) -> None:
+    """The samples are not new, but they show that processes exist."""
     tracked.nvml.scenario.process(0, 7, sm=30)
     tracked.nvml.write()
     tracked.uses(busy=True)
@@ -130,7 +130,7 @@ def test_a_clock_set_back(tracked: Tracked) -> None:
     assert tracked.uses(busy=True) == {7: ProcessUtilization(30, 0, 0, 0)}
 
 
-def test_nonsense_is_not_known(tracked: Tracked) -> None:
+def test_invalid_samples_are_unknown(tracked: Tracked) -> None:
     tracked.nvml.scenario.process(0, 7, sm=30, enc=4294967295).process(0, 8, sm=5)
     tracked.nvml.write()
     tracked.uses(busy=True)
@@ -143,7 +143,7 @@ def test_nonsense_is_not_known(tracked: Tracked) -> None:
     assert tracked.processes._average(both) == {7: ProcessUtilization(20, 0, 0, 0)}
 
 
-def test_memory_that_one_of_two_lists_tells(tracked: Tracked) -> None:
+def test_memory_that_one_of_two_lists_reports(tracked: Tracked) -> None:
     tracked.nvml.scenario.process(0, 7, mem=100, kind="CG", gi=2, ci=1)
     tracked.nvml.write()
     tracked.processes.read_memory(None)

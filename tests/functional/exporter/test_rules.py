@@ -1,6 +1,6 @@
 """From driver to API: the exporter's text through Prometheus, the shipped rules and the server.
 
-Two pods on one node, one with two GPUs: what an HPA would read of each, by each family's rules.
+Two pods on one node, one with two GPUs: what an HPA reads for each, by the rules of each family.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def rules() -> str:
 
 
 def fill(node: Node) -> None:
-    """`wide` holds GPUs 0 and 1, `narrow` holds GPU 2, nobody holds GPU 3."""
+    """`wide` has GPUs 0 and 1, `narrow` has GPU 2, GPU 3 is unallocated."""
     scenario = node.scenario
     for gpu, (util, sm, memory) in enumerate([(80, 70, 3000), (20, 10, 1000), (50, 45, 2000)]):
         scenario.set(gpu, "util", util).set(gpu, "mem_used", memory * MIB)
@@ -78,7 +78,7 @@ def asker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asker]:
 
 
 def wait_for(asker: Asker, kubeconfig: Path) -> None:
-    """Until the slowest metric is known: process use of the first seconds is not believed."""
+    """Until the slowest metric is known: process utilisation needs a few seconds."""
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         try:

@@ -1,4 +1,4 @@
-"""The wiring, without a process of its own; as one it is in test_process.py."""
+"""The wiring inside the test process; as a process of its own it is in test_process.py."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_sources(attribution: Attribution, kind: type) -> None:
     assert isinstance(exporter.attribution._source, kind)
 
 
-def test_a_turn_publishes(nvml: FakeNvml) -> None:
+def test_a_round_is_published(nvml: FakeNvml) -> None:
     nvml.scenario.add_gpus(2)
     nvml.write()
     settings = Settings(sampling=Sampling(processes=True), holders=Holders(attribution="none"))
@@ -59,7 +59,7 @@ def test_a_fatal_failure_ends_the_thread_and_says_why(nvml: FakeNvml) -> None:
     assert "LIB_RM_VERSION_MISMATCH" in exporter.sampling.failure
 
 
-def test_a_fault_of_ours_ends_the_thread_too(
+def test_an_internal_error_ends_the_thread_too(
     nvml: FakeNvml, caplog: pytest.LogCaptureFixture
 ) -> None:
     ended = threading.Event()
@@ -77,7 +77,7 @@ def test_a_fault_of_ours_ends_the_thread_too(
     assert "a bug" in caplog.text
 
 
-def test_settings_are_whole() -> None:
+def test_default_settings() -> None:
     assert {field.name for field in dataclasses.fields(Settings)} >= {"sampling", "web"}
 
 
@@ -101,7 +101,7 @@ except TimeoutError:
 
 @pytest.mark.parametrize(("age", "code"), [(119, 7), (121, 1)])
 def test_a_thread_that_hangs_for_two_minutes_ends_the_process(age: float, code: int) -> None:
-    """Nothing that waits for the thread can end it, so that it is the process that ends."""
+    """Nothing can end the thread, so the process exits."""
     done = subprocess.run(
         [sys.executable, "-c", HANGS, str(age)], capture_output=True, check=False, timeout=30
     )

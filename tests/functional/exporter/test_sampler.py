@@ -1,4 +1,4 @@
-"""The sampler's own state; what NVML does to it is in test_failures.py."""
+"""The state of the sampler; NVML errors are in test_failures.py."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.fakes.nvml.rig import Rig
 from tests.fakes.nvml.scenario import gpu_uuid
 
 
-def test_every_call_is_stamped(make_rig: Callable[..., Rig], nvml: FakeNvml) -> None:
+def test_every_call_records_a_heartbeat(make_rig: Callable[..., Rig], nvml: FakeNvml) -> None:
     nvml.scenario.add_gpus(1)
     nvml.write()
     rig = make_rig()
@@ -24,7 +24,7 @@ def test_every_call_is_stamped(make_rig: Callable[..., Rig], nvml: FakeNvml) -> 
     assert rig.heartbeat.doing.startswith("nvml")
 
 
-def test_no_gpu_is_no_failure(make_rig: Callable[..., Rig], nvml: FakeNvml) -> None:
+def test_no_gpu_is_not_an_error(make_rig: Callable[..., Rig], nvml: FakeNvml) -> None:
     nvml.scenario.add_gpus(0)
     nvml.write()
     rig = make_rig()
@@ -34,7 +34,7 @@ def test_no_gpu_is_no_failure(make_rig: Callable[..., Rig], nvml: FakeNvml) -> N
     assert found.value("nvidia_gpu_num_devices") == 0
 
 
-def test_close_gives_everything_back(make_rig: Callable[..., Rig], nvml: FakeNvml) -> None:
+def test_close_releases_everything(make_rig: Callable[..., Rig], nvml: FakeNvml) -> None:
     nvml.scenario.add_gpus(2, gpm_supported=1)
     nvml.write()
     rig = make_rig()
@@ -46,7 +46,7 @@ def test_close_gives_everything_back(make_rig: Callable[..., Rig], nvml: FakeNvm
     assert rig.sample(3).value("nvidia_gpu_num_devices") == 2, "it could go on"
 
 
-def test_initialisations_keep_their_distance(make_rig: Callable[..., Rig], nvml: FakeNvml) -> None:
+def test_initialisations_are_rate_limited(make_rig: Callable[..., Rig], nvml: FakeNvml) -> None:
     nvml.scenario.add_gpus(1).set("*", "fail.nvmlDeviceGetMemoryInfo_v2", 1)
     nvml.write()
     rig = make_rig()
@@ -54,7 +54,7 @@ def test_initialisations_keep_their_distance(make_rig: Callable[..., Rig], nvml:
     assert rig.count("nvml_restarts_total", reason="uninitialized") <= 4
 
 
-def test_a_refused_init_is_asked_again_more_and_more_seldom(
+def test_a_failed_init_is_retried_with_growing_delays(
     make_rig: Callable[..., Rig], nvml: FakeNvml
 ) -> None:
     nvml.scenario.set("*", "fail.nvmlInitWithFlags", 9)
@@ -79,7 +79,7 @@ def test_windows_of_devices_restart(make_rig: Callable[..., Rig], nvml: FakeNvml
     assert "duty_cycle" not in rig.reading(gpu_uuid(0)).values
 
 
-def test_a_stuck_wait_for_events_is_fatal(make_rig: Callable[..., Rig], nvml: FakeNvml) -> None:
+def test_a_hanging_wait_for_events_is_fatal(make_rig: Callable[..., Rig], nvml: FakeNvml) -> None:
     nvml.scenario.add_gpus(1)
     nvml.write()
     rig = make_rig()
@@ -97,7 +97,7 @@ def test_a_stuck_wait_for_events_is_fatal(make_rig: Callable[..., Rig], nvml: Fa
     nvml.write()
 
 
-def test_no_xid_is_made_up_while_events_do_not_work(
+def test_no_xid_is_shown_while_events_do_not_work(
     make_rig: Callable[..., Rig], nvml: FakeNvml
 ) -> None:
     nvml.scenario.add_gpus(1)

@@ -39,7 +39,7 @@ def test_open_and_close(nvml: FakeNvml) -> None:
     assert nvml.library.nvmlShutdown() == 1, "uninitialised"
 
 
-def test_a_driver_that_is_not_there_is_asked_for_more_and_more_seldom(nvml: FakeNvml) -> None:
+def test_a_missing_driver_is_retried_with_growing_delays(nvml: FakeNvml) -> None:
     nvml.scenario.set("*", "fail.nvmlInitWithFlags", 9)
     made = session(nvml)
     tried = []
@@ -52,7 +52,7 @@ def test_a_driver_that_is_not_there_is_asked_for_more_and_more_seldom(nvml: Fake
     assert tried == [0, 30, 90, 210, 450, 750]
 
 
-def test_an_end_without_a_driver(nvml: FakeNvml) -> None:
+def test_exit_without_a_driver(nvml: FakeNvml) -> None:
     nvml.scenario.set("*", "fail.nvmlInitWithFlags", 12)
     made = session(nvml, Sampling(exit_without_driver_seconds=60))
     assert not made.open(0.0)
@@ -71,7 +71,7 @@ def test_three_unknown_errors_are_enough(nvml: FakeNvml, code: int) -> None:
         made.open(10.0)
 
 
-def test_refusals_that_pass_are_forgotten(nvml: FakeNvml) -> None:
+def test_the_error_count_resets_after_success(nvml: FakeNvml) -> None:
     nvml.scenario.add_gpus(1).set("*", "fail.nvmlInitWithFlags", "999 times=2")
     made = session(nvml)
     assert [made.open(float(now)) for now in (0, 5, 10)] == [False, False, True]
@@ -82,7 +82,7 @@ def test_refusals_that_pass_are_forgotten(nvml: FakeNvml) -> None:
     made.close(22.0)
 
 
-def test_a_driver_replaced_under_the_library(nvml: FakeNvml) -> None:
+def test_a_driver_replaced_while_the_library_is_loaded(nvml: FakeNvml) -> None:
     nvml.scenario.set("*", "fail.nvmlInitWithFlags", 18)
     with pytest.raises(FatalError, match="replaced"):
         session(nvml).open(0.0)
@@ -121,7 +121,7 @@ def test_an_enumeration_that_fails_leaves_nothing_open(nvml: FakeNvml) -> None:
     made.close(31.0)
 
 
-def test_another_set_of_events(nvml: FakeNvml) -> None:
+def test_a_new_event_set(nvml: FakeNvml) -> None:
     nvml.scenario.add_gpus(1).set("*", "fail.nvmlEventSetWait_v2", "999 times=1")
     made = session(nvml)
     assert made.open(0.0)

@@ -187,7 +187,7 @@ OWNERS = {
 
 
 def rich(rig: Rig, nvml: FakeNvml) -> Text:
-    """One GPU, held by one pod, with two processes of its own and one of another pod."""
+    """One GPU of one pod, with two processes of its own and one of another pod."""
     nvml.scenario.add_gpus(1, **DEVICE)
     for number, text in FIELDS.items():
         nvml.scenario.set(0, f"field.{number}", text)
@@ -455,7 +455,7 @@ def test_the_page_has_every_flag() -> None:
 
 
 def self_metrics() -> dict[str, str]:
-    """Metric -> type of what is counted beside the snapshot."""
+    """Metric -> type, of the metrics of the process."""
     registry = CollectorRegistry()
     ExporterTelemetry(registry)
     return {

@@ -1,4 +1,4 @@
-"""What cannot be known is absent, for as long as it cannot: no zero and no other pod's number."""
+"""Unknown values are absent for as long as they are unknown: no zero and no other pod's value."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def utilization(found: Text, pod: str) -> float | None:
 
 @pytest.mark.parametrize("skew", [-3600, 3600])
 def test_a_clock_that_was_set(make_node: MakeNode, nvml: FakeNvml, skew: float) -> None:
-    """The driver stamps by the node's clock; pods are as busy as they were, whatever it says."""
+    """The driver uses the node's clock; setting it does not change how busy pods are."""
     node = make_node(processes=True)
     share(node, nvml)
     assert utilization(node.sample(5), "small") == 60
@@ -47,7 +47,7 @@ def test_a_clock_that_was_set(make_node: MakeNode, nvml: FakeNvml, skew: float) 
         assert (utilization(found, "small"), utilization(found, "large")) == (60, 80)
     nvml.scenario.process(0, 100, mem=4000 * MIB, sm=5)
     nvml.write()
-    assert utilization(node.sample(20), "small") == 20, "it goes on from there"
+    assert utilization(node.sample(20), "small") == 20, "reading continues from there"
 
 
 @pytest.mark.parametrize("skew", [-3600, 3600])
@@ -66,7 +66,9 @@ def test_the_duty_cycle_after_a_clock_was_set(
     assert rig.sample(16).value(DUTY) == 10
 
 
-def test_samples_that_stop_are_replaced_by_readings(make_rig: MakeRig, nvml: FakeNvml) -> None:
+def test_samples_that_stop_are_replaced_by_utilisation_rates(
+    make_rig: MakeRig, nvml: FakeNvml
+) -> None:
     nvml.scenario.add_gpus(1, util=50)
     nvml.write()
     rig = make_rig()
@@ -83,8 +85,8 @@ def test_samples_that_stop_are_replaced_by_readings(make_rig: MakeRig, nvml: Fak
 # --- processes ---------------------------------------------------------------------------------
 
 
-def test_no_process_on_a_gpu_that_tells_no_utilisation(make_node: MakeNode, nvml: FakeNvml) -> None:
-    """An empty list is no proof of idleness where the GPU itself does not say that it is idle."""
+def test_no_process_on_a_gpu_without_utilisation(make_node: MakeNode, nvml: FakeNvml) -> None:
+    """An empty list does not prove idleness if the utilisation of the GPU is unknown."""
     node = make_node(processes=True)
     share(node, nvml)
     for pid in (100, 200):
@@ -99,8 +101,8 @@ def test_no_process_on_a_gpu_that_tells_no_utilisation(make_node: MakeNode, nvml
     assert (utilization(found, "small"), utilization(found, "large")) == (0, 80)
 
 
-def test_pods_whose_names_are_not_to_be_had(make_node: MakeNode, nvml: FakeNvml) -> None:
-    """Without /var/log/pods it is known that some pod computes, and not which."""
+def test_pods_without_names(make_node: MakeNode, nvml: FakeNvml) -> None:
+    """Without /var/log/pods it is known that a pod computes, but not which one."""
     node = make_node(processes=True)
     share(node, nvml)
     for name in ("small", "large"):
@@ -111,28 +113,26 @@ def test_pods_whose_names_are_not_to_be_had(make_node: MakeNode, nvml: FakeNvml)
     assert found.value(DUTY, pod_name="") == 70
     node.host.log("small")
     found = node.sample(4)
-    assert utilization(found, "small") is None, "the other's process may be its own as well"
+    assert utilization(found, "small") is None, "the other process may be its own too"
     node.host.log("large")
     found = node.sample(4)
     assert (utilization(found, "small"), utilization(found, "large")) == (60, 80)
 
 
-def test_nobody_has_numbers_while_nobody_knows_the_holders(
-    make_node: MakeNode, nvml: FakeNvml
-) -> None:
+def test_no_pod_values_while_allocations_are_unknown(make_node: MakeNode, nvml: FakeNvml) -> None:
     node = make_node(processes=True)
     share(node, nvml)
     node.sample(3)
     node.kubelet.stop()
     found = node.sample(310)
     assert not any(name.startswith("gpu_pod_") for name in found.types)
-    assert not any("PROCESS" in name for name in found.types), "nor a zero by the pids' owners"
+    assert not any("PROCESS" in name for name in found.types), "nor a zero for the owners of pids"
     node.kubelet.start()
     assert utilization(node.sample(3), "small") == 60
 
 
-def test_a_container_that_cannot_be_named_is_its_pods(make_node: MakeNode, nvml: FakeNvml) -> None:
-    """The names of logs can be cut; what runs in a pod counts for it all the same."""
+def test_a_container_without_a_name_counts_for_its_pod(make_node: MakeNode, nvml: FakeNvml) -> None:
+    """Log names can be truncated; what runs in a pod still counts for it."""
     node = make_node(processes=True)
     share_in_one_pod(node, nvml)
     for path in node.host.containers.iterdir():
@@ -147,7 +147,7 @@ def test_a_container_that_cannot_be_named_is_its_pods(make_node: MakeNode, nvml:
 def test_shares_of_one_gpu_are_never_more_than_it(
     make_node: MakeNode, nvml: FakeNvml, kind: str
 ) -> None:
-    """Time-sliced pods by samples of different moments; under MPS, kernels side by side."""
+    """Samples of time-sliced pods differ in time; under MPS, kernels run concurrently."""
     node = make_node(processes=True)
     share(node, nvml)
     nvml.scenario.process(0, 100, mem=MIB, sm=90, memu=70, kind=kind)
@@ -161,11 +161,11 @@ def test_shares_of_one_gpu_are_never_more_than_it(
     assert found.values("DCGM_FI_DEV_MEM_COPY_UTIL") == [70, 20], "these fit"
 
 
-# --- who holds what ----------------------------------------------------------------------------
+# --- allocations -------------------------------------------------------------------------------
 
 
-def test_a_new_pod_gets_nothing_of_the_one_before(make_node: MakeNode, nvml: FakeNvml) -> None:
-    """Also not what is read every five seconds only: memory by process, codecs."""
+def test_a_new_pod_gets_no_values_of_the_previous_one(make_node: MakeNode, nvml: FakeNvml) -> None:
+    """Nor values that are read only every five seconds: memory by process, encoder and decoder."""
     nvml.scenario.add_gpus(1, util=90, enc=70, mem_used=9000 * MIB)
     nvml.scenario.process(0, 100, mem=9000 * MIB, sm=90)
     nvml.write()
@@ -213,10 +213,10 @@ def test_a_pod_with_four_gpus_has_one_series_of_each(make_node: MakeNode, nvml: 
     }
 
 
-def test_a_gpu_that_two_pods_claim_leaves_no_half_a_sum(
+def test_a_gpu_listed_for_two_pods_leaves_no_partial_sum(
     make_node: MakeNode, nvml: FakeNvml
 ) -> None:
-    """Which of the two has the contested GPU decides what the other GPU is a record of."""
+    """Which pod has the conflicting GPU decides how much of its sum the other GPU is."""
     nvml.scenario.add_gpus(3).set(0, "util", 90).set(1, "util", 10).set(2, "util", 20)
     nvml.write()
     node = make_node(processes=True)
@@ -235,12 +235,10 @@ def test_a_gpu_that_two_pods_claim_leaves_no_half_a_sum(
     node.host.run(100, "one")
     found = node.sample(10)
     assert utilization(found, "one") == 50
-    assert utilization(found, "two") == 20, "what it still holds"
+    assert utilization(found, "two") == 20, "what is still allocated to it"
 
 
-def test_a_claim_that_is_not_known_leaves_no_half_a_sum(
-    make_node: MakeNode, nvml: FakeNvml
-) -> None:
+def test_an_unknown_claim_leaves_no_partial_sum(make_node: MakeNode, nvml: FakeNvml) -> None:
     nvml.scenario.add_gpus(2, util=50)
     nvml.write()
     node = make_node()
@@ -255,7 +253,7 @@ def test_a_claim_that_is_not_known_leaves_no_half_a_sum(
 
 @pytest.fixture
 def sidecar(nvml: FakeNvml, tmp_path: Path) -> Iterator[Rig]:
-    """Of a pod that was given the first two GPUs."""
+    """A sidecar in a pod with the first two GPUs."""
     settings = Holders(
         pod="bert", namespace="ai", gpu_uuids=(gpu_uuid(0), gpu_uuid(1)), proc=tmp_path / "proc"
     )
@@ -272,14 +270,14 @@ def test_a_sidecar_that_loses_one_of_its_gpus(sidecar: Rig, nvml: FakeNvml) -> N
     assert utilization(sidecar.sample(3), "bert") == 50
     nvml.scenario.set(0, "lost", 1)
     nvml.write()
-    assert utilization(sidecar.sample(), "bert") is None, "half a mean is wrong"
+    assert utilization(sidecar.sample(), "bert") is None, "a partial mean is wrong"
 
 
 # --- MIG ---------------------------------------------------------------------------------------
 
 
 def test_compute_instances_that_share_a_gpu_instance(make_node: MakeNode, nvml: FakeNvml) -> None:
-    """Activity and memory are the GPU instance's; what either pod uses of it is not known."""
+    """Activity and memory are those of the GPU instance; the usage of each pod is unknown."""
     nvml.scenario.add_gpus(1, gpm_supported=1)
     uuids = [nvml.scenario.add_instance(0, n, gi=4) for n in range(2)]
     alone = nvml.scenario.add_instance(0, 2, gi=5)
@@ -305,15 +303,15 @@ def test_compute_instances_that_share_a_gpu_instance(make_node: MakeNode, nvml: 
         assert utilization(found, name) is None
         assert found.value(pods.MEMORY_USED, pod_name=name) is None
         assert found.value(DUTY, pod_name=name) is None
-    assert found.value(MEMORY, PodName="one") == 300, "processes say where they are"
+    assert found.value(MEMORY, PodName="one") == 300, "processes report their instance"
     assert found.value(MEMORY, PodName="two") == 700
     for samples in found.samples.values():
         shown = [tuple(labels.items()) for labels, _ in samples]
-        assert len(shown) == len(set(shown)), "no series is there twice"
+        assert len(shown) == len(set(shown)), "no series is duplicated"
 
 
 def test_an_instance_that_comes_back_as_another(make_rig: MakeRig, nvml: FakeNvml) -> None:
-    """Same index, same UUID, other profile: UUIDs are made of the numbers of the instances."""
+    """Same index, same UUID, other profile: UUIDs are derived from the instance IDs."""
     nvml.scenario.add_gpus(1)
     uuid = nvml.scenario.add_instance(0, 0, gi=1, profile="1g.10gb")
     nvml.write()
@@ -365,5 +363,5 @@ def test_events_that_never_work_cost_nothing_else(make_rig: MakeRig, nvml: FakeN
     for _ in range(300):
         assert rig.sample().value(DUTY) == 40
     errors = rig.count("nvml_errors_total", call="nvmlEventSetWait_v2", code="999")
-    assert 1 <= errors <= 8, "more and more seldom"
+    assert 1 <= errors <= 8, "with growing delays"
     assert rig.count("nvml_restarts_total", reason="events") == 0

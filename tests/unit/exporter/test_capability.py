@@ -1,4 +1,4 @@
-"""Calls that a GPU lacks are left alone for a while."""
+"""Unsupported calls are not repeated for a while."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ def capabilities() -> Capabilities:
 
 
 @pytest.mark.parametrize("code", [Code.NOT_SUPPORTED, Code.FUNCTION_NOT_FOUND, Code.NO_PERMISSION])
-def test_what_is_lacking_is_off_for_ten_minutes(capabilities: Capabilities, code: Code) -> None:
+def test_unsupported_calls_are_disabled_for_ten_minutes(
+    capabilities: Capabilities, code: Code
+) -> None:
     capabilities.record_error("a", NVMLError(CALL, code), 100.0)
     assert not capabilities.allows("a", CALL, 699.0)
     assert capabilities.allows("b", CALL, 699.0)
@@ -49,6 +51,6 @@ def test_a_failure_is_logged_when_it_begins_and_ends(
     assert [record.message for record in caplog.records] == ["call failed", "call works again"]
 
 
-def test_features_are_named_shortly() -> None:
+def test_feature_names() -> None:
     assert feature(CALL) == "FanSpeed"
     assert feature("nvmlGpmMetricsGet") == "GpmMetricsGet"

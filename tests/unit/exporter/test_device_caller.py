@@ -1,4 +1,4 @@
-"""Each value fails alone, the device's and library's troubles do not."""
+"""Each value fails on its own; errors of the device or library are raised."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ def refuse(code: int) -> int:
     raise NVMLError("nvmlCall", code)
 
 
-def test_answers_and_failures(caller: DeviceCaller) -> None:
+def test_success_and_errors(caller: DeviceCaller) -> None:
     assert caller.attempt("nvmlCall", lambda: 7) == 7
     assert caller.attempt("nvmlCall", lambda: refuse(Code.NOT_SUPPORTED)) is None
-    assert caller.attempt("nvmlCall", lambda: 7) is None, "not asked again"
+    assert caller.attempt("nvmlCall", lambda: 7) is None, "not called again"
     assert not caller.allows("nvmlCall")
     assert caller.context.capabilities.of("GPU-1") == {"Call": False}
 
 
 @pytest.mark.parametrize("code", RAISED)
-def test_what_concerns_the_device_is_raised(caller: DeviceCaller, code: Code) -> None:
+def test_device_errors_are_raised(caller: DeviceCaller, code: Code) -> None:
     with pytest.raises(NVMLError):
         caller.attempt("nvmlCall", lambda: refuse(code))
 
 
-def test_broken_is_unknown_errors_and_no_answer(caller: DeviceCaller) -> None:
+def test_broken_means_unknown_errors_only(caller: DeviceCaller) -> None:
     seen = []
     caller.attempt("a", lambda: refuse(Code.UNKNOWN))
     caller.attempt("b", lambda: refuse(Code.NOT_SUPPORTED))

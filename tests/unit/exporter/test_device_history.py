@@ -1,4 +1,4 @@
-"""What is remembered of each GPU over initialisations."""
+"""The history of each GPU across initialisations."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_xids_are_counted_over_initialisations() -> None:
     assert history.complete(READING).values == {"temperature": 50, "xid": 79}
 
 
-def test_recent_counts_pass() -> None:
+def test_recent_counts_expire() -> None:
     history = DeviceHistory()
     history.begin(["a"], frozenset({"a"}))
     history.add(NVMLEvent("a", events.XID, 31), 0.0, 1000.0)
@@ -41,7 +41,7 @@ def test_recent_counts_pass() -> None:
     assert state.xids == {31: 1}
 
 
-def test_strangers_and_other_events_are_left_out() -> None:
+def test_unknown_devices_and_other_events_are_ignored() -> None:
     history = DeviceHistory()
     history.begin(["a"], frozenset({"a"}))
     history.add(NVMLEvent("", events.XID, 31), 0.0, 0.0)
@@ -52,7 +52,7 @@ def test_strangers_and_other_events_are_left_out() -> None:
     assert history.state("unknown", 0.0).xids is None
 
 
-def test_kinds_of_xids_are_bounded() -> None:
+def test_distinct_xids_are_bounded() -> None:
     history = DeviceHistory()
     history.begin(["a"], frozenset({"a"}))
     for xid in range(200):

@@ -48,7 +48,7 @@ def test_the_document() -> None:
 
 def test_compression() -> None:
     assert gzip.decompress(exposition.compress(b"one\n" * 9)) == b"one\n" * 9
-    assert exposition.compress(b"x") == exposition.compress(b"x"), "no time is in it"
+    assert exposition.compress(b"x") == exposition.compress(b"x"), "the output has no timestamp"
 
 
 class Clock:
@@ -68,10 +68,10 @@ def test_freshness() -> None:
     for passed in (0, 21, 10):
         clock.now += passed
         seen.append((store.is_fresh, store.is_up))
-    assert seen == [(True, True), (True, False), (False, False)], "first silent, then too old"
+    assert seen == [(True, True), (True, False), (False, False)], "first stale, then too old"
 
 
-def test_slow_rounds_may_be_older() -> None:
+def test_the_age_limit_grows_with_slow_rounds() -> None:
     clock = Clock()
     store = ExpositionStore(Sampling(interval_seconds=20), Heartbeat(clock), clock)
     store.publish(RenderedExposition(clock.now, 0.0, is_up=False))
@@ -80,7 +80,7 @@ def test_slow_rounds_may_be_older() -> None:
     assert not store.is_up
 
 
-def test_gzip_is_made_while_it_is_read() -> None:
+def test_gzip_is_rendered_while_clients_accept_it() -> None:
     clock = Clock()
     store = ExpositionStore(Sampling(), Heartbeat(clock), clock)
     assert not store.wants_gzip()
@@ -90,7 +90,7 @@ def test_gzip_is_made_while_it_is_read() -> None:
     assert not store.wants_gzip()
 
 
-def test_rounds_that_became_slow_may_be_older_too() -> None:
+def test_the_age_limit_follows_the_interval() -> None:
     clock = Clock()
     store = ExpositionStore(Sampling(), Heartbeat(clock), clock)
     store.publish(RenderedExposition(clock.now, 0.0, is_up=True))

@@ -1,4 +1,4 @@
-"""The exporter's manifests: the least rights of each mode, flags that exist, queries that parse."""
+"""The exporter's manifests: minimal permissions of each mode, existing flags, valid queries."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def container(pod: Object) -> Object:
 
 
 @pytest.mark.parametrize("mode", ["daemonset", "sidecar"])
-def test_rights(mode: str) -> None:
+def test_permissions(mode: str) -> None:
     pod = pods()[mode]
     assert container(pod)["securityContext"] == {
         "privileged": False,
@@ -59,7 +59,7 @@ def test_rights(mode: str) -> None:
     assert "resources" in container(pod)
 
 
-def test_the_host_is_only_read() -> None:
+def test_host_paths_are_read_only() -> None:
     pod = pods()["daemonset"]
     assert [one["hostPath"]["path"] for one in pod["volumes"]] == ["/var/lib/kubelet/pod-resources"]
     assert all(one["readOnly"] for one in container(pod)["volumeMounts"])
@@ -73,7 +73,7 @@ def patch_of(component: str) -> list[Object]:
     return found
 
 
-def test_processes_add_the_pid_namespace_and_two_folders_to_read() -> None:
+def test_processes_add_the_pid_namespace_and_two_directories() -> None:
     operations = patch_of("processes")
     assert {one["path"] for one in operations} == {
         "/spec/template/spec/hostPID",
@@ -87,7 +87,7 @@ def test_processes_add_the_pid_namespace_and_two_folders_to_read() -> None:
     assert folders == ["/var/log/pods", "/var/log/containers"]
 
 
-def test_resource_slices_add_one_right() -> None:
+def test_resource_slices_add_one_permission() -> None:
     role, binding = documents(FOLDER / "resource-slices/reader.yaml")
     assert role["rules"] == [
         {"apiGroups": ["resource.k8s.io"], "resources": ["resourceslices"], "verbs": ["list"]}
@@ -140,7 +140,7 @@ def dashboard() -> Object:
     return found
 
 
-def test_the_dashboards_queries_parse_and_ask_for_metrics_there_are() -> None:
+def test_dashboard_queries_parse_and_use_existing_metrics() -> None:
     known = set(re.findall(r"^\| `(\w+)` \|", PAGE.read_text(), re.MULTILINE))
     panels = dashboard()["panels"]
     assert len({panel["id"] for panel in panels}) == len(panels)

@@ -1,4 +1,4 @@
-"""The nouns: values that can be keys, with the defaults the rest relies on."""
+"""The data model: hashable values, and the defaults the rest relies on."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from metrics_apiserver.exporter.model import (
 )
 
 
-def test_devices_and_holdings_can_be_keys() -> None:
+def test_devices_and_allocations_can_be_keys() -> None:
     device = Device("GPU-1", 0, "H100", "0:1")
     allocation = DeviceAllocation("GPU-1", Pod("ai", "bert"), "server")
     assert {(device, allocation): 1}[Device("GPU-1", 0, "H100", "0:1"), allocation] == 1

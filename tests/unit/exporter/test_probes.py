@@ -1,4 +1,4 @@
-"""The table of what is asked of a GPU."""
+"""The table of values that are read from a GPU."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_picks() -> None:
     assert picks["vgpu_license"](found) == (1,)
 
 
-def test_utilisation_is_asked_each_round() -> None:
+def test_utilisation_is_read_every_round() -> None:
     intervals = {probe.keys[0]: probe.interval for probe in probes.PROBES}
     assert intervals["gpu_util"] is ReadInterval.FAST
     assert intervals["pcie_replay"] is ReadInterval.SLOW

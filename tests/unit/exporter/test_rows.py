@@ -1,4 +1,4 @@
-"""Which values are shown for whom."""
+"""Which values are shown for which pod."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ def usage(*records: UsageRecord) -> NodeUsage:
     return NodeUsage({(one.device, one.pod, one.container): one for one in records})
 
 
-def test_nobody_is_not_the_same_as_unknown() -> None:
+def test_unallocated_is_not_unknown() -> None:
     (free,) = rows.build([READING], NodeAllocations((), True), NodeUsage(), fall_back=False)
     assert (free.mode, free.allocation, free.values) == ("none", None, VALUES)
     (unknown,) = rows.build([READING], NodeAllocations(), NodeUsage(), fall_back=False)
     assert unknown.mode is None
 
 
-def test_a_whole_device_is_its_holders() -> None:
+def test_the_values_of_a_whole_device_are_its_pods() -> None:
     allocation = DeviceAllocation("GPU-1", ONE, "c")
     (row,) = rows.build(
         [READING], NodeAllocations((allocation,), True), NodeUsage(), fall_back=False
@@ -47,7 +47,7 @@ def test_a_whole_device_is_its_holders() -> None:
     assert (row.mode, row.allocation, row.values) == ("exclusive", allocation, VALUES)
 
 
-def test_of_a_shared_device_facts_are_repeated_and_use_is_split() -> None:
+def test_a_shared_device_repeats_facts_and_splits_usage() -> None:
     allocations = NodeAllocations((shared(ONE), shared(TWO)), True)
     known = usage(record(ONE, 30, 7), record(TWO, 40, 8))
     one, two, rest = rows.build([READING], allocations, known, fall_back=False)
@@ -66,7 +66,7 @@ def test_of_a_shared_device_facts_are_repeated_and_use_is_split() -> None:
     assert (rest.allocation, rest.mode, rest.values) == (None, "share", {"memory_free": 5})
 
 
-def test_what_is_not_known_of_pods_is_the_devices() -> None:
+def test_fallback_to_the_device() -> None:
     allocations = NodeAllocations((shared(ONE), shared(TWO)), True)
     one, two, rest = rows.build([READING], allocations, NodeUsage(), fall_back=False)
     assert one.values == two.values == {"temperature": 61, "memory_total": 80}

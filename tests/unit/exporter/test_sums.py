@@ -1,4 +1,4 @@
-"""Sums of use."""
+"""Sums of process utilisation."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from metrics_apiserver.exporter import sums
 from metrics_apiserver.exporter.model import ProcessUtilization
 
 
-def test_what_is_not_known_makes_no_sum() -> None:
+def test_a_sum_with_an_unknown_part_is_unknown() -> None:
     one = ProcessUtilization(1, 2, 3, 4)
     assert sums.add(one, ProcessUtilization(10, 20, 30, 40)) == ProcessUtilization(11, 22, 33, 44)
     assert sums.add(one, sums.ZERO) == one
@@ -14,7 +14,7 @@ def test_what_is_not_known_makes_no_sum() -> None:
     assert sums.add(None, one) is None
 
 
-def test_what_fits_stays_as_it_is() -> None:
+def test_sums_up_to_the_whole_stay() -> None:
     for uses in (
         {},
         {1: None},
@@ -23,7 +23,7 @@ def test_what_fits_stays_as_it_is() -> None:
         assert sums.normalized(uses) is uses
 
 
-def test_more_than_the_whole_is_brought_down_to_it() -> None:
+def test_larger_sums_are_scaled_down() -> None:
     uses = {1: ProcessUtilization(100, 10, 0, 0), 2: ProcessUtilization(300, 20, 0, 90), 3: None}
     assert sums.normalized(uses) == {
         1: ProcessUtilization(25, 10, 0, 0),

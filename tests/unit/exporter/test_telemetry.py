@@ -14,7 +14,7 @@ def test_names_have_the_prefix() -> None:
     assert all(one.name.startswith("gpu_exporter_") for one in registry.collect())
 
 
-def test_versions_of_a_driver_before_go() -> None:
+def test_versions_of_the_previous_driver_are_removed() -> None:
     registry = CollectorRegistry()
     telemetry = ExporterTelemetry(registry)
     telemetry.show_versions("12.550", "550.54", "12.4")

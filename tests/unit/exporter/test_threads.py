@@ -1,4 +1,4 @@
-"""The interval of rounds, and threads that end."""
+"""The sampling interval, and how the threads end."""
 
 from __future__ import annotations
 
@@ -32,50 +32,50 @@ def test_slow_rounds_come_less_often() -> None:
     assert interval.after(0.01) == 1.0
 
 
-class Looks:
-    """A source that counts."""
+class CountingSource:
+    """A source that counts its refreshes."""
 
     def __init__(self) -> None:
         self.count = 0
-        self.looked = threading.Event()
+        self.refreshed = threading.Event()
 
     def refresh(self) -> None:
         self.count += 1
-        self.looked.set()
+        self.refreshed.set()
 
     def allocations(self, readings: object, working: object, now: float) -> NodeAllocations:
         raise AssertionError("the sampling thread asks that")
 
 
-def test_a_look_can_be_asked_for() -> None:
-    looks = Looks()
-    thread = AttributionThread(looks, poll_seconds=60)
+def test_a_refresh_can_be_requested() -> None:
+    source = CountingSource()
+    thread = AttributionThread(source, poll_seconds=60)
     thread.start()
-    assert looks.looked.wait(5)
-    looks.looked.clear()
+    assert source.refreshed.wait(5)
+    source.refreshed.clear()
     thread.wake()
     started = time.monotonic()
-    assert looks.looked.wait(5)
+    assert source.refreshed.wait(5)
     assert time.monotonic() - started < 4
     thread.stop()
     thread.join(5)
     assert not thread.is_alive()
-    assert looks.count == 2
+    assert source.count == 2
 
 
-def test_a_look_that_fails_is_not_the_last(caplog: pytest.LogCaptureFixture) -> None:
-    class Faulty(Looks):
+def test_a_failed_refresh_is_not_the_last(caplog: pytest.LogCaptureFixture) -> None:
+    class FailingOnce(CountingSource):
         def refresh(self) -> None:
             super().refresh()
             if self.count == 1:
                 raise RuntimeError("not foreseen")
 
-    looks = Faulty()
+    source = FailingOnce()
     with caplog.at_level(logging.ERROR):
-        thread = AttributionThread(looks, poll_seconds=1)
+        thread = AttributionThread(source, poll_seconds=1)
         thread.start()
         deadline = time.monotonic() + 10
-        while looks.count < 2:
+        while source.count < 2:
             assert time.monotonic() < deadline
             time.sleep(0.02)
     assert "not foreseen" in caplog.text
@@ -97,7 +97,7 @@ class Idle:
         return
 
 
-def test_a_long_interval_is_no_hang() -> None:
+def test_a_long_interval_is_not_a_hang() -> None:
     settings = Sampling(interval_seconds=60)
     heartbeat = Heartbeat()
     store = ExpositionStore(settings, heartbeat)
@@ -119,7 +119,7 @@ def test_a_long_interval_is_no_hang() -> None:
         time.sleep(0.05)
     assert store.current is not None
     assert heartbeat.doing == "sleep"
-    assert oldest < 2.5, "it is heard of while it sleeps"
+    assert oldest < 2.5, "the heartbeat goes on while it sleeps"
     thread.stop()
     thread.join(2)
     assert not thread.is_alive()

@@ -1,4 +1,4 @@
-"""Values of a device: nonsense stays out."""
+"""Values of a device: invalid ones are dropped."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def values(dropped: list[str]) -> Values:
     return Values(dropped.append)
 
 
-def test_none_takes_away(values: Values, dropped: list[str]) -> None:
+def test_none_removes_a_value(values: Values, dropped: list[str]) -> None:
     values.keep("temperature", 50)
     values.keep("temperature", None)
     assert values == {}
@@ -36,7 +36,7 @@ def test_none_takes_away(values: Values, dropped: list[str]) -> None:
         ("fan_percent", float("nan")),
     ],
 )
-def test_nonsense_is_told_and_left_out(
+def test_invalid_values_are_reported_and_dropped(
     values: Values, dropped: list[str], key: str, value: float
 ) -> None:
     values.keep(key, 1)

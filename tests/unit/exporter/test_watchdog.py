@@ -1,11 +1,11 @@
-"""When a silent thread counts as stale, and when as dead."""
+"""When a thread without heartbeat is stale, and when it is dead."""
 
 from __future__ import annotations
 
 from metrics_apiserver.exporter.watchdog import Heartbeat
 
 
-def test_the_verdict_follows_the_age() -> None:
+def test_the_state_follows_the_age() -> None:
     now = [0.0]
     heartbeat = Heartbeat(lambda: now[0])
     heartbeat.beat("nvmlDeviceGetName")

@@ -15,14 +15,14 @@ def test_a_mean_of_what_is_within_the_window() -> None:
     assert window.mean(104) == 40, "the oldest left"
 
 
-def test_it_holds_for_two_windows_by_our_clock() -> None:
+def test_the_mean_is_kept_for_two_windows() -> None:
     window = Window(10)
     window.add(5_000_000.0, 7.0, now=50)
     assert window.mean(70) == 7
     assert window.mean(70.1) is None
 
 
-def test_a_clock_that_was_set_back_begins_anew() -> None:
+def test_a_clock_that_was_set_back_starts_again() -> None:
     window = Window(10)
     window.add(100.0, 90.0, now=1)
     window.add(50.0, 10.0, now=2)

@@ -50,7 +50,7 @@ def test_events_arrive_under_their_key(
     nvml.write()
     nvml.advance(1)
     assert start(watcher, library) == {"0", "1"}, "the third has none"
-    assert watcher.drain() == [], "what was before the registration is lost"
+    assert watcher.drain() == [], "events before the registration are lost"
     nvml.scenario.unset(1, "xid").set(1, "xid", 31).set(0, "mig_event", 1)
     nvml.write()
     found: list[NVMLEvent] = []
@@ -72,7 +72,7 @@ def test_no_gpu_that_can_report(watcher: EventWatcher, library: Library, nvml: F
     assert watcher.stop()
 
 
-def test_types_that_are_refused_are_asked_for_one_by_one(
+def test_refused_event_types_are_left_out(
     watcher: EventWatcher, library: Library, nvml: FakeNvml
 ) -> None:
     nvml.scenario.set("*", "fail.nvmlDeviceRegisterEvents", "4 times=2")
@@ -87,7 +87,7 @@ def test_a_driver_without_events(watcher: EventWatcher, library: Library, nvml: 
         start(watcher, library)
 
 
-def test_a_wait_that_fails_says_so(watcher: EventWatcher, library: Library, nvml: FakeNvml) -> None:
+def test_a_failed_wait_is_reported(watcher: EventWatcher, library: Library, nvml: FakeNvml) -> None:
     start(watcher, library)
     nvml.scenario.set("*", "fail.nvmlEventSetWait_v2", 999)
     nvml.write()

@@ -1,4 +1,4 @@
-"""GPM samples: two make a measurement."""
+"""GPM: two samples make a measurement."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ def test_support(library: Library, handle: Handle, nvml: FakeNvml) -> None:
     assert not gpm.is_supported(library, handle)
 
 
-def test_a_measurement_is_of_the_time_between(
+def test_a_measurement_covers_the_time_between_samples(
     library: Library, handle: Handle, nvml: FakeNvml
 ) -> None:
     sampler = gpm.GpmSampler(library, handle, None, (gpm.SM, gpm.TENSOR, gpm.DRAM))
     assert sampler.measure(nvml.advance(1)) == {}
-    assert sampler.measure(nvml.advance(1)) == {gpm.SM: 40}, "without NaN and what is lacking"
+    assert sampler.measure(nvml.advance(1)) == {gpm.SM: 40}, "without NaN and unsupported metrics"
     nvml.scenario.set(0, "gpm.2", 70)
     nvml.write()
     assert sampler.measure(nvml.advance(1)) == {gpm.SM: 70}
@@ -46,7 +46,7 @@ def test_slow_rounds_are_measured_too(library: Library, handle: Handle, nvml: Fa
     sampler = gpm.GpmSampler(library, handle, None, (gpm.SM,))
     sampler.measure(nvml.advance(1))
     assert sampler.measure(nvml.advance(600)) == {gpm.SM: 40}
-    assert sampler.measure(nvml.advance(1000)) == {}, "a pause is no round"
+    assert sampler.measure(nvml.advance(1000)) == {}, "no measurement after a pause"
     assert sampler.measure(nvml.advance(1)) == {gpm.SM: 40}
     sampler.close()
 

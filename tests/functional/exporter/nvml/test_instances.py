@@ -38,7 +38,7 @@ def test_modes(library: Library, handle: Handle, nvml: FakeNvml) -> None:
         instances.mode(library, handle)
 
 
-def test_holes_are_normal(library: Library, handle: Handle, nvml: FakeNvml) -> None:
+def test_gaps_are_normal(library: Library, handle: Handle, nvml: FakeNvml) -> None:
     first = nvml.scenario.add_instance(0, 1, gi=5, profile="1g.10gb")
     second = nvml.scenario.add_instance(0, 6, gi=2, profile="3g.40gb")
     nvml.write()

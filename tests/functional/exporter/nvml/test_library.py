@@ -1,4 +1,4 @@
-"""Calls, failures and values of the binding."""
+"""Calls, errors and values of the binding."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def library(nvml: FakeNvml) -> Library:
     return made
 
 
-def test_failures_have_names() -> None:
+def test_errors_have_names() -> None:
     assert str(NVMLError("nvmlX", 15)) == "nvmlX: GPU_IS_LOST"
     assert str(NVMLError("nvmlX", 4711)) == "nvmlX: code 4711"
 
@@ -37,7 +37,7 @@ def test_calls(library: Library) -> None:
     assert library.raw("nvmlNotInThisDriver") == Code.FUNCTION_NOT_FOUND
 
 
-def test_every_call_beats(nvml: FakeNvml) -> None:
+def test_every_call_is_reported(nvml: FakeNvml) -> None:
     beats: list[str] = []
     library = Library(beats.append)
     library.init()

@@ -36,7 +36,7 @@ def test_lists(library: Library, handle: Handle, nvml: FakeNvml) -> None:
     assert processes.running(library, handle, "M") == []
 
 
-def test_the_second_version_stands_in(library: Library, handle: Handle, nvml: FakeNvml) -> None:
+def test_the_second_version_is_a_fallback(library: Library, handle: Handle, nvml: FakeNvml) -> None:
     nvml.scenario.process(0, 10, mem=100)
     nvml.scenario.set(0, "fail.nvmlDeviceGetComputeRunningProcesses_v3", 13)
     nvml.write()
@@ -70,9 +70,7 @@ def test_wide_rows(
     assert [(one.pid, one.memory) for one in found] == [(pid, pid) for pid in pids]
 
 
-def test_pids_that_nobody_has_stay_to_be_seen(
-    library: Library, handle: Handle, nvml: FakeNvml
-) -> None:
+def test_pids_that_do_not_exist_are_kept(library: Library, handle: Handle, nvml: FakeNvml) -> None:
     nvml.scenario.process(0, 10, mem=1).process(0, 11, mem=2)
     nvml.write()
     found = processes.running(library, handle, "C", frozenset[int]().__contains__)

@@ -1,4 +1,4 @@
-"""Every shape of a cgroup path that the kubelet and the runtimes make."""
+"""Every format of cgroup path that the kubelet and container runtimes use."""
 
 from __future__ import annotations
 
@@ -30,7 +30,9 @@ V1 = "".join(f"{n}:{name}:/\n" for n, name in enumerate(("pids", "freezer", "dev
 )
 def test_a_path_of_a_pod(path: str) -> None:
     assert cgroups.parse(f"0::{path}\n") == ContainerCgroup(UID, CID)
-    assert cgroups.parse(f"{V1}9:memory:{path}\n") == ContainerCgroup(UID, CID), "any line of many"
+    assert cgroups.parse(f"{V1}9:memory:{path}\n") == ContainerCgroup(UID, CID), (
+        "any of several lines"
+    )
 
 
 def test_static_pods_have_no_dashes() -> None:

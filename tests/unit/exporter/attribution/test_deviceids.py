@@ -1,4 +1,4 @@
-"""What plugins call a device."""
+"""Device IDs of the device plugins."""
 
 from __future__ import annotations
 

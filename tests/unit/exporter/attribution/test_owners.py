@@ -1,4 +1,4 @@
-"""From a pid to its pod."""
+"""The pod of a pid."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def owners(host: Host, clock: Clock) -> ProcessOwners:
     return ProcessOwners(host.proc, PodLogs(host.pods, host.containers, clock), clock)
 
 
-def test_of_a_container_and_of_the_host(owners: ProcessOwners, host: Host) -> None:
+def test_processes_of_a_container_and_of_the_host(owners: ProcessOwners, host: Host) -> None:
     host.run(10, "bert", "server", namespace="ai", name="python3")
     host.run(11, name="Xorg (1)")
     assert owners.find(10) == ProcessOwner(Pod("ai", "bert"), "server", "python3")
@@ -56,7 +56,7 @@ def test_a_process_that_just_ended_is_still_known(
     assert owners.find(10) is None
 
 
-def test_a_pid_that_was_given_on(owners: ProcessOwners, host: Host, clock: Clock) -> None:
+def test_a_reused_pid(owners: ProcessOwners, host: Host, clock: Clock) -> None:
     host.run(10, "bert", started=1)
     owners.find(10)
     host.run(10, "other", started=2)
@@ -66,7 +66,9 @@ def test_a_pid_that_was_given_on(owners: ProcessOwners, host: Host, clock: Clock
     assert found.pod == Pod("default", "other")
 
 
-def test_a_pod_whose_logs_come_later(owners: ProcessOwners, host: Host, clock: Clock) -> None:
+def test_a_pod_whose_log_directory_appears_later(
+    owners: ProcessOwners, host: Host, clock: Clock
+) -> None:
     host.run(10, "bert")
     (host.pods / next(host.pods.iterdir()).name).rmdir()
     for one in host.containers.iterdir():
@@ -79,7 +81,7 @@ def test_a_pod_whose_logs_come_later(owners: ProcessOwners, host: Host, clock: C
     assert found.pod == Pod("default", "bert")
 
 
-def test_what_is_kept_is_bounded(owners: ProcessOwners, host: Host, clock: Clock) -> None:
+def test_the_cache_is_bounded(owners: ProcessOwners, host: Host, clock: Clock) -> None:
     host.run(10, "bert")
     owners.find(10)
     known = owners._known[10]

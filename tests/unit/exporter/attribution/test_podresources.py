@@ -1,4 +1,4 @@
-"""The kubelet's responses; more, with what follows from them, is in the functional tests."""
+"""Kubelet responses; the allocations that follow from them are in the functional tests."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ def kubelet(tmp_path: Path) -> Iterator[Kubelet]:
         yield made
 
 
-def look(kubelet: Kubelet, *names: str) -> PodResourcesResponse:
+def fetch(kubelet: Kubelet, *names: str) -> PodResourcesResponse:
     return PodResourcesClient(kubelet.socket, frozenset(names)).fetch()
 
 
-def test_grants_and_slots(kubelet: Kubelet) -> None:
+def test_containers_and_slots(kubelet: Kubelet) -> None:
     kubelet.allocatable = {
         "nvidia.com/gpu": ["GPU-a::0", "GPU-a::1", "GPU-b"],
         "nvidia.com/mig-1g.10gb": ["MIG-c"],
@@ -39,14 +39,14 @@ def test_grants_and_slots(kubelet: Kubelet) -> None:
         ContainerAllocation("one", ("MIG-c",), "ai", "side", "nvidia.com/mig-1g.10gb"),
         ContainerAllocation("two", ("f",), resource="intel.com/fpga"),
     )
-    assert look(kubelet) == PodResourcesResponse(
+    assert fetch(kubelet) == PodResourcesResponse(
         (
             ContainerResources("ai", "one", "server", ("GPU-a::0",)),
             ContainerResources("ai", "one", "side", ("MIG-c",)),
         ),
         {"GPU-a": 2, "GPU-b": 1, "MIG-c": 1},
     )
-    assert look(kubelet, "intel.com/fpga").containers[-1] == ContainerResources(
+    assert fetch(kubelet, "intel.com/fpga").containers[-1] == ContainerResources(
         "default", "two", "server", ("f",)
     )
 
@@ -57,13 +57,13 @@ def test_claims(kubelet: Kubelet) -> None:
             "one", claims=(Claim("gpu-0", cdi=("a=b", "c=d")), Claim("x", driver="other"))
         )
     )
-    (resources,) = look(kubelet).containers
+    (resources,) = fetch(kubelet).containers
     assert resources.claimed == (ClaimedDevice("node-1", "gpu-0", ("a=b", "c=d")),)
 
 
 def test_a_kubelet_without_allocatable(kubelet: Kubelet) -> None:
     kubelet.has_allocatable = False
-    assert look(kubelet) == PodResourcesResponse((), None)
+    assert fetch(kubelet) == PodResourcesResponse((), None)
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_a_kubelet_without_allocatable(kubelet: Kubelet) -> None:
 def test_refusals(kubelet: Kubelet, status: grpc.StatusCode, reason: str) -> None:
     kubelet.failure = status
     with pytest.raises(KubeletUnavailable, match=status.name) as refused:
-        look(kubelet)
+        fetch(kubelet)
     assert refused.value.reason == reason
 
 
@@ -87,7 +87,7 @@ def test_a_missing_socket(tmp_path: Path) -> None:
     assert refused.value.reason == "socket"
 
 
-def test_a_kubelet_that_starts_again(kubelet: Kubelet) -> None:
+def test_a_kubelet_restart(kubelet: Kubelet) -> None:
     client = PodResourcesClient(kubelet.socket)
     kubelet.allocate(ContainerAllocation("one", ("GPU-a",)))
     assert client.fetch().containers
@@ -99,41 +99,43 @@ def test_a_kubelet_that_starts_again(kubelet: Kubelet) -> None:
 
 
 @pytest.mark.parametrize(
-    "granted",
+    "allocated",
     [
         [ContainerAllocation("one", tuple(f"GPU-{n}" for n in range(70_000)))],
         [ContainerAllocation("one", ("GPU-a",), container=f"c{n}") for n in range(17_000)],
     ],
     ids=["ids", "containers"],
 )
-def test_more_than_a_node_can_have(kubelet: Kubelet, granted: list[ContainerAllocation]) -> None:
-    kubelet.allocate(*granted)
+def test_more_devices_than_a_node_can_have(
+    kubelet: Kubelet, allocated: list[ContainerAllocation]
+) -> None:
+    kubelet.allocate(*allocated)
     with pytest.raises(KubeletUnavailable, match="more than") as refused:
-        look(kubelet)
+        fetch(kubelet)
     assert refused.value.reason == "decode"
 
 
 def test_more_slots_than_a_node_can_have(kubelet: Kubelet) -> None:
     kubelet.allocatable = {"nvidia.com/gpu": [f"GPU-a::{n}" for n in range(70_000)]}
     with pytest.raises(KubeletUnavailable, match="more than"):
-        look(kubelet)
+        fetch(kubelet)
 
 
 @pytest.mark.parametrize("garbage", [bytes(17 << 20), b"\x0a\x00" * (8 << 20)])
-def test_an_answer_beyond_all_bounds(kubelet: Kubelet, garbage: bytes) -> None:
+def test_a_response_above_the_size_limit(kubelet: Kubelet, garbage: bytes) -> None:
     kubelet.garbage = garbage
     with pytest.raises(KubeletUnavailable) as refused:
-        look(kubelet)
-    assert refused.value.reason in ("too_large", "decode"), "and not that we asked too often"
+        fetch(kubelet)
+    assert refused.value.reason in ("too_large", "decode"), "and not a rate limit"
 
 
-def test_a_kubelet_whose_gate_is_closed(kubelet: Kubelet) -> None:
-    """It has the method and responses every call with an error."""
+def test_a_kubelet_with_a_disabled_feature_gate(kubelet: Kubelet) -> None:
+    """It has the method and answers every call with an error."""
     kubelet.allocate(ContainerAllocation("one", ("GPU-a",)))
     kubelet.failures = {"GetAllocatableResources": grpc.StatusCode.UNKNOWN}
-    assert look(kubelet) == PodResourcesResponse(
+    assert fetch(kubelet) == PodResourcesResponse(
         (ContainerResources("default", "one", "server", ("GPU-a",)),), None
     )
     kubelet.failures = {"GetAllocatableResources": grpc.StatusCode.RESOURCE_EXHAUSTED}
     with pytest.raises(KubeletUnavailable):
-        look(kubelet)
+        fetch(kubelet)

@@ -1,4 +1,4 @@
-"""UUIDs of claimed devices, from a kube-apiserver that is a loopback fake."""
+"""UUIDs of claimed devices, from a fake kube-apiserver on the loopback interface."""
 
 from __future__ import annotations
 
@@ -109,14 +109,14 @@ def test_a_uuid(api: ApiServer, found: ResourceSlices) -> None:
 
 
 @pytest.mark.parametrize("version", ["v1beta2", "v1beta1"])
-def test_versions_of_before(api: ApiServer, found: ResourceSlices, version: str) -> None:
+def test_older_api_versions(api: ApiServer, found: ResourceSlices, version: str) -> None:
     api.version = version
     api.body = slices(device("gpu-0", "GPU-b", basic=version == "v1beta1"))
     found.refresh(WANTED)
     assert found.find(ClaimedDevice("node-1", "gpu-0")) == "GPU-b"
 
 
-def test_it_asks_only_for_what_it_does_not_know(
+def test_slices_are_read_only_for_unknown_devices(
     api: ApiServer, found: ResourceSlices, clock: Clock
 ) -> None:
     found.refresh(set())
@@ -139,7 +139,7 @@ def test_refusals(api: ApiServer, found: ResourceSlices, status: int, version: s
 
 
 @pytest.mark.parametrize("make", authorities.SERVERS)
-def test_authorities_as_clusters_have_them(
+def test_cluster_authorities(
     make: Callable[[], authorities.Found], tmp_path: Path, clock: Clock
 ) -> None:
     with serving(make(), tmp_path) as api:
@@ -152,12 +152,12 @@ def test_authorities_as_clusters_have_them(
     assert len(api.seen) == 1
 
 
-def test_outside_of_a_cluster(tmp_path: Path, clock: Clock) -> None:
+def test_outside_a_cluster(tmp_path: Path, clock: Clock) -> None:
     with pytest.raises(KeyError):
         ResourceSlices("n", clock, tmp_path, {}).refresh(WANTED)
 
 
-def test_a_name_that_comes_to_mean_another_device(
+def test_a_name_that_is_reused_for_another_device(
     api: ApiServer, found: ResourceSlices, clock: Clock
 ) -> None:
     found.refresh(WANTED)
@@ -167,7 +167,7 @@ def test_a_name_that_comes_to_mean_another_device(
     assert found.find(ClaimedDevice("node-1", "gpu-0")) == "GPU-a"
     clock.now = 301
     found.refresh(set())
-    assert len(api.seen) == 1, "nobody has a claim"
+    assert len(api.seen) == 1, "there are no claims"
     found.refresh(WANTED)
     assert found.find(ClaimedDevice("node-1", "gpu-0")) == "GPU-b"
 
@@ -184,7 +184,7 @@ def test_a_name_that_comes_to_mean_another_device(
         {"items": 5},
     ],
 )
-def test_an_answer_that_is_no_list(
+def test_a_response_that_is_not_a_list(
     api: ApiServer, found: ResourceSlices, clock: Clock, body: object
 ) -> None:
     found.refresh(WANTED)
@@ -192,10 +192,10 @@ def test_an_answer_that_is_no_list(
     clock.now = 31
     with pytest.raises(ValueError, match=r"."):
         found.refresh({("node-1", "gpu-9")})
-    assert found.find(ClaimedDevice("node-1", "gpu-0")) == "GPU-a", "what was known stays"
+    assert found.find(ClaimedDevice("node-1", "gpu-0")) == "GPU-a", "known UUIDs are kept"
 
 
-def test_an_answer_that_is_no_http(tmp_path: Path, clock: Clock) -> None:
+def test_a_response_that_is_not_http(tmp_path: Path, clock: Clock) -> None:
     trusted = authorities.kubeadm()
     context = authorities.server(trusted)
     (tmp_path / "token").write_text("secret")

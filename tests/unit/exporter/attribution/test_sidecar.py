@@ -1,4 +1,4 @@
-"""What a pod can tell of its own GPUs."""
+"""The GPUs of the exporter's own pod."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ DEVICES = DeviceIndex(Device(f"GPU-{n}", n, "T4", f"0:{n}", minor=n) for n in ra
 POD = Pod("ai", "bert")
 
 
-class Around:
-    """The pod's surroundings under a directory."""
+class PodEnvironment:
+    """The pod's environment under a directory."""
 
     def __init__(self, directory: Path) -> None:
         self.proc, self.dev = directory / "proc", directory / "dev"
@@ -41,16 +41,16 @@ class Around:
 
 
 @pytest.fixture
-def around(tmp_path: Path) -> Around:
-    return Around(tmp_path)
+def around(tmp_path: Path) -> PodEnvironment:
+    return PodEnvironment(tmp_path)
 
 
-def test_the_operators_word_counts_first(around: Around) -> None:
+def test_the_flag_counts_first(around: PodEnvironment) -> None:
     around.process(1, "GPU-1")
     assert around.devices("GPU-3") == ["GPU-3"]
 
 
-def test_the_environment_of_the_pods_processes(around: Around) -> None:
+def test_the_environment_of_the_pods_processes(around: PodEnvironment) -> None:
     around.process(1, "GPU-1, GPU-2")
     around.process(7, "3")
     around.process(8, None)
@@ -64,12 +64,12 @@ def test_the_environment_of_the_pods_processes(around: Around) -> None:
 
 
 @pytest.mark.parametrize("text", ["all", "none", "void", "", "/var/run/nvidia-container-devices"])
-def test_words_that_say_nothing(around: Around, text: str) -> None:
+def test_ignored_values(around: PodEnvironment, text: str) -> None:
     around.process(1, text)
     assert around.devices(environment={"NVIDIA_VISIBLE_DEVICES": "all"}) == []
 
 
-def test_our_own_environment_and_nodes(around: Around) -> None:
+def test_own_environment_and_device_nodes(around: PodEnvironment) -> None:
     assert around.devices(environment={"NVIDIA_VISIBLE_DEVICES": "GPU-0"}) == ["GPU-0"]
     for name in ("nvidia2", "nvidiactl", "nvidia-uvm", "null"):
         around.node(name)
@@ -77,7 +77,7 @@ def test_our_own_environment_and_nodes(around: Around) -> None:
     assert around.devices(environment={"NVIDIA_VISIBLE_DEVICES": "all"}) == [], "every GPU is there"
 
 
-def test_slots_and_strangers_make_a_device_shared(around: Around) -> None:
+def test_slots_and_foreign_processes_make_a_device_shared(around: PodEnvironment) -> None:
     sidecar = Sidecar(POD, ("GPU-0::1", "GPU-1", "GPU-2"), around.proc, around.dev, {})
     sidecar.refresh()
     found = sidecar.allocations(DEVICES, frozenset({"GPU-1"}))
@@ -88,23 +88,23 @@ def test_slots_and_strangers_make_a_device_shared(around: Around) -> None:
     }
 
 
-def test_strangers(around: Around) -> None:
+def test_foreign_processes(around: PodEnvironment) -> None:
     around.process(1, None)
     around.process(2, None)
     sidecar = Sidecar(POD, (), around.proc, around.dev, {})
     sidecar.refresh()
     assert not sidecar.is_foreign([1, 2])
     assert sidecar.is_foreign([1, 99])
-    assert not sidecar.is_foreign([98, 99]), "NVML speaks of another pid namespace"
+    assert not sidecar.is_foreign([98, 99]), "NVML uses another pid namespace"
     assert not sidecar.is_foreign([])
 
 
-def test_folders_that_are_not_there(tmp_path: Path) -> None:
+def test_missing_directories(tmp_path: Path) -> None:
     sidecar = Sidecar(POD, (), tmp_path / "x", tmp_path / "y", {})
     sidecar.refresh()
     assert not sidecar.allocations(DEVICES, frozenset()).is_known
 
 
-def test_a_gpu_that_cannot_be_read_still_counts(around: Around) -> None:
+def test_a_gpu_that_cannot_be_read_still_counts(around: PodEnvironment) -> None:
     assert around.devices("GPU-0", "GPU-gone") == ["GPU-0", "GPU-gone"]
-    assert around.devices("GPU-gone") == [], "not one of them is here: nothing is known"
+    assert around.devices("GPU-gone") == [], "none of them is on this node, so nothing is known"

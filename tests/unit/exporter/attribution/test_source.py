@@ -36,7 +36,7 @@ def test_no_source() -> None:
     assert not source.allocations(READINGS, frozenset(), 0.0).is_known
 
 
-def test_the_kubelet_complains_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_kubelet_errors_are_logged_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     telemetry = ExporterTelemetry(CollectorRegistry())
     kubelet = Kubelet(tmp_path)
@@ -65,7 +65,7 @@ def test_slices_that_cannot_be_read(tmp_path: Path) -> None:
     assert count(telemetry, "resource_slices") == 1
     found = source.allocations(READINGS, frozenset(), 100.0)
     assert [allocation.device for allocation in found.devices] == ["GPU-a"], (
-        "by the default's number"
+        "by the minor number in the default name"
     )
 
 

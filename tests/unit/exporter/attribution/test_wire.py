@@ -1,4 +1,4 @@
-"""The wire format, against another's writing and against garbage."""
+"""The wire format, against Google's encoder and against garbage."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_garbage_is_refused(data: bytes) -> None:
 
 
 @given(st.binary(max_size=200))
-def test_nothing_else_is_raised(data: bytes) -> None:
+def test_only_decode_errors_are_raised(data: bytes) -> None:
     try:
         for _, content in wire.fields(data):
             assert len(content) <= len(data)
@@ -59,7 +59,7 @@ def test_nothing_else_is_raised(data: bytes) -> None:
 
 
 @given(st.lists(st.tuples(st.text(max_size=20), st.lists(st.text(max_size=20), max_size=5))))
-def test_what_protobuf_wrote_is_read(rows: list[tuple[str, list[str]]]) -> None:
+def test_messages_of_protobuf_decode(rows: list[tuple[str, list[str]]]) -> None:
     module = messages()
     made = module.AllocatableResourcesResponse(
         devices=[module.ContainerDevices(resource_name=name, device_ids=ids) for name, ids in rows],
@@ -74,7 +74,7 @@ def test_what_protobuf_wrote_is_read(rows: list[tuple[str, list[str]]]) -> None:
     assert read == rows
 
 
-def test_a_message_of_endless_fields_is_refused() -> None:
+def test_too_many_fields_are_refused() -> None:
     few = wire.fields(b"\x0a\x00" * (1 << 17))
     assert sum(1 for _ in few) == 1 << 17
     with pytest.raises(wire.DecodeError, match="too many"):

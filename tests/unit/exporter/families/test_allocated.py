@@ -1,4 +1,4 @@
-"""How much of each GPU is granted."""
+"""How much of each GPU is allocated."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ def test_memory() -> None:
 
 def test_shares_of_whole_and_free_devices() -> None:
     rows = [Row(GPU, WHOLE, DeviceAllocation("GPU-1", ONE, c), "exclusive") for c in ("a", "b")]
-    assert allocated.shares(rows) == {"GPU-1": 1.0}, "two containers of a pod hold it once"
+    assert allocated.shares(rows) == {"GPU-1": 1.0}, "two containers of a pod count once"
     assert allocated.shares([Row(GPU, WHOLE, None, "none")]) == {"GPU-1": 0.0}
-    assert allocated.shares([Row(GPU, WHOLE)]) == {"GPU-1": None}, "nobody was asked"
+    assert allocated.shares([Row(GPU, WHOLE)]) == {"GPU-1": None}, "no source was asked"
 
 
 def test_shares_of_slots() -> None:

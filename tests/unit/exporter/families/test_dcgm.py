@@ -42,7 +42,7 @@ def test_a_free_gpu_names_no_pod(style: str) -> None:
     assert ('NodeName="node-1"' in text) == (style == "alibaba")
 
 
-def test_the_count_stands_once_for_each_gpu() -> None:
+def test_the_count_has_one_series_for_each_gpu() -> None:
     other = replace(GPU, uuid="GPU-2", index=3)
     allocation = DeviceAllocation("GPU-1", Pod("ai", "bert"), "server", 0.5, is_shared=True)
     rows = [Row(GPU, {}, allocation, "share"), Row(GPU, {}, None, "share"), Row(PART, {}, HELD)]

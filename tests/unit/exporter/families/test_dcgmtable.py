@@ -1,4 +1,4 @@
-"""The table of DCGM's names."""
+"""The table of DCGM metrics."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def test_rows() -> None:
 
 
 def test_groups_agree_with_the_probes() -> None:
-    """What is shown without a group is read without one, and the other way round."""
+    """Metrics without a group are read without one, and the other way round."""
     read = {key: probe.group for probe in probes.PROBES for key in probe.keys}
     read |= {one.key: one.group for one in (*probes.FIELDS, *probes.GPM_METRICS)}
     for metric in TABLE:

@@ -15,7 +15,7 @@ def by_name(*rows: Row, count: int | None = 1) -> dict[str, MetricFamily]:
     return {one.name: one for one in nvidia_gpu.build(rows, count, "node-1")}
 
 
-def test_a_device_that_nobody_holds() -> None:
+def test_an_unallocated_device() -> None:
     found = by_name(Row(GPU, {"duty_cycle": 1.0}, None, "none"))
     assert found["nvidia_gpu_duty_cycle"].samples == [
         (
@@ -28,7 +28,7 @@ def test_a_device_that_nobody_holds() -> None:
     assert found["nvidia_gpu_allocated_num_devices"].samples == [('{node_name="node-1"}', 0.0)]
 
 
-def test_an_instance_tells_its_number() -> None:
+def test_an_instance_has_its_id() -> None:
     allocation = DeviceAllocation("MIG-1", Pod("ai", "bert"), "server")
     found = by_name(Row(PART, {"duty_cycle": 1.0}, allocation, "exclusive"))
     text = found["nvidia_gpu_duty_cycle"].samples[0][0]
@@ -36,7 +36,7 @@ def test_an_instance_tells_its_number() -> None:
     assert 'minor_number="3"' in text
 
 
-def test_what_is_not_known_is_absent() -> None:
+def test_unknown_values_are_absent() -> None:
     found = by_name(Row(GPU, {}), count=None)
     assert found["nvidia_gpu_num_devices"].samples == []
     assert found["nvidia_gpu_allocated_num_devices"].samples == []

@@ -42,7 +42,7 @@ def numbers(
     return found[POD]
 
 
-def test_a_mean_weighted_by_what_was_granted() -> None:
+def test_a_mean_weighted_by_the_share() -> None:
     readings = [gpu("a", duty_cycle=90.0, memory_used=100), gpu("b", duty_cycle=0.0, memory_used=0)]
     allocations = [
         DeviceAllocation("a", POD, "c"),
@@ -60,7 +60,7 @@ def test_a_mean_weighted_by_what_was_granted() -> None:
     assert found.source == "process"
 
 
-def test_one_part_that_is_not_known_makes_the_whole_unknown() -> None:
+def test_one_unknown_part_makes_the_pod_unknown() -> None:
     readings = [gpu("a", duty_cycle=90.0, memory_used=1), gpu("b")]
     found = numbers(readings, [DeviceAllocation("a", POD, "c"), DeviceAllocation("b", POD, "c")])
     assert found.values == {pods.DEVICES: 2, pods.MEMORY_LIMIT: 2000}
@@ -81,7 +81,7 @@ def test_shared(share: float | None, sm: float | None, expected: float | None) -
     assert found.values.get(pods.UTILIZATION) == expected
 
 
-def test_the_device_stands_in_if_asked() -> None:
+def test_the_fallback_to_the_device() -> None:
     held = DeviceAllocation("a", POD, "c", 0.5, is_shared=True)
     found = numbers([gpu("a", duty_cycle=99.0)], [held], fall_back=True)
     assert found.values[pods.UTILIZATION] == 99
@@ -137,7 +137,7 @@ def test_series() -> None:
     assert found[pods.MEMORY].samples == []
 
 
-def test_what_runs_beside_the_holding_container_counts_too() -> None:
+def test_processes_of_other_containers_count_too() -> None:
     held = DeviceAllocation("a", POD, "c", 0.5, is_shared=True)
     beside = UsageRecord("a", POD, "", ProcessUtilization(10, 0, 0, 0), 7)
     found = numbers([gpu("a")], [held], record("a", 20, 5), beside)

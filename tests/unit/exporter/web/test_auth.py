@@ -17,7 +17,7 @@ def basic(text: str) -> str:
     return "Basic " + base64.b64encode(text.encode()).decode()
 
 
-async def test_without_users_everybody_may_pass() -> None:
+async def test_without_users_everybody_is_allowed() -> None:
     assert await Passwords({}).allow(None)
 
 
@@ -44,22 +44,22 @@ async def test_right_and_wrong() -> None:
         "Basic " + "A" * 5000,
     ],
 )
-async def test_headers_that_are_none(header: str | None) -> None:
+async def test_invalid_headers(header: str | None) -> None:
     assert not await Passwords({"prometheus": HASH}).allow(header)
 
 
-async def test_what_bcrypt_would_cut_off_is_refused() -> None:
+async def test_passwords_that_bcrypt_would_truncate_are_refused() -> None:
     passwords = Passwords({"a": LONG})
     assert await passwords.allow(basic("a:" + "x" * 72))
     assert not await passwords.allow(basic("a:" + "x" * 73))
     assert not await passwords.allow(basic("a:" + "x" * 70 + "\0"))
 
 
-async def test_a_hash_that_is_none() -> None:
+async def test_an_invalid_hash() -> None:
     assert not await Passwords({"a": b"$2b$10$short"}).allow(basic("a:b"))
 
 
-async def test_what_was_right_is_remembered_but_bounded() -> None:
+async def test_the_login_cache_is_bounded() -> None:
     users = {f"u{n}": HASH for n in range(103)}
     passwords = Passwords(users)
     for user in users:

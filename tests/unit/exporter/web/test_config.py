@@ -23,11 +23,11 @@ def load(directory: Path, text: str) -> WebConfig:
     return config.load(path)
 
 
-def test_an_empty_file_asks_for_nothing(tmp_path: Path) -> None:
+def test_an_empty_file(tmp_path: Path) -> None:
     assert load(tmp_path, "") == WebConfig()
 
 
-def test_everything(tmp_path: Path) -> None:
+def test_all_settings(tmp_path: Path) -> None:
     found = load(
         tmp_path,
         f"""
@@ -104,7 +104,7 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("front_proxy", [pki.kubeadm_front_proxy, pki.k3s_front_proxy])
-def test_clients_of_any_authority_named(
+def test_client_certificates_of_any_listed_authority(
     tmp_path: Path, front_proxy: Callable[[], tuple[pki.Certified, pki.Certified]]
 ) -> None:
     middle = pki.authority("middle", pki.authority("root"))

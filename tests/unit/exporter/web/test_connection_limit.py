@@ -1,4 +1,4 @@
-"""What stands before aiohttp at each connection."""
+"""The limits in front of aiohttp."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ async def handle(request: web.Request) -> web.Response:
 
 
 class Place:
-    """A port behind a limiter of two connections and a fifth of a second."""
+    """A port limited to two connections and a fifth of a second."""
 
     def __init__(
         self, runner: web.AppRunner, limiter: ConnectionLimiter, server: asyncio.Server
@@ -55,12 +55,12 @@ async def test_requests_pass(place: Place) -> None:
     assert await ask(reader, writer) == b"ok"
     assert len(await ask(reader, writer, "/large")) == 3_000_000
     await asyncio.sleep(0.3)
-    assert await ask(reader, writer) == b"ok", "the deadline is of the first head only"
+    assert await ask(reader, writer) == b"ok", "the deadline is for the first request only"
     writer.close()
 
 
 @pytest.mark.parametrize("said", [b"", b"GET / HTTP/1.1\r\nHost: x\r\n", b"\r\n\r"])
-async def test_a_client_that_does_not_finish_its_head(place: Place, said: bytes) -> None:
+async def test_a_client_that_does_not_finish_its_headers(place: Place, said: bytes) -> None:
     reader, writer = await place.connect()
     writer.write(said)
     with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
@@ -69,7 +69,7 @@ async def test_a_client_that_does_not_finish_its_head(place: Place, said: bytes)
     writer.close()
 
 
-async def test_a_head_in_pieces(place: Place) -> None:
+async def test_headers_in_pieces(place: Place) -> None:
     reader, writer = await place.connect()
     for piece in (b"GET / HTTP/1.1\r\nHost: x\r", b"\n\r", b"\n"):
         writer.write(piece)

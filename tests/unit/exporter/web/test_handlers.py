@@ -1,4 +1,4 @@
-"""What each page answers, over a store that the test fills."""
+"""The response of each page, for a store that the test fills."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Clock:
 
 
 class Served:
-    """A store with handlers on it."""
+    """Handlers on a store."""
 
     def __init__(self) -> None:
         self.clock = Clock()
@@ -65,7 +65,7 @@ async def text(client: Client, path: str = "/metrics") -> str:
     return await answer.text()
 
 
-async def test_before_the_first_pass(client: Client) -> None:
+async def test_before_the_first_round(client: Client) -> None:
     found = await text(client)
     assert "gpu_exporter_up 0.0" in found
     assert "device" not in found.replace("gpu_exporter", "")
@@ -75,7 +75,7 @@ async def test_before_the_first_pass(client: Client) -> None:
     assert "does not answer" in await text(client, "/")
 
 
-async def test_a_fresh_snapshot(client: Client, served: Served) -> None:
+async def test_a_fresh_exposition(client: Client, served: Served) -> None:
     served.publish()
     found = await text(client)
     assert found.startswith("device 1\nstate 1\n")
@@ -85,7 +85,7 @@ async def test_a_fresh_snapshot(client: Client, served: Served) -> None:
     assert "1 series" in await text(client, "/")
 
 
-async def test_no_gpu_is_a_verdict(client: Client, served: Served) -> None:
+async def test_no_gpu_is_ready(client: Client, served: Served) -> None:
     served.publish(is_up=False)
     assert (await client.get("/readyz")).status == 200
     assert "gpu_exporter_up 0.0" in await text(client)
@@ -100,7 +100,7 @@ async def test_a_driver_that_hangs(client: Client, served: Served) -> None:
     assert "device 1\n" in found
     served.clock.now += 10
     found = await text(client)
-    assert "device 1\n" not in found, "Prometheus sees a gap, and no frozen value"
+    assert "device 1\n" not in found, "Prometheus sees a gap and no frozen value"
     assert "state 1\n" in found
     served.clock.now += 30
     answer = await client.get("/healthz")
@@ -108,7 +108,9 @@ async def test_a_driver_that_hangs(client: Client, served: Served) -> None:
     assert "nvmlDeviceGetPowerUsage" in await answer.text()
 
 
-async def test_the_text_of_a_hang_is_made_once_a_second(client: Client, served: Served) -> None:
+async def test_the_text_during_a_hang_is_rendered_once_a_second(
+    client: Client, served: Served
+) -> None:
     served.publish()
     served.store.heartbeat.beat("nvmlDeviceGetPowerUsage")
     served.clock.now += 21
@@ -120,7 +122,7 @@ async def test_the_text_of_a_hang_is_made_once_a_second(client: Client, served: 
     assert 'gpu_exporter_scrapes_total{code="418"} 1.0' in await text(client)
 
 
-async def test_the_end_of_a_hang_is_seen_at_once(client: Client, served: Served) -> None:
+async def test_the_end_of_a_hang_shows_at_once(client: Client, served: Served) -> None:
     served.publish()
     served.store.heartbeat.beat("nvmlDeviceGetPowerUsage")
     served.clock.now += 21
@@ -134,7 +136,7 @@ async def test_compressed_text(client: Client, served: Served) -> None:
     served.publish()
     client.session._auto_decompress = False
     first = await client.get("/metrics", headers={"Accept-Encoding": "gzip"})
-    assert "Content-Encoding" not in first.headers, "nobody had asked before"
+    assert "Content-Encoding" not in first.headers, "no client had accepted gzip before"
     assert served.store.wants_gzip()
     served.publish(packed=True)
     answer = await client.get("/metrics", headers={"Accept-Encoding": "br, gzip"})
@@ -152,7 +154,7 @@ def login(password: str) -> dict[str, str]:
     return {"Authorization": encode_basic_auth("prometheus", password)}
 
 
-async def test_passwords_guard_all_but_the_probes(
+async def test_passwords_protect_all_but_the_probes(
     served: Served, aiohttp_client: AiohttpClient
 ) -> None:
     users = {"prometheus": bcrypt.hashpw(b"secret", bcrypt.gensalt(4))}
@@ -200,7 +202,7 @@ async def test_head(client: Client, served: Served) -> None:
     assert answer.status == 200
     assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
     assert await answer.read() == b""
-    assert await text(client) != "", "the connection is good for another"
+    assert await text(client) != "", "the connection can be reused"
     assert (await client.head("/other")).status == 404
 
 

@@ -1,4 +1,4 @@
-"""Sockets that outlive their configuration."""
+"""Sockets that outlive the web configuration."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from metrics_apiserver.exporter.web.listeners import Listeners, open_sockets
 
 
 class Place:
-    """A port of ours with a configuration file."""
+    """A local port with a configuration file."""
 
     def __init__(self, directory: Path, ca: trustme.CA) -> None:
         self.directory = directory
@@ -80,7 +80,7 @@ async def place(tmp_path: Path, ca: trustme.CA) -> AsyncIterator[Place]:
     await made.listeners.close()
 
 
-async def test_changes_are_taken_over(place: Place) -> None:
+async def test_changes_are_reloaded(place: Place) -> None:
     place.path.write_text("")
     await place.listeners.start()
     assert await place.read(tls=False) == "1"
@@ -98,7 +98,7 @@ async def test_changes_are_taken_over(place: Place) -> None:
     assert place.successful() == 1
 
 
-async def test_what_is_unusable_changes_nothing(place: Place) -> None:
+async def test_an_invalid_configuration_changes_nothing(place: Place) -> None:
     place.issue()
     place.path.write_text(TLS)
     await place.listeners.start()
@@ -127,7 +127,7 @@ async def test_open_requests_are_answered(place: Place) -> None:
     assert await place.read(tls=False) == "2"
 
 
-async def test_nothing_is_served_with_less_than_asked_for(place: Place) -> None:
+async def test_nothing_is_served_with_less_protection(place: Place) -> None:
     place.path.write_text(TLS)
     with pytest.raises(WebConfigError):
         await place.listeners.start()
