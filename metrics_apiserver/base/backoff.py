@@ -1,4 +1,4 @@
-"""How long to wait before asking kube-apiserver again: exponential with jitter, and capped.
+"""How long to wait before a failed call is repeated: exponential with jitter, and capped.
 
 The cap is low where a server that comes back must be seen within two seconds. Knows no errors and
 no retry rules; whoever repeats something decides what may be repeated.
@@ -8,6 +8,11 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+
+
+def no_jitter() -> float:
+    """For a single client, whose retries need no spreading: delays are exact."""
+    return 1.0
 
 
 class Backoff:

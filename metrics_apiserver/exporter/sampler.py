@@ -12,6 +12,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
+from metrics_apiserver.base.backoff import Backoff, no_jitter
 from metrics_apiserver.exporter import inventory
 from metrics_apiserver.exporter.capability import Capabilities
 from metrics_apiserver.exporter.device import Gpu
@@ -95,7 +96,9 @@ class Sampler:
         self._gone: frozenset[str] = frozenset()  # lost when NVML was initialised again
         self._mig_check_at = self._hot_plug_check_at = self._absent_check_at = now
         self._events_at = now
-        self._events_pause = _EVENTS_SECONDS
+        self._events_backoff = Backoff(
+            first=_EVENTS_SECONDS, last=_EVENTS_MAX_SECONDS, jitter=no_jitter
+        )
 
     # --- one round --------------------------------------------------------------------------
 
@@ -217,11 +220,10 @@ class Sampler:
         error = self.session.watcher.failure
         if error is None:
             if now - self._events_at > _EVENTS_GOOD_SECONDS:
-                self._events_pause = _EVENTS_SECONDS
+                self._events_backoff.reset()
         elif now >= self._events_at:
             self.session.count_error(error)
-            self._events_at = now + self._events_pause
-            self._events_pause = min(2 * self._events_pause, _EVENTS_MAX_SECONDS)
+            self._events_at = now + self._events_backoff.next()
             self.session.restart_event_watcher()
             self._history.begin(found.gpus, self.session.reporting)
         else:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import logging
 
+from metrics_apiserver.base.backoff import Backoff, no_jitter
 from metrics_apiserver.exporter import inventory
 from metrics_apiserver.exporter.device_caller import RAISED, NVMLContext
 from metrics_apiserver.exporter.inventory import Inventory
@@ -52,7 +53,7 @@ class NVMLSession:
         self.versions = DriverVersions()
         self.opened_at = float("-inf")
         self._retry_at = now
-        self._retry_seconds = _RETRY_SECONDS
+        self._backoff = Backoff(first=_RETRY_SECONDS, last=_RETRY_MAX_SECONDS, jitter=no_jitter)
         self._without_driver_since: float | None = None
         self._unrecoverable_errors = 0
         self._paused: dict[int, float] = {}
@@ -85,7 +86,7 @@ class NVMLSession:
             return False
         self.inventory = found
         self.opened_at = now
-        self._retry_seconds = _RETRY_SECONDS
+        self._backoff.reset()
         self._without_driver_since = None
         self._unrecoverable_errors = 0
         versions = {"driver": self.versions.driver, "gpus": found.count}
@@ -171,8 +172,7 @@ class NVMLSession:
         limit = self.context.settings.exit_without_driver_seconds
         if limit is not None and now - self._without_driver_since >= limit:
             raise FatalError(f"{error}: no driver for {limit:.0f} s")
-        self._retry_at = now + self._retry_seconds
-        self._retry_seconds = min(2 * self._retry_seconds, _RETRY_MAX_SECONDS)
+        self._retry_at = now + self._backoff.next()
 
     def count_error(self, error: NVMLError) -> None:
         """Counts an error that concerns more than one value.

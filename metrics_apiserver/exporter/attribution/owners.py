@@ -8,23 +8,18 @@ namespace.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
+from metrics_apiserver.base.caching import TTLCache
 from metrics_apiserver.exporter.attribution import cgroups
 from metrics_apiserver.exporter.attribution.podlogs import PodLogs
 from metrics_apiserver.exporter.usage import ProcessOwner
 
 _KEEP_SECONDS = 60.0
+_RETRY_SECONDS = 2.0  # while the name of the pod or container is unknown
+_MAX_KNOWN = 4096
 _MAX_BYTES = 64 << 10
 _START_TIME = 19  # index among the fields after the command, which may contain anything
-
-
-@dataclass(frozen=True, slots=True)
-class _Known:
-    owner: ProcessOwner
-    started: str
-    until: float
 
 
 class ProcessOwners:
@@ -39,8 +34,8 @@ class ProcessOwners:
     def __init__(self, proc: Path, names: PodLogs, clock: Callable[[], float]) -> None:
         self._proc = proc
         self._names = names
-        self._clock = clock
-        self._known: dict[int, _Known] = {}
+        # Owner and start time by pid.
+        self._known = TTLCache[int, tuple[ProcessOwner, str]](_MAX_KNOWN, clock)
 
     def is_alive(self, pid: int) -> bool:
         """Whether the pid exists."""
@@ -48,19 +43,16 @@ class ProcessOwners:
 
     def find(self, pid: int) -> ProcessOwner | None:
         """The owner of a process; the cached one if it just ended, else None."""
-        now = self._clock()
         known = self._known.get(pid)
         started = self._started(pid)
-        if known is not None and now < known.until and started in ("", known.started):
-            return known.owner
+        if known is not None and started in ("", known[1]):
+            return known[0]
         if not started:
-            self._known.pop(pid, None)
+            self._known.discard(pid)
             return None
         owner = self._read(pid)
-        if len(self._known) > 4096:
-            self._known = {p: k for p, k in self._known.items() if k.until > now}
-        keep = _KEEP_SECONDS if owner.pod is not None and owner.container else 2.0
-        self._known[pid] = _Known(owner, started, now + keep)
+        is_complete = owner.pod is not None and owner.container
+        self._known.put(pid, (owner, started), _KEEP_SECONDS if is_complete else _RETRY_SECONDS)
         return owner
 
     def _read(self, pid: int) -> ProcessOwner:
