@@ -30,7 +30,7 @@ class Case:
     """One request and the answer that a client must read.
 
     Attributes:
-        config: `seed` or `broad`, the rule file.
+        config: `seed`, `broad` or `wild`, the rule file.
         path: as sent to kube-apiserver, with its query.
         tolerance: relative, on quantities; 0 when they must be equal as text.
     """
@@ -47,7 +47,13 @@ class Case:
 
 
 def load_cases(path: Path = FOLDER / "cases.json") -> list[Case]:
-    """Every case of the file, in its order."""
+    """Every case of a file, in its order: `cases.json`, or `cases-wild.json`.
+
+    The second holds rules in the forms that people publish (GPU operators, LLM servers, queues,
+    ingresses, meshes, cAdvisor, kube-state-metrics), with series and objects of its own. The
+    answers are prometheus-adapter's, recorded through kube-apiserver 1.36. Where a case has
+    `differs`, that server answered otherwise, and the text says why this one does not.
+    """
     return [
         Case(
             config=row["config"],

@@ -16,11 +16,12 @@ NODES = _mapped("", "v1", "nodes", "Node", scoped=False)
 NAMESPACES = _mapped("", "v1", "namespaces", "Namespace", scoped=False)
 SERVICES = _mapped("", "v1", "services", "Service", scoped=True)
 CONFIGMAPS = _mapped("", "v1", "configmaps", "ConfigMap", scoped=True)
+CLAIMS = _mapped("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim", scoped=True)
 DEPLOYMENTS = _mapped("apps", "v1", "deployments", "Deployment", scoped=True)
 JOBS = _mapped("batch", "v1", "jobs", "Job", scoped=True)
 INGRESSES = _mapped("networking.k8s.io", "v1", "ingresses", "Ingress", scoped=True)
 
-RESOURCES = (NAMESPACES, NODES, PODS, SERVICES, CONFIGMAPS, DEPLOYMENTS, JOBS, INGRESSES)
+RESOURCES = (NAMESPACES, NODES, PODS, SERVICES, CONFIGMAPS, CLAIMS, DEPLOYMENTS, JOBS, INGRESSES)
 
 
 def document(

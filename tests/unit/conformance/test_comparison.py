@@ -101,9 +101,10 @@ def test_loopback_ports_are_those_of_the_machine() -> None:
     assert comparison.differences(wanted, 200, {"serverAddress": "127.0.0.1:2"}) == []
 
 
-def test_every_case_is_loaded_and_agrees_with_itself() -> None:
-    cases = comparison.load_cases()
-    assert len(cases) == 58
+@pytest.mark.parametrize(("file", "count"), [("cases.json", 58), ("cases-wild.json", 110)])
+def test_every_case_is_loaded_and_agrees_with_itself(file: str, count: int) -> None:
+    cases = comparison.load_cases(comparison.FOLDER / file)
+    assert len(cases) == count
     for one in cases:
         assert comparison.differences(one, one.status, one.body) == [], str(one)
         assert comparison.rules_file(one.config).exists()

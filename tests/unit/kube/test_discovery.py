@@ -151,7 +151,7 @@ async def test_the_last_good_table_stays(api: FakeKubeAPI, client: KubeClient) -
     await source.refresh_once()
     assert source.problem is not problem
     assert source.problem is None
-    assert changes == [8]
+    assert changes == [len(kubediscovery.RESOURCES)]
     api.resources = api.resources[:-1]
     await source.refresh_once()
     assert changes == [8, 7]
