@@ -10,7 +10,7 @@ import contextlib
 import re
 from collections.abc import Mapping
 
-from metrics_apiserver.base import errors, goduration, strconv
+from metrics_apiserver.base import durations, errors, strconv
 
 _LONGEST_DURATION = 64  # characters
 _FIELD = re.compile(r"([^=!,]*)(==|=|!=)([^,]*)")
@@ -37,7 +37,7 @@ def duration_seconds(text: str) -> float:
     """
     if len(text) <= _LONGEST_DURATION:
         with contextlib.suppress(ValueError):
-            return goduration.parse(text)
+            return durations.parse_go(text)
     shown = text[:_LONGEST_DURATION]
     raise errors.BadRequest(f"the parameter timeout must be a duration, not {shown!r}")
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from metrics_apiserver.base import errors, goduration, strconv
+from metrics_apiserver.base import durations, errors, strconv
 from metrics_apiserver.base.diagnostics import Diagnostic
 
 _BARE_NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?")
@@ -131,7 +131,7 @@ def _parse_float(text: str) -> float:
 
 
 def _parse_seconds(text: str) -> float:
-    return float(text) if _BARE_NUMBER.fullmatch(text) else goduration.parse(text)
+    return float(text) if _BARE_NUMBER.fullmatch(text) else durations.parse_go(text)
 
 
 def _split(text: str) -> list[str]:
@@ -143,7 +143,7 @@ _READERS: Mapping[str, Callable[[str], Any]] = {
     "bool": _parse_bool,
     "int": _parse_int,
     "float": _parse_float,
-    "duration": goduration.parse,
+    "duration": durations.parse_go,
     "seconds": _parse_seconds,
     "strings": _split,
     "stringArray": lambda text: [text],

@@ -102,21 +102,3 @@ def _format_second(second: int) -> str:
 def format_time(epoch_seconds: float) -> str:
     """RFC 3339 in UTC, truncated to the second, as metav1.Time writes it."""
     return _format_second(int(epoch_seconds // 1))
-
-
-def format_duration(seconds: float) -> str:
-    """Go's `time.Duration.String()` for whole milliseconds: `5m0s`, `1h0m0s`, `1.5s`, `0s`."""
-    millis = round(seconds * 1000)
-    if millis == 0:
-        return "0s"
-    sign, millis = ("-", -millis) if millis < 0 else ("", millis)
-    if millis < 1000:
-        return f"{sign}{millis}ms"
-    whole, rest = divmod(millis, 1000)
-    hours, remainder = divmod(whole, 3600)
-    minutes, secs = divmod(remainder, 60)
-    fraction = f".{rest:03d}".rstrip("0") if rest else ""
-    text = f"{secs}{fraction}s"
-    if hours:
-        return f"{sign}{hours}h{minutes}m{text}"
-    return f"{sign}{minutes}m{text}" if minutes else f"{sign}{text}"

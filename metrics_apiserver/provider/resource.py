@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from metrics_apiserver.base import errors, threads
+from metrics_apiserver.base import durations, errors, threads
 from metrics_apiserver.core import objects, resource, values
 from metrics_apiserver.core.bulk.queryplan import QueryPlan
 from metrics_apiserver.core.model import NODES, PODS, GroupResource, MappedResource
@@ -49,7 +49,7 @@ class ResourceProvider:
             return []
         wanted = {"": [item.name for item in found]}
         cpu, memory = await self._both(rules, resource.node_plan, wanted)
-        frame = Frame(objects.format_duration(rules.window_seconds), self._wall())
+        frame = Frame(durations.format_go(rules.window_seconds), self._wall())
         counts = values.ValueCounts()
         items = [
             resource.node_metrics(
@@ -83,7 +83,7 @@ class ResourceProvider:
             wanted.setdefault(item.namespace, []).append(item.name)
         cpu, memory = await self._both(rules, resource.pod_plan, wanted)
         frame = Frame(
-            objects.format_duration(rules.window_seconds),
+            durations.format_go(rules.window_seconds),
             self._wall(),
             rules.cpu.rule.container_label,
             rules.memory.rule.container_label,

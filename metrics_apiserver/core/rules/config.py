@@ -182,7 +182,7 @@ def _resource_rules(top: Section) -> ResourceRules | None:
     cpu, memory = (_resource_rule(given, key) for key in ("cpu", "memory"))
     window = given.text("window")
     try:
-        seconds = durations.parse(window.value) if given.has("window") else 0.0
+        seconds = durations.parse_prometheus(window.value) if given.has("window") else 0.0
     except ValueError as error:
         given.error("window", str(error), window.line)
         return None

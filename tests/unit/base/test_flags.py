@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from metrics_apiserver.base import errors, flags, goduration
+from metrics_apiserver.base import durations, errors, flags
 from metrics_apiserver.base.flags import Flag, Parsed
 
 TABLE = (
@@ -176,7 +176,7 @@ def test_booleans_are_those_of_go(text: str) -> None:
     ],
 )
 def test_durations_are_those_of_go(text: str, seconds: float) -> None:
-    assert goduration.parse(text) == pytest.approx(seconds)
+    assert durations.parse_go(text) == pytest.approx(seconds)
 
 
 @pytest.mark.parametrize(
@@ -188,7 +188,7 @@ def test_durations_are_those_of_go(text: str, seconds: float) -> None:
 )
 def test_what_go_refuses_as_a_duration_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is no duration"):
-        goduration.parse(text)
+        durations.parse_go(text)
     assert faults(f"--interval={text}")[0][0] == "--interval"
 
 

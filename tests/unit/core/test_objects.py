@@ -21,29 +21,3 @@ def test_times_are_utc_and_cut_to_the_second(seconds: float, text: str) -> None:
 
 
 # Each expectation is what Go's time.Duration.String gives.
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (0.0, "0s"),
-        (0.0001, "0s"),
-        (0.001, "1ms"),
-        (0.5, "500ms"),
-        (0.999, "999ms"),
-        (1.0, "1s"),
-        (1.5, "1.5s"),
-        (1.025, "1.025s"),
-        (30.0, "30s"),
-        (60.0, "1m0s"),
-        (90.5, "1m30.5s"),
-        (300.0, "5m0s"),
-        (3600.0, "1h0m0s"),
-        (3661.25, "1h1m1.25s"),
-        (86400.0, "24h0m0s"),
-        (-0.5, "-500ms"),
-        (-30.0, "-30s"),
-        (-90.0, "-1m30s"),
-        (-3600.0, "-1h0m0s"),
-    ],
-)
-def test_durations_are_written_as_go_writes_them(seconds: float, text: str) -> None:
-    assert objects.format_duration(seconds) == text
