@@ -82,6 +82,16 @@ bench-exporter: $(STAMP) ## What the GPU exporter costs with 16 GPUs shared by 1
 	@$(PY) -m tests.programs cc >/dev/null
 	@$(PY) -m tests.bench.exporter
 
+SAMPLE ?= 60
+SEED ?= 1
+FLOOR ?= 0
+MUTATE ?=
+
+.PHONY: mutants
+mutants: $(STAMP) ## Change the code at random and count the tests that notice (SAMPLE=, SEED=, FLOOR=, MUTATE=)
+	@$(PY) -m pip install --quiet --group mutants
+	@$(PY) -m tests.mutants --sample $(SAMPLE) --seed $(SEED) --floor $(FLOOR) $(MUTATE)
+
 .PHONY: test-gpu
 test-gpu: $(STAMP) ## The GPU exporter on this machine's NVIDIA GPUs; fails where there is none
 	@$(PY) -m tests.gpu.report
