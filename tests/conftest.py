@@ -12,7 +12,9 @@ import ipaddress
 import os
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
 
 import hypothesis
 import pytest
@@ -90,16 +92,24 @@ def exposition() -> Iterator[Exposition]:
         yield target
 
 
+def _running(
+    program: str,
+    make: Callable[[Path, Sequence[str]], Backend],
+    target: Exposition,
+    folders: pytest.TempPathFactory,
+) -> Iterator[Backend]:
+    if not backends.is_installed(program):
+        pytest.skip(f"{program} is not on PATH")
+    with make(folders.mktemp(program), [target.target]) as backend:
+        yield backend
+
+
 @pytest.fixture(scope="session")
 def prometheus(
     exposition: Exposition, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Backend]:
     """A real Prometheus that scrapes `exposition` each second."""
-    if not backends.is_installed("prometheus"):
-        pytest.skip("prometheus is not on PATH")
-    directory = tmp_path_factory.mktemp("prometheus")
-    with backends.prometheus(directory, [exposition.address]) as backend:
-        yield backend
+    yield from _running("prometheus", backends.prometheus, exposition, tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
@@ -107,11 +117,8 @@ def prometheus3(
     exposition: Exposition, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Backend]:
     """As `prometheus`, by the newer program of that name."""
-    if not backends.is_installed("prometheus3"):
-        pytest.skip("prometheus3 is not on PATH")
-    directory = tmp_path_factory.mktemp("prometheus3")
-    with backends.prometheus(directory, [exposition.address], program="prometheus3") as backend:
-        yield backend
+    make = partial(backends.prometheus, program="prometheus3")
+    yield from _running("prometheus3", make, exposition, tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
@@ -119,8 +126,5 @@ def victoria_metrics(
     exposition: Exposition, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Backend]:
     """A real VictoriaMetrics that scrapes `exposition` each second."""
-    if not backends.is_installed("victoria-metrics"):
-        pytest.skip("victoria-metrics is not on PATH")
-    directory = tmp_path_factory.mktemp("victoria-metrics")
-    with backends.victoria_metrics(directory, [exposition.address]) as backend:
-        yield backend
+    make = backends.victoria_metrics
+    yield from _running("victoria-metrics", make, exposition, tmp_path_factory)

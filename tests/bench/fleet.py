@@ -27,9 +27,9 @@ from tests.bench.measure import Load
 from tests.e2e.harness import pki, workload
 from tests.e2e.harness.apiclient import Object
 from tests.e2e.harness.environment import CUSTOM, Environment, namespace
-from tests.e2e.harness.prometheus import Prometheus
 from tests.e2e.harness.server import subject_command
-from tests.fakes.cluster_exporter import Exporter
+from tests.fakes.exposition import ScrapeTarget
+from tests.fakes.prometheus import Backend
 
 RULES = (builds.ROOT / "config/alibaba-gpu.yaml").read_text().replace("[3m]", "[1m]")
 METRICS = ("duty_cycle", "memory_used_bytes")
@@ -147,7 +147,7 @@ class Bench:
     """One environment, measured under several loads and subjects."""
 
     def __init__(
-        self, environment: Environment, prometheus: Prometheus, paths: Path, program: Path
+        self, environment: Environment, prometheus: Backend, paths: Path, program: Path
     ) -> None:
         self.environment = environment
         self.prometheus = prometheus
@@ -261,9 +261,8 @@ def run(
     paths = environment.directory / "paths.txt"
     paths.write_text("\n".join(fleet.paths()) + "\n")
     text = fleet.series()
-    with Exporter(lambda: text) as exporter:
-        prometheus = Prometheus(environment.directory, environment.processes, "prometheus")
-        prometheus.start([exporter.target], interval="5s")
+    with ScrapeTarget(lambda: text) as target:
+        prometheus = environment.prometheus([target.target], interval="5s")
         time.sleep(15)  # three scrapes, and the control plane at rest
         bench = Bench(environment, prometheus, paths, program)
         rows: list[list[str]] = []

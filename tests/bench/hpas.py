@@ -24,8 +24,8 @@ from tests.bench.fleet import number, pod
 from tests.e2e.harness import workload
 from tests.e2e.harness.apiclient import MERGE, Object
 from tests.e2e.harness.environment import CUSTOM, Environment, namespace
-from tests.e2e.harness.prometheus import Prometheus
-from tests.fakes.cluster_exporter import Exporter
+from tests.fakes.exposition import ScrapeTarget
+from tests.fakes.prometheus import Backend
 
 NAMESPACES = 40
 PERIOD_SECONDS = 15.0
@@ -107,7 +107,7 @@ def _writes(audit: Path, since: float) -> dict[str, float]:
 
 
 def _step(
-    environment: Environment, prometheus: Prometheus, set_load: Callable[[float], None]
+    environment: Environment, prometheus: Backend, set_load: Callable[[float], None]
 ) -> list[str]:
     time.sleep(SETTLE_SECONDS)
     pids = [
@@ -179,8 +179,8 @@ def _measure(environment: Environment, flags: tuple[str, ...], count: int) -> li
     def set_load(value: float) -> None:
         load[0] = value
 
-    with Exporter(render) as exporter:
-        prometheus = environment.prometheus("prometheus", [exporter.target])
+    with ScrapeTarget(render) as target:
+        prometheus = environment.prometheus([target.target])
         environment.serve(
             fleet.RULES, prometheus, CUSTOM, ("--metrics-relist-interval=60s", *flags)
         )

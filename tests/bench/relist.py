@@ -17,9 +17,9 @@ from tests.bench import fleet, measure
 from tests.bench.fleet import number, subjects
 from tests.e2e.harness import polling
 from tests.e2e.harness.environment import CUSTOM, Environment
-from tests.e2e.harness.prometheus import Prometheus
 from tests.e2e.harness.server import Server
-from tests.fakes.cluster_exporter import Exporter
+from tests.fakes.exposition import ScrapeTarget
+from tests.fakes.prometheus import Backend
 
 INTERVAL_SECONDS = 10
 TURNS = 3
@@ -46,7 +46,7 @@ def series(names: int, pods: int) -> str:
 
 
 def _start(
-    environment: Environment, server: Server, rules: str, prometheus: Prometheus, flags: list[str]
+    environment: Environment, server: Server, rules: str, prometheus: Backend, flags: list[str]
 ) -> None:
     server.configure(rules, prometheus.url, flags)
     server.start()
@@ -58,9 +58,8 @@ def run(environment: Environment, names: int, pods: int, say: Callable[[str], No
     environment.start()
     text = series(names, pods)
     rows = []
-    with Exporter(lambda: text) as exporter:
-        prometheus = Prometheus(environment.directory, environment.processes, "prometheus")
-        prometheus.start([exporter.target], interval="60s")
+    with ScrapeTarget(lambda: text) as target:
+        prometheus = environment.prometheus([target.target], interval="60s")
         count = 'count({__name__=~"^broad_.*"})'
         polling.until("series scraped", lambda: prometheus.query(count), timeout=180.0)
         say(f"# {names * pods} series under {names} names; {measure.machine()}")
@@ -103,7 +102,7 @@ def run(environment: Environment, names: int, pods: int, say: Callable[[str], No
     say(measure.table(head, rows))
 
 
-def _spent(prometheus: Prometheus, seconds: float) -> float:
+def _spent(prometheus: Backend, seconds: float) -> float:
     before = measure.cpu_seconds(prometheus.process.pid)
     time.sleep(seconds)
     return measure.cpu_seconds(prometheus.process.pid) - before

@@ -64,10 +64,7 @@ async def run(count: int, directory: Path) -> list[str]:
         )
         with Exposition() as target:
             target.text = text
-            backend = prometheus.prometheus(directory, [target.address])
-            scrapes = prometheus.scrape_configuration([target.address], "30s")
-            (directory / "prometheus.yml").write_text(scrapes)
-            with backend:
+            with prometheus.prometheus(directory, [target.target], interval="30s") as backend:
                 backend.wait_for("count(test_big)", seconds=120)
                 flags = process.flags(directory, api, backend.url)
                 flags += ["--prometheus-max-response-bytes=134217728"]

@@ -84,7 +84,7 @@ class Demo:
         self.node.start()
         self.feed.start()
         show.note(f"  nvml-exporter on a fake driver, http://{self.node.target}/metrics")
-        prometheus = self.environment.prometheus("prometheus", [self.node.target])
+        prometheus = self.environment.prometheus([self.node.target])
         show.note(f"  Prometheus on {prometheus.url}")
         polling.until("the pod's GPU is seen", lambda: prometheus.query(SEEN))
         self.environment.serve(RULES, prometheus, flags=["--query-freshness=1s"])

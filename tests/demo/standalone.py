@@ -22,10 +22,10 @@ from tests.demo import show, units
 from tests.demo.questions import Asker, Unanswered
 from tests.demo.workload import NAMESPACE, NODES, PODS, Waves
 from tests.e2e.harness import polling
-from tests.e2e.harness.processes import Supervisor, free_port
-from tests.e2e.harness.prometheus import Prometheus
-from tests.fakes.cluster_exporter import Exporter
+from tests.fakes import prometheus as backends
+from tests.fakes.exposition import ScrapeTarget
 from tests.fakes.nvml.launch import Feed, Node
+from tests.fakes.subprocesses import Supervisor, free_port
 
 DIRECTORY = builds.ROOT / ".cache/demo"
 CUSTOM = "/apis/custom.metrics.k8s.io/v1beta1"
@@ -61,7 +61,7 @@ class Demo:
         self.directory = directory
         self.processes = Supervisor(directory)
         self.waves = Waves()
-        self.exporter = Exporter(self.waves.render)
+        self.ingress = ScrapeTarget(self.waves.render)
         self.nodes = [
             Node(directory / f"node-{n}", f"node-{n}", gpus=2, namespace=NAMESPACE)
             for n in range(NODES)
@@ -79,9 +79,10 @@ class Demo:
             show.note(
                 f"  {node.name}: nvml-exporter on a fake driver, http://{node.target}/metrics"
             )
-        show.note(f"  an ingress outside the cluster: http://{self.exporter.target}")
-        prometheus = Prometheus(self.directory, self.processes, "prometheus")
-        prometheus.start([self.exporter.target, *(node.target for node in self.nodes)])
+        show.note(f"  an ingress outside the cluster: http://{self.ingress.target}")
+        targets = [self.ingress.target, *(node.target for node in self.nodes)]
+        prometheus = backends.prometheus(self.directory, targets, processes=self.processes)
+        prometheus.start()
         show.note(f"  Prometheus on {prometheus.url}")
         config = self.directory / "rules.yaml"
         config.write_text(rules())
@@ -193,7 +194,7 @@ class Demo:
             feed.close()
         for node in self.nodes:
             node.stop()
-        self.exporter.close()
+        self.ingress.close()
 
 
 def _name(item: Any) -> str:

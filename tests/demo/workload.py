@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tests.fakes.cluster_exporter import series
+from tests.fakes.exposition import series
 from tests.fakes.nvml.launch import Use
 
 NAMESPACE = "default"

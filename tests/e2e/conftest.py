@@ -17,11 +17,11 @@ import pytest
 from tests import builds, programs
 from tests.e2e.harness import workload
 from tests.e2e.harness.environment import Environment, load_objects, namespace
-from tests.e2e.harness.prometheus import Prometheus
 from tests.e2e.harness.workload import Loads
-from tests.fakes.cluster_exporter import Exporter, Fixture
 from tests.fakes.cluster_kubelet import Kubelet
+from tests.fakes.exposition import Fixture, ScrapeTarget
 from tests.fakes.nvml.launch import Feed, Node
+from tests.fakes.prometheus import Backend
 
 CONFORMANCE = builds.ROOT / "tests/conformance"
 RULES = (builds.ROOT / "tests/e2e/rules.yaml").read_text()
@@ -67,11 +67,11 @@ def environment() -> Iterator[Environment]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def fixture_series(environment: Environment) -> Iterator[tuple[Fixture, Prometheus]]:
+def fixture_series(environment: Environment) -> Iterator[tuple[Fixture, Backend]]:
     """The series of the conformance cases, scraped from the beginning of the session on."""
     fixture = Fixture(CONFORMANCE / "series.prom")
-    with Exporter(fixture.render) as exporter:
-        yield fixture, environment.prometheus("prometheus-cases", [exporter.target])
+    with ScrapeTarget(fixture.render) as target:
+        yield fixture, environment.prometheus([target.target], "prometheus-cases")
 
 
 @pytest.fixture(scope="session")
@@ -111,14 +111,14 @@ def gpus(environment: Environment, loads: Loads) -> Iterator[Node]:
 
 
 @pytest.fixture(scope="session")
-def prometheus(environment: Environment, loads: Loads, gpus: Node) -> Iterator[Prometheus]:
+def prometheus(environment: Environment, loads: Loads, gpus: Node) -> Iterator[Backend]:
     """Scrapes the workloads and the exporter of their GPUs."""
-    with Exporter(loads.render) as exporter:
-        yield environment.prometheus("prometheus", [exporter.target, gpus.target])
+    with ScrapeTarget(loads.render) as target:
+        yield environment.prometheus([target.target, gpus.target])
 
 
 @pytest.fixture(scope="module")
-def served(environment: Environment, prometheus: Prometheus) -> Iterator[Environment]:
+def served(environment: Environment, prometheus: Backend) -> Iterator[Environment]:
     """The environment with the server running over the rules of the end-to-end tests.
 
     The HPA turns fifteen times as fast as in a cluster, and so must values age.

@@ -19,10 +19,10 @@ from tests.e2e.harness import manifests, polling, replicas, rotation
 from tests.e2e.harness.apiclient import ApiClient, Object
 from tests.e2e.harness.background import Background
 from tests.e2e.harness.environment import ALL_GROUPS, NAMESPACE, SERVICE, Environment
-from tests.e2e.harness.prometheus import Prometheus
 from tests.e2e.harness.replicas import Forwarder, Replica
 from tests.e2e.harness.rotation import Kept
 from tests.e2e.harness.traffic import API_SERVICES
+from tests.fakes.prometheus import Backend
 
 OVERLAY = builds.ROOT / "tests/e2e/overlay/certificates"
 RULES = builds.ROOT / "tests/e2e/rules.yaml"
@@ -46,7 +46,7 @@ def flags(objects: list[Object]) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def kept(environment: Environment, prometheus: Prometheus) -> Iterator[Kept]:
+def kept(environment: Environment, prometheus: Backend) -> Iterator[Kept]:
     """Two replicas behind the port of the environment's server, with nothing prepared."""
     objects = manifests.render(OVERLAY)
     environment.apply(keeping(objects))

@@ -11,8 +11,8 @@ from tests.conformance import comparison
 from tests.conformance.comparison import Case
 from tests.e2e.harness import polling
 from tests.e2e.harness.environment import ALL_GROUPS, CUSTOM, Environment
-from tests.e2e.harness.prometheus import Prometheus
-from tests.fakes.cluster_exporter import Fixture
+from tests.fakes.exposition import Fixture
+from tests.fakes.prometheus import Backend
 
 GROUPS = {"seed": CUSTOM, "broad": ALL_GROUPS}
 
@@ -21,7 +21,7 @@ GROUPS = {"seed": CUSTOM, "broad": ALL_GROUPS}
 def rules(
     request: pytest.FixtureRequest,
     environment: Environment,
-    fixture_series: tuple[Fixture, Prometheus],
+    fixture_series: tuple[Fixture, Backend],
 ) -> Iterator[str]:
     """Serves one of the two rule files until its last case."""
     config: str = request.param

@@ -17,8 +17,8 @@ from tests.e2e.harness import audit, polling, workload
 from tests.e2e.harness.audit import AuditLog, ScaleWrite
 from tests.e2e.harness.controlplane import HPA_SYNC_SECONDS
 from tests.e2e.harness.environment import Environment, namespace
-from tests.e2e.harness.prometheus import Prometheus
 from tests.e2e.harness.workload import Loads
+from tests.fakes.prometheus import Backend
 
 SYNCS = 3 * HPA_SYNC_SECONDS
 """Long enough for every HPA to have turned at least twice."""
@@ -57,9 +57,7 @@ class Victim:
 
 
 @pytest.fixture(params=["server", "prometheus", "kube-apiserver"])
-def victim(
-    request: pytest.FixtureRequest, environment: Environment, prometheus: Prometheus
-) -> Victim:
+def victim(request: pytest.FixtureRequest, environment: Environment, prometheus: Backend) -> Victim:
     """Each part in turn, with everything running before it is killed."""
     victims = [
         Victim("server", environment.server.wait_ready),
@@ -177,7 +175,7 @@ def lowest_by_stale_shares(share: float, pods: int) -> int:
 
 @pytest.mark.parametrize("restarted", [False, True], ids=["serving", "started without it"])
 def test_a_namespace_goes_while_prometheus_is_down(
-    served: Environment, prometheus: Prometheus, restarted: bool
+    served: Environment, prometheus: Backend, restarted: bool
 ) -> None:
     doomed = namespace("doomed")
     served.apply([doomed])

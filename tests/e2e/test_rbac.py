@@ -15,7 +15,7 @@ from tests.e2e.harness import kinds, polling, workload
 from tests.e2e.harness.apiclient import ApiClient, Object
 from tests.e2e.harness.environment import CUSTOM, Environment, namespace
 from tests.e2e.harness.kinds import KINDS
-from tests.fakes.cluster_exporter import Exporter
+from tests.fakes.exposition import ScrapeTarget
 
 RULES = """
 rules:
@@ -36,8 +36,8 @@ HPA = "system:serviceaccount:kube-system:horizontal-pod-autoscaler"
 def guarded(environment: Environment) -> Iterator[Environment]:
     """The server over a metric that every kind has, with short caches; alice may read metrics."""
     environment.apply([namespace(kinds.NAMESPACE), *kinds.objects(), binding("alice")])
-    with Exporter(kinds.exposition) as exporter:
-        prometheus = environment.prometheus("prometheus-kinds", [exporter.target])
+    with ScrapeTarget(kinds.exposition) as target:
+        prometheus = environment.prometheus([target.target], "prometheus-kinds")
         environment.serve(RULES, prometheus, CUSTOM, SHORT_CACHES)
         polling.until("first values", lambda: environment.cluster.get(PODS).items)
         yield environment

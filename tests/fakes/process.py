@@ -12,7 +12,6 @@ import contextlib
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -24,7 +23,7 @@ from metrics_apiserver.kube import requestheader
 from tests.fakes import doors, pki
 from tests.fakes.doors import Client, Reply
 from tests.fakes.kubeapi import CONFIGMAPS, FakeKubeAPI
-from tests.fakes.prometheus import free_port
+from tests.fakes.subprocesses import Process, free_port
 
 PROXY_CA = pki.authority("front-proxy-ca")
 CLIENT_CA = pki.authority("client-ca")
@@ -115,54 +114,37 @@ class ServerProcess:
         environment: Mapping[str, str] | None = None,
     ) -> None:
         self.port = free_port()
-        self._directory = directory
-        self._log = directory / "server.log"
-        self._command = [
+        command = [
             *wrap,
             *(sys.executable, "-m", "metrics_apiserver", "serve"),
             *("--bind-address=127.0.0.1", f"--secure-port={self.port}"),
             *flags,
         ]
         root = str(Path(__file__).resolve().parents[2])
-        self._environment = {**os.environ, "PYTHONPATH": root, **(environment or {})}
-        self._process: subprocess.Popen[bytes] | None = None
+        env = {**os.environ, "PYTHONPATH": root, **(environment or {})}
+        self.process = Process("server", command, directory / "server.log", directory, env)
 
     async def __aenter__(self) -> ServerProcess:
         self.start()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.wait()
+        self.process.end(signal.SIGKILL)
 
     def start(self) -> None:
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
-                self._command,
-                stdout=log,
-                stderr=log,
-                cwd=self._directory,
-                env=self._environment,
-                start_new_session=True,
-            )
-
-    @property
-    def process(self) -> subprocess.Popen[bytes]:
-        assert self._process is not None
-        return self._process
+        self.process.start()
 
     @property
     def log(self) -> str:
-        return self._log.read_text(errors="replace")
+        return self.process.log.read_text(errors="replace")
 
     def signal(self, number: signal.Signals) -> None:
-        self.process.send_signal(number)
+        self.process.send(number)
 
     async def exit_code(self, seconds: float = START_SECONDS) -> int:
         """Waits for the end."""
-        await self.until(lambda: self.process.poll() is not None, seconds)
-        return self.process.wait()
+        await self.until(lambda: not self.process.is_running(), seconds)
+        return self.process.end()
 
     async def until(self, condition: Any, seconds: float = START_SECONDS) -> None:
         """As `waiting.until`, and shows the log when it does not come true."""
@@ -188,14 +170,14 @@ class ServerProcess:
         deadline = time.monotonic() + seconds
         last: object = None
         while time.monotonic() < deadline:
-            if self.process.poll() is not None:
+            if not self.process.is_running():
                 break
             with contextlib.suppress(OSError, asyncio.IncompleteReadError):
                 last = reply = await self.get(target, *lines, certified=certified)
                 if good(reply):
                     return reply
             await asyncio.sleep(0.02)
-        code = self.process.poll()
+        code = self.process.exit_code()
         raise AssertionError(
             f"{target}: last answer {last}, exit code {code}; the log ends:\n{self.log[-4000:]}"
         )

@@ -1,6 +1,6 @@
 """Real backends for tests: Prometheus and VictoriaMetrics from PATH, on free loopback ports.
 
-They scrape one target each second and drop the labels `job` and `instance`, so that a series is
+They scrape their targets each second and drop the labels `job` and `instance`, so that a series is
 what the target exposes. Everything here blocks: the processes need no event loop of ours.
 """
 
@@ -8,27 +8,18 @@ from __future__ import annotations
 
 import json
 import shutil
-import socket
-import subprocess
+import signal
 import time
-import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any
+from typing import Any, Self
+
+from tests.fakes.subprocesses import Process, Supervisor, free_port
 
 # Never through a proxy, whatever the environment says.
 _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-
-
-def free_port() -> int:
-    """A loopback port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def scrape_configuration(targets: Sequence[str], interval: str = "1s") -> str:
@@ -47,57 +38,39 @@ def scrape_configuration(targets: Sequence[str], interval: str = "1s") -> str:
 class Backend:
     """A process that answers the Prometheus API; stopped and started again at will.
 
+    Its port and its data stay the same over restarts.
+
     Attributes:
+        process: of the server.
+        port: on loopback.
         url: without a slash at the end.
-        port: stays the same over restarts.
     """
 
-    def __init__(
-        self, directory: Path, command: Callable[[Path, int], list[str]], health: str
-    ) -> None:
-        self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
-        self._directory = directory
-        self._command = command(directory, self.port)
+    def __init__(self, process: Process, port: int, health: str) -> None:
+        self.process = process
+        self.port = port
+        self.url = f"http://127.0.0.1:{port}"
         self._health = health
-        self._process: subprocess.Popen[bytes] | None = None
 
-    def __enter__(self) -> Backend:
+    def __enter__(self) -> Self:
         self.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     def start(self) -> None:
         """Starts it and waits until it is ready."""
-        with (self._directory / "log").open("ab") as log:
-            self._process = subprocess.Popen(self._command, stdout=log, stderr=log)
-        self._poll(self._is_ready, f"{self._command[0]} to be ready", 30)
+        self.process.start()
+        self.wait_ready()
 
     def stop(self) -> None:
         """Ends it; a second call does nothing."""
-        if self._process is None:
-            return
-        self._process.terminate()
-        try:
-            self._process.wait(10)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        self._process = None
+        self.process.end()
 
     def kill(self) -> None:
         """Ends it as a crash does."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
+        self.process.end(signal.SIGKILL)
 
     def query(self, text: str) -> list[dict[str, Any]]:
         """The result of an instant query, as JSON."""
@@ -113,81 +86,97 @@ class Backend:
         *,
         seconds: float = 20,
     ) -> list[dict[str, Any]]:
-        """Asks until the result is accepted, by default until it is not empty."""
+        """Sends the query until the result is accepted, by default until it is not empty."""
         seen: list[dict[str, Any]] = []
 
         def accepted() -> object:
-            try:
-                seen[:] = self.query(query)
-            except OSError:
-                return False
+            seen[:] = self.query(query)
             return accept(seen)
 
         self._poll(accepted, f"the result of {query}", seconds)
         return seen
 
-    def _is_ready(self) -> bool:
-        try:
+    def wait_ready(self, seconds: float = 30) -> None:
+        """Waits until it answers queries."""
+
+        def is_ready() -> bool:
             with _opener.open(f"{self.url}{self._health}", timeout=5):
                 return True
-        except OSError:
-            return False
+
+        self._poll(is_ready, f"{self.process.name} to be ready", seconds)
 
     def _poll(self, done: Callable[[], object], what: str, seconds: float) -> None:
         deadline = time.monotonic() + seconds
-        while not done():
-            if self._process is None or self._process.poll() is not None:
-                raise RuntimeError(f"waited for {what}: the process ended\n{self._log()}")
+        while True:
+            try:
+                if done():
+                    return
+            except OSError:  # it does not listen yet, or answers with an error
+                pass
+            if not self.process.is_running():
+                raise RuntimeError(f"waited for {what}: the process ended\n{self.process.tail()}")
             if time.monotonic() > deadline:
-                raise TimeoutError(f"waited {seconds} s for {what}\n{self._log()}")
+                raise TimeoutError(f"waited {seconds} s for {what}\n{self.process.tail()}")
             time.sleep(0.05)
-
-    def _log(self) -> str:
-        return (self._directory / "log").read_text(errors="replace")[-2000:]
 
 
 def prometheus(
-    directory: Path, targets: Sequence[str], *extra: str, program: str = "prometheus"
+    directory: Path,
+    targets: Sequence[str],
+    *extra: str,
+    program: str = "prometheus",
+    name: str = "prometheus",
+    interval: str = "1s",
+    processes: Supervisor | None = None,
 ) -> Backend:
-    """Prometheus over `targets`.
+    """Prometheus over `targets`, not started yet.
 
     Args:
-        directory: empty; holds its data.
+        directory: holds its data, `tsdb`, and its log.
         targets: `host:port` each.
         extra: further flags.
-        program: its name on PATH; `prometheus3` where a second, newer one is installed.
+        program: what is run; `prometheus3` where a second, newer one is installed.
+        name: of the process; one directory may hold several.
+        interval: between scrapes.
+        processes: ends it with everything else; whoever starts it does by default.
     """
-    (directory / "prometheus.yml").write_text(scrape_configuration(targets))
-
-    def command(directory: Path, port: int) -> list[str]:
-        return [
-            program,
-            f"--config.file={directory / 'prometheus.yml'}",
-            f"--storage.tsdb.path={directory / 'tsdb'}",
-            f"--web.listen-address=127.0.0.1:{port}",
-            "--log.level=warn",
-            *extra,
-        ]
-
-    return Backend(directory, command, "/-/ready")
+    own = directory if name == "prometheus" else directory / name
+    own.mkdir(exist_ok=True)
+    (own / "prometheus.yml").write_text(scrape_configuration(targets, interval))
+    port = free_port()
+    command = [
+        program,
+        f"--config.file={own / 'prometheus.yml'}",
+        f"--storage.tsdb.path={own / 'tsdb'}",
+        f"--web.listen-address=127.0.0.1:{port}",
+        "--log.level=warn",
+        *extra,
+    ]
+    return Backend(_process(directory, name, command, processes), port, "/-/ready")
 
 
 def victoria_metrics(directory: Path, targets: Sequence[str]) -> Backend:
     """VictoriaMetrics over `targets`; samples are visible at once and nothing is cached."""
     (directory / "scrape.yml").write_text(scrape_configuration(targets))
+    port = free_port()
+    command = [
+        "victoria-metrics",
+        f"-promscrape.config={directory / 'scrape.yml'}",
+        f"-storageDataPath={directory / 'data'}",
+        f"-httpListenAddr=127.0.0.1:{port}",
+        "-search.latencyOffset=0s",
+        "-search.disableCache",
+        "-memory.allowedBytes=128MB",
+    ]
+    return Backend(_process(directory, "victoria-metrics", command, None), port, "/health")
 
-    def command(directory: Path, port: int) -> list[str]:
-        return [
-            "victoria-metrics",
-            f"-promscrape.config={directory / 'scrape.yml'}",
-            f"-storageDataPath={directory / 'data'}",
-            f"-httpListenAddr=127.0.0.1:{port}",
-            "-search.latencyOffset=0s",
-            "-search.disableCache",
-            "-memory.allowedBytes=128MB",
-        ]
 
-    return Backend(directory, command, "/health")
+def _process(
+    directory: Path, name: str, command: Sequence[str], processes: Supervisor | None
+) -> Process:
+    if processes is not None:
+        return processes.add(name, command)
+    return Process(name, command, directory / f"{name}.log", directory)
 
 
 def is_installed(program: str) -> bool:

@@ -13,7 +13,6 @@ import urllib.parse
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
 
 from metrics_apiserver.core.model import QueryResult
 from metrics_apiserver.prometheus import decode, failures
@@ -139,10 +138,5 @@ class RecordedBackend:
     def __enter__(self) -> RecordedBackend:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._connection.close()

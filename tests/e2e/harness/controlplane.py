@@ -16,7 +16,7 @@ import trustme
 from tests import programs
 from tests.e2e.harness import pki, polling
 from tests.e2e.harness.apiclient import Cluster
-from tests.e2e.harness.processes import Supervisor, free_port
+from tests.fakes.subprocesses import Supervisor, free_port
 
 HPA_SYNC_SECONDS = 1.0
 _HPA_ROLE = (

@@ -22,9 +22,10 @@ from tests import programs
 from tests.e2e.harness import manifests, pki, polling, scaling
 from tests.e2e.harness.apiclient import Cluster, Headers, Object
 from tests.e2e.harness.controlplane import ControlPlane
-from tests.e2e.harness.processes import Supervisor
-from tests.e2e.harness.prometheus import Prometheus
 from tests.e2e.harness.server import Server
+from tests.fakes import prometheus as backends
+from tests.fakes.prometheus import Backend
+from tests.fakes.subprocesses import Supervisor
 
 NAMESPACE = "monitoring"
 SERVICE = "custom-metrics-apiserver"
@@ -90,16 +91,20 @@ class Environment:
         for one in objects:
             self.cluster.apply(one)
 
-    def prometheus(self, name: str, targets: Sequence[str]) -> Prometheus:
+    def prometheus(
+        self, targets: Sequence[str], name: str = "prometheus", interval: str = "1s"
+    ) -> Backend:
         """Starts a Prometheus over these scrape targets."""
-        prometheus = Prometheus(self.directory, self.processes, name)
-        prometheus.start(targets)
-        return prometheus
+        backend = backends.prometheus(
+            self.directory, targets, name=name, interval=interval, processes=self.processes
+        )
+        backend.start()
+        return backend
 
     def serve(
         self,
         rules: str,
-        prometheus: Prometheus,
+        prometheus: Backend,
         groups: Sequence[str] = ALL_GROUPS,
         flags: Sequence[str] = (),
     ) -> None:

@@ -24,8 +24,8 @@ from tests import builds, programs
 from tests.e2e.harness import manifests, pki, polling, postrender
 from tests.e2e.harness.apiclient import APPLY, Answer, ApiClient, Object
 from tests.e2e.harness.controlplane import ControlPlane
-from tests.e2e.harness.processes import Process, Supervisor, free_port
 from tests.e2e.harness.server import subject_command
+from tests.fakes.subprocesses import Process, Supervisor, free_port
 
 API_SERVICES = "/apis/apiregistration.k8s.io/v1/apiservices"
 RESTRICTED = {

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from tests.e2e.harness.apiclient import Object
 from tests.e2e.harness.workload import node
-from tests.fakes.cluster_exporter import series
+from tests.fakes.exposition import series
 
 NAMESPACE = "kinds"
 NAME = "one"

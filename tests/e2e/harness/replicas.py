@@ -19,8 +19,8 @@ from tests import builds
 from tests.e2e.harness import polling
 from tests.e2e.harness.apiclient import ApiClient
 from tests.e2e.harness.controlplane import ControlPlane
-from tests.e2e.harness.processes import Process, Supervisor, free_port
 from tests.e2e.harness.server import subject_command
+from tests.fakes.subprocesses import Process, Supervisor, free_port
 
 
 class Forwarder:

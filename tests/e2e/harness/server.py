@@ -16,7 +16,7 @@ from pathlib import Path
 from tests import builds
 from tests.e2e.harness import pki, polling
 from tests.e2e.harness.apiclient import ApiClient, Headers
-from tests.e2e.harness.processes import Process, Supervisor, free_port
+from tests.fakes.subprocesses import Process, Supervisor, free_port
 
 
 def subject_command() -> list[str]:

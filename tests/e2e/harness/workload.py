@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from tests.e2e.harness.apiclient import Object
-from tests.fakes.cluster_exporter import series
+from tests.fakes.exposition import series
 
 NAMESPACE = "loop"
 NODE = "node-loop"

@@ -15,10 +15,11 @@ from tests import builds, programs
 from tests.e2e.harness import polling, ways, workload
 from tests.e2e.harness.apiclient import Object
 from tests.e2e.harness.installation import Installation
-from tests.e2e.harness.prometheus import Prometheus
 from tests.e2e.harness.workload import Loads
-from tests.fakes.cluster_exporter import Exporter, series
+from tests.fakes import prometheus as backends
 from tests.fakes.cluster_kubelet import Kubelet
+from tests.fakes.exposition import ScrapeTarget, series
+from tests.fakes.prometheus import Backend
 
 FOREIGN_KINDS = {
     "cert-manager.io": ("Certificate", "Issuer"),
@@ -80,7 +81,7 @@ def loads(site: Installation) -> Iterator[Loads]:
 
 
 @pytest.fixture(scope="session")
-def prometheus(site: Installation, loads: Loads) -> Iterator[Prometheus]:
+def prometheus(site: Installation, loads: Loads) -> Iterator[Backend]:
     """Scrapes the workloads, and a metric of the Services that the chart makes."""
 
     def exposition() -> str:
@@ -88,7 +89,7 @@ def prometheus(site: Installation, loads: Loads) -> Iterator[Prometheus]:
         depths = (series("depth", 7, namespace=ways.NAMESPACE, service=name) for name in names)
         return "".join([*depths, loads.render()])
 
-    with Exporter(exposition) as exporter:
-        prometheus = Prometheus(site.directory, site.processes, "prometheus")
-        prometheus.start([exporter.target])
-        yield prometheus
+    with ScrapeTarget(exposition) as target:
+        processes = site.processes
+        with backends.prometheus(site.directory, [target.target], processes=processes) as backend:
+            yield backend

@@ -10,13 +10,13 @@ from tests.e2e.harness import rotation, ways
 from tests.e2e.harness.background import Background
 from tests.e2e.harness.environment import ALL_GROUPS
 from tests.e2e.harness.installation import Installation
-from tests.e2e.harness.prometheus import Prometheus
 from tests.e2e.harness.replicas import Forwarder, Replica
 from tests.e2e.harness.rotation import Kept
+from tests.fakes.prometheus import Backend
 
 
 @pytest.fixture(scope="module")
-def kept(site: Installation, prometheus: Prometheus) -> Iterator[Kept]:
+def kept(site: Installation, prometheus: Backend) -> Iterator[Kept]:
     """Two replicas behind the port of the Service, told what a pod of the chart is told."""
     chosen = {"highAvailability": {"enabled": True}, "extraArguments": list(rotation.PACE)}
     ways.install(site, ways.values_of_every_kind(**chosen))

@@ -13,9 +13,9 @@ import pytest
 from tests.e2e.harness import manifests, ways, workload
 from tests.e2e.harness.environment import ALL_GROUPS, CUSTOM, NAMESPACE, SERVICE
 from tests.e2e.harness.installation import Installation
-from tests.e2e.harness.prometheus import Prometheus
 from tests.e2e.harness.scaling import exactly, expect
 from tests.e2e.harness.workload import Loads
+from tests.fakes.prometheus import Backend
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -27,7 +27,7 @@ def hpas(site: Installation) -> Iterator[None]:
         site.cluster.delete(hpa)
 
 
-def test_by_the_chart(site: Installation, prometheus: Prometheus, loads: Loads) -> None:
+def test_by_the_chart(site: Installation, prometheus: Backend, loads: Loads) -> None:
     loads.set(gpu=300.0, svc=170.0, ext=78.0, cpu=2.0)
     ways.install(site, ways.values_of_every_kind())
     site.serve(ways.NAMESPACE, ways.NAME, prometheus_url=prometheus.url)
@@ -37,7 +37,7 @@ def test_by_the_chart(site: Installation, prometheus: Prometheus, loads: Loads) 
     ways.remove(site)
 
 
-def test_by_kustomize(site: Installation, prometheus: Prometheus, loads: Loads) -> None:
+def test_by_kustomize(site: Installation, prometheus: Backend, loads: Loads) -> None:
     """The component `certificates` names APIServices that are not there; that hinders nothing."""
     folder = site.directory / "overlays/installed"
     objects = manifests.render(manifests.overlay(folder, ["certificates", "ha"]))

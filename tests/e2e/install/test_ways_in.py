@@ -16,9 +16,9 @@ from tests.e2e.harness import manifests, polling, ways, workload
 from tests.e2e.harness.apiclient import Object
 from tests.e2e.harness.environment import CUSTOM
 from tests.e2e.harness.installation import API_SERVICES, Installation
-from tests.e2e.harness.prometheus import Prometheus
 from tests.e2e.harness.ways import NAME, NAMESPACE, RELEASE
 from tests.e2e.harness.workload import Loads
+from tests.fakes.prometheus import Backend
 
 PREDECESSOR = Path(__file__).parents[1] / "predecessor"
 OLD = ways.RELEASE_OF_THE_PREDECESSOR
@@ -31,7 +31,7 @@ def pods_of(site: Installation, instance: str) -> list[Object]:
     return site.cluster.get(f"/api/v1/namespaces/{NAMESPACE}/pods?{selector}").items
 
 
-def test_the_chart_as_it_is(site: Installation, prometheus: Prometheus) -> None:
+def test_the_chart_as_it_is(site: Installation, prometheus: Backend) -> None:
     """Helm installs it; the server makes its certificate, and kube-apiserver verifies it."""
     chosen = ways.values(highAvailability={"enabled": True}, priorityAndFairness={"enabled": True})
     ways.install(site, chosen)
@@ -53,7 +53,7 @@ def test_the_chart_as_it_is(site: Installation, prometheus: Prometheus) -> None:
 
 
 def test_the_chart_with_the_secret_of_the_gpu_documents(
-    site: Installation, prometheus: Prometheus
+    site: Installation, prometheus: Backend
 ) -> None:
     authority = ways.make_secret(site, NAMESPACE, NAME)
     secret = {
@@ -69,7 +69,7 @@ def test_the_chart_with_the_secret_of_the_gpu_documents(
 
 
 def test_a_release_of_the_predecessor_is_upgraded_in_place(
-    site: Installation, prometheus: Prometheus
+    site: Installation, prometheus: Backend
 ) -> None:
     old = {"prometheus": {"url": prometheus.url.rpartition(":")[0]}, **ways.values()}
     site.helm_upgrade(OLD, PREDECESSOR / "chart", old, NAMESPACE)
@@ -120,7 +120,7 @@ INSTALLED = {
 
 
 @pytest.mark.parametrize("place", INSTALLED)
-def test_only_the_image_is_changed(site: Installation, prometheus: Prometheus, place: str) -> None:
+def test_only_the_image_is_changed(site: Installation, prometheus: Backend, place: str) -> None:
     """The predecessor's objects stay as they are, rights included; so the way back is its image."""
     namespace, name, api_service = INSTALLED[place]
     objects = list(yaml.safe_load_all((PREDECESSOR / f"{place}.yaml").read_text()))
@@ -145,7 +145,7 @@ def test_only_the_image_is_changed(site: Installation, prometheus: Prometheus, p
 
 
 def test_the_manifests_take_the_gpu_documents_objects_over(
-    site: Installation, prometheus: Prometheus, loads: Loads
+    site: Installation, prometheus: Backend, loads: Loads
 ) -> None:
     """In the namespace that they are in, object by object; and away again, to what was before."""
     namespace, name, api_service = INSTALLED["gpu-documents"]

@@ -19,13 +19,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from http.client import HTTPResponse
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from tests.fakes.kubelet import ContainerAllocation, Kubelet
 from tests.fakes.nvml import build
 from tests.fakes.nvml.scenario import MIB, Scenario, gpu_uuid
-from tests.fakes.prometheus import free_port
+from tests.fakes.subprocesses import free_port
 
 ROOT = Path(__file__).parents[3]
 
@@ -165,12 +164,7 @@ class Node:
         self.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     @property

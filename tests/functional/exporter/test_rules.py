@@ -22,6 +22,7 @@ from tests.fakes.kubelet import ContainerAllocation
 from tests.fakes.nvml import build
 from tests.fakes.nvml.launch import ROOT, Node
 from tests.fakes.nvml.scenario import MIB, gpu_uuid
+from tests.fakes.subprocesses import free_port
 
 PODS = "/apis/custom.metrics.k8s.io/v1beta1/namespaces/default/pods/*"
 FAMILIES = ("gpu-devices", "gpu-dcgm", "gpu-processes", "gpu-pods")
@@ -59,7 +60,7 @@ def asker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asker]:
     fill(node)
     with node, backends.prometheus(tmp_path_factory.mktemp("p"), [node.target]) as backend:
         (directory / "rules.yaml").write_text(rules())
-        port = backends.free_port()
+        port = free_port()
         kubeconfig = directory / "kubeconfig"
         command = [sys.executable, "-m", "metrics_apiserver", "serve", "--standalone"]
         command += [f"--config={directory / 'rules.yaml'}", f"--prometheus-url={backend.url}"]

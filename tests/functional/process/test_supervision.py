@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from tests.fakes import process
-from tests.fakes.prometheus import free_port
+from tests.fakes.subprocesses import free_port
 
 ROOT = Path(__file__).resolve().parents[3]
 # A server with one more loop; run apart, because it takes over signals and the collector.

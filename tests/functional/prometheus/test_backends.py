@@ -20,7 +20,7 @@ def test_fixture_format() -> None:
 
 def test_the_text_may_change_at_any_time() -> None:
     with Exposition("a 1\n", fixture="b rate=1 base=0\n", clock=lambda: 5.0) as target:
-        url = f"http://{target.address}/metrics"
+        url = f"http://{target.target}/metrics"
         with urllib.request.urlopen(url) as answer:
             assert answer.read() == b"b 0.000000\na 1\n"
         target.text = "a 2\n"
@@ -43,7 +43,7 @@ def test_a_backend_follows_its_target(prometheus: Backend, exposition: Expositio
 def test_a_backend_may_be_killed_and_comes_back_on_its_port(tmp_path: Path) -> None:
     if not backends.is_installed("prometheus"):
         pytest.skip("prometheus is not on PATH")
-    with Exposition("a 1\n") as target, backends.prometheus(tmp_path, [target.address]) as backend:
+    with Exposition("a 1\n") as target, backends.prometheus(tmp_path, [target.target]) as backend:
         assert backend.query("vector(1)")
         backend.kill()
         with pytest.raises(urllib.error.URLError):

@@ -18,7 +18,8 @@ from metrics_apiserver.options.settings import PrometheusSettings
 from metrics_apiserver.prometheus import credentials
 from metrics_apiserver.prometheus.credentials import Credentials
 from metrics_apiserver.prometheus.transport import Question, Transport
-from tests.fakes import prometheus, upstream
+from tests.fakes import upstream
+from tests.fakes.subprocesses import free_port
 from tests.fakes.upstream import Mood, Upstream
 
 OK = upstream.answer(b"ok")
@@ -161,7 +162,7 @@ class TestForm:
 
 class TestUnreachable:
     async def test_refused(self) -> None:
-        async with transport_to(f"http://127.0.0.1:{prometheus.free_port()}") as transport:
+        async with transport_to(f"http://127.0.0.1:{free_port()}") as transport:
             started = time.monotonic()
             refused = await refusal(transport)
             assert time.monotonic() - started < 1

@@ -1,4 +1,4 @@
-"""Child processes of a test environment: each in a session of its own, all ended with it.
+"""Child processes of tests, each in a session of its own; a Supervisor ends all of them together.
 
 A process keeps its command line, so that a test can kill it with any signal and start it again on
 the same port. Output goes to one log file a process, whose tail is shown when something failed.
@@ -62,12 +62,20 @@ class Process:
         """Process id; 0 when it does not run."""
         return self._running.pid if self._running else 0
 
+    def is_running(self) -> bool:
+        return self._running is not None and self._running.poll() is None
+
     def ensure(self) -> None:
         """Starts the process unless it runs: a failed test may have left it dead."""
         if self._running is not None and self._running.poll() is not None:
             self.end()
         if self._running is None:
             self.start()
+
+    def send(self, sig: signal.Signals) -> None:
+        """Sends a signal and does not wait."""
+        if self._running is not None:
+            self._running.send_signal(sig)
 
     def exit_code(self) -> int | None:
         """The exit code of a process that ended by itself; None while it runs or never ran."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fakes.cluster_exporter import Exporter, Fixture, series
+from tests.fakes.exposition import Fixture, ScrapeTarget, series
 
 
 class Clock:
@@ -43,7 +43,7 @@ def test_a_label_may_be_called_as_a_parameter() -> None:
 
 def test_every_scrape_renders_anew() -> None:
     counts = iter(range(1, 10))
-    with Exporter(lambda: series("scrapes", next(counts))) as exporter:
+    with ScrapeTarget(lambda: series("scrapes", next(counts))) as target:
         for number in (1, 2):
-            with urllib.request.urlopen(f"http://{exporter.target}/metrics") as answer:
+            with urllib.request.urlopen(f"http://{target.target}/metrics") as answer:
                 assert answer.read().decode() == f"scrapes{{}} {number}.000000\n"
