@@ -159,7 +159,7 @@ class Composer:
         sampled: SamplingRound,
         allocations: NodeAllocations,
         usage: NodeUsage,
-        pod_metrics: dict[Pod, pods.PodMetrics],
+        pod_metrics: dict[Pod, pods.PodGPUMetrics],
     ) -> list[MetricFamily]:
         """The most important first, so that what an HPA reads survives the series limit."""
         settings, chosen = self._settings, self._settings.families

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from metrics_apiserver.exporter.families.pods import PodMetrics
+from metrics_apiserver.exporter.families.pods import PodGPUMetrics
 from metrics_apiserver.exporter.families.text import MetricFamily
 from metrics_apiserver.exporter.model import Pod
 from metrics_apiserver.exporter.settings import Sampling
@@ -74,7 +74,7 @@ def render(
 
 
 def document(
-    pod_metrics: Mapping[Pod, PodMetrics], node: str, wall: float, window_seconds: float
+    pod_metrics: Mapping[Pod, PodGPUMetrics], node: str, wall: float, window_seconds: float
 ) -> bytes:
     """Family (d) as JSON, with the time the values were taken at."""
     items: Sequence[Mapping[str, object]] = [

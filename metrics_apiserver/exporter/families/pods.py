@@ -35,7 +35,7 @@ HELP = {
 
 
 @dataclass(frozen=True, slots=True)
-class PodMetrics:
+class PodGPUMetrics:
     """A pod's values by metric name; unknown ones are left out."""
 
     values: Mapping[str, float]
@@ -74,7 +74,7 @@ class PodMetricsCalculator:
         allocations: NodeAllocations,
         usage: NodeUsage,
         now: float,
-    ) -> dict[Pod, PodMetrics]:
+    ) -> dict[Pod, PodGPUMetrics]:
         """The metrics of every pod with a device.
 
         Args:
@@ -101,7 +101,7 @@ class PodMetricsCalculator:
         self._warm &= found.keys()
         return {pod: one for pod, one in found.items() if self._is_warm(pod, one, now)}
 
-    def _is_warm(self, pod: Pod, pod_metrics: PodMetrics, now: float) -> bool:
+    def _is_warm(self, pod: Pod, pod_metrics: PodGPUMetrics, now: float) -> bool:
         if self._warmup_seconds <= 0 or pod in self._warm:
             return True
         since = self._cold_since.setdefault(pod, now)
@@ -163,7 +163,7 @@ def _processes(records: list[UsageRecord]) -> tuple[float | None, float | None]:
     return None if sm is None else min(100.0, sm), memory
 
 
-def _numbers(devices: list[_PodDevice]) -> PodMetrics:
+def _numbers(devices: list[_PodDevice]) -> PodGPUMetrics:
     values: dict[str, float] = {}
     allocated = _sum(device.share for device in devices)
     if allocated:
@@ -189,7 +189,7 @@ def _numbers(devices: list[_PodDevice]) -> PodMetrics:
         if used is not None:
             values[MEMORY] = used / limit * 100
     sources = {device.source for device in devices}
-    return PodMetrics(values, sources.pop() if len(sources) == 1 else _mixed(sources))
+    return PodGPUMetrics(values, sources.pop() if len(sources) == 1 else _mixed(sources))
 
 
 def _mixed(sources: set[str]) -> str:
@@ -205,7 +205,7 @@ def _sum(records: Iterable[float | None]) -> float | None:
     return total
 
 
-def build(pod_metrics: Mapping[Pod, PodMetrics], node: str) -> list[MetricFamily]:
+def build(pod_metrics: Mapping[Pod, PodGPUMetrics], node: str) -> list[MetricFamily]:
     """The metric families."""
     found = {name: MetricFamily(name, "gauge", text) for name, text in HELP.items()}
     for pod, one in pod_metrics.items():

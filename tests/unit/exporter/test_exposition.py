@@ -7,11 +7,12 @@ import json
 
 from metrics_apiserver.exporter import exposition
 from metrics_apiserver.exporter.exposition import ExpositionStore, RenderedExposition
-from metrics_apiserver.exporter.families.pods import PodMetrics
+from metrics_apiserver.exporter.families.pods import PodGPUMetrics
 from metrics_apiserver.exporter.families.text import MetricFamily
 from metrics_apiserver.exporter.model import Pod
 from metrics_apiserver.exporter.settings import Sampling
 from metrics_apiserver.exporter.watchdog import Heartbeat
+from tests.fakes.clock import Clock
 
 
 def family(name: str, count: int) -> MetricFamily:
@@ -29,7 +30,7 @@ def test_whole_metrics_are_left_out() -> None:
 
 
 def test_the_document() -> None:
-    numbers = {Pod("ai", "bert"): PodMetrics({"gpu_pod_devices": 2.0}, "device")}
+    numbers = {Pod("ai", "bert"): PodGPUMetrics({"gpu_pod_devices": 2.0}, "device")}
     assert json.loads(exposition.document(numbers, "node-1", 12.3456, 15.0)) == {
         "version": 1,
         "node": "node-1",
@@ -51,15 +52,8 @@ def test_compression() -> None:
     assert exposition.compress(b"x") == exposition.compress(b"x"), "the output has no timestamp"
 
 
-class Clock:
-    now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 def test_freshness() -> None:
-    clock = Clock()
+    clock = Clock(100.0)
     store = ExpositionStore(Sampling(), Heartbeat(clock), clock)
     assert not store.is_fresh
     assert not store.is_up
@@ -72,7 +66,7 @@ def test_freshness() -> None:
 
 
 def test_the_age_limit_grows_with_slow_rounds() -> None:
-    clock = Clock()
+    clock = Clock(100.0)
     store = ExpositionStore(Sampling(interval_seconds=20), Heartbeat(clock), clock)
     store.publish(RenderedExposition(clock.now, 0.0, is_up=False))
     clock.now += 99
@@ -81,7 +75,7 @@ def test_the_age_limit_grows_with_slow_rounds() -> None:
 
 
 def test_gzip_is_rendered_while_clients_accept_it() -> None:
-    clock = Clock()
+    clock = Clock(100.0)
     store = ExpositionStore(Sampling(), Heartbeat(clock), clock)
     assert not store.wants_gzip()
     store.ask_for_gzip()
@@ -91,7 +85,7 @@ def test_gzip_is_rendered_while_clients_accept_it() -> None:
 
 
 def test_the_age_limit_follows_the_interval() -> None:
-    clock = Clock()
+    clock = Clock(100.0)
     store = ExpositionStore(Sampling(), Heartbeat(clock), clock)
     store.publish(RenderedExposition(clock.now, 0.0, is_up=True))
     store.expect(10)

@@ -18,11 +18,6 @@ def library(nvml: FakeNvml) -> Library:
     return made
 
 
-@pytest.fixture
-def handle(library: Library) -> Handle:
-    return library.call("nvmlDeviceGetHandleByIndex", 0)
-
-
 def test_support(library: Library, handle: Handle, nvml: FakeNvml) -> None:
     assert gpm.is_supported(library, handle)
     nvml.scenario.set(0, "gpm_supported", 0)

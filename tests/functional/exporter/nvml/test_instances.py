@@ -13,20 +13,6 @@ from metrics_apiserver.exporter.nvml.library import Handle, Library, NVMLError
 from tests.fakes.nvml.loaded import FakeNvml
 
 
-@pytest.fixture
-def library(nvml: FakeNvml) -> Library:
-    nvml.scenario.add_gpus(1)
-    nvml.write()
-    made = Library()
-    made.init()
-    return made
-
-
-@pytest.fixture
-def handle(library: Library) -> Handle:
-    return library.call("nvmlDeviceGetHandleByIndex", 0)
-
-
 def test_modes(library: Library, handle: Handle, nvml: FakeNvml) -> None:
     assert instances.mode(library, handle) == MigMode(current=False, pending=False)
     nvml.scenario.set(0, "mig", 1).set(0, "mig_pending", 0)

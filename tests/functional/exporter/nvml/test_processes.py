@@ -10,20 +10,6 @@ from metrics_apiserver.exporter.nvml.processes import RunningProcess, Utilizatio
 from tests.fakes.nvml.loaded import EPOCH_SECONDS, FakeNvml
 
 
-@pytest.fixture
-def library(nvml: FakeNvml) -> Library:
-    nvml.scenario.add_gpus(1)
-    nvml.write()
-    made = Library()
-    made.init()
-    return made
-
-
-@pytest.fixture
-def handle(library: Library) -> Handle:
-    return library.call("nvmlDeviceGetHandleByIndex", 0)
-
-
 def test_lists(library: Library, handle: Handle, nvml: FakeNvml) -> None:
     assert processes.running(library, handle, "C") == []
     nvml.scenario.process(0, 10, mem=100).process(0, 11, mem=-1, gi=3).process(0, 12, kind="G")

@@ -10,14 +10,8 @@ from metrics_apiserver.exporter.attribution.owners import ProcessOwners
 from metrics_apiserver.exporter.attribution.podlogs import PodLogs
 from metrics_apiserver.exporter.model import Pod
 from metrics_apiserver.exporter.usage import ProcessOwner
+from tests.fakes.clock import Clock
 from tests.fakes.hostproc import Host
-
-
-class Clock:
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture

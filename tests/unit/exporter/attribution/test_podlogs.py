@@ -6,14 +6,8 @@ from pathlib import Path
 
 from metrics_apiserver.exporter.attribution.podlogs import PodLogs
 from metrics_apiserver.exporter.model import Pod
+from tests.fakes.clock import Clock
 from tests.fakes.hostproc import Host, container_id_of, uid_of
-
-
-class Clock:
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def test_names(tmp_path: Path) -> None:

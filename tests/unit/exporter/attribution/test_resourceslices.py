@@ -16,6 +16,7 @@ import pytest
 from metrics_apiserver.exporter.attribution.podresources import ClaimedDevice
 from metrics_apiserver.exporter.attribution.resourceslices import ResourceSlices
 from tests.fakes import authorities, pki
+from tests.fakes.clock import Clock
 
 
 def device(name: str, uuid: str, *, basic: bool = False) -> dict[str, Any]:
@@ -76,13 +77,6 @@ def serving(found: authorities.Found, directory: Path) -> Iterator[ApiServer]:
 def api(tmp_path: Path) -> Iterator[ApiServer]:
     with serving(authorities.kubeadm(), tmp_path) as made:
         yield made
-
-
-class Clock:
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pytest
 
 from metrics_apiserver.exporter.families import pods
-from metrics_apiserver.exporter.families.pods import PodMetrics, PodMetricsCalculator
+from metrics_apiserver.exporter.families.pods import PodGPUMetrics, PodMetricsCalculator
 from metrics_apiserver.exporter.model import (
     Device,
     DeviceAllocation,
@@ -35,7 +35,7 @@ def numbers(
     allocations: list[DeviceAllocation],
     *records: UsageRecord,
     fall_back: bool = False,
-) -> PodMetrics:
+) -> PodGPUMetrics:
     usage = NodeUsage({(one.device, one.pod, one.container): one for one in records})
     calculator = PodMetricsCalculator(fall_back, 0)
     found = calculator.calculate(readings, NodeAllocations(tuple(allocations), True), usage, 0.0)
@@ -114,7 +114,7 @@ def test_warming_up() -> None:
 
     def shown(
         duty: float, now: float, known: NodeAllocations = allocations
-    ) -> Mapping[Pod, PodMetrics]:
+    ) -> Mapping[Pod, PodGPUMetrics]:
         return calculator.calculate([gpu("a", duty_cycle=duty)], known, NodeUsage(), now)
 
     assert shown(0.0, 0.0) == {}
@@ -129,7 +129,7 @@ def test_warming_up() -> None:
 def test_series() -> None:
     found = {
         one.name: one
-        for one in pods.build({POD: PodMetrics({pods.UTILIZATION: 5.0}, "device")}, "node-1")
+        for one in pods.build({POD: PodGPUMetrics({pods.UTILIZATION: 5.0}, "device")}, "node-1")
     }
     text = '{namespace_name="ai",pod_name="bert",node_name="node-1"'
     assert found[pods.UTILIZATION].samples == [(text + "}", 5.0)]

@@ -18,22 +18,16 @@ from metrics_apiserver.exporter.telemetry import ExporterTelemetry
 from metrics_apiserver.exporter.watchdog import Heartbeat
 from metrics_apiserver.exporter.web.config import WebConfig
 from metrics_apiserver.exporter.web.handlers import Handlers
+from tests.fakes.clock import Clock
 
 Client = TestClient[Request, Application]
-
-
-class Clock:
-    now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 class Served:
     """Handlers on a store."""
 
     def __init__(self) -> None:
-        self.clock = Clock()
+        self.clock = Clock(1000.0)
         self.store = ExpositionStore(Sampling(), Heartbeat(self.clock), self.clock)
         self.telemetry = ExporterTelemetry(CollectorRegistry())
         self.pages = Handlers(self.store, self.telemetry, "/metrics", self.clock)
