@@ -185,7 +185,7 @@ class Demo:
         while not ended():
             show.note(f"  {time.strftime('%H:%M:%S')}")
             self.show_values()
-            show.plain("")
+            show.plain("\n")
             polling.hold(FOLLOW_SECONDS)
 
     def close(self) -> None:
