@@ -10,9 +10,10 @@ import pytest
 import yaml
 
 from metrics_apiserver.base import errors
+from metrics_apiserver.base.settings import flags_by_field
 from metrics_apiserver.base.telemetry import Telemetry
 from metrics_apiserver.core.rules import config
-from metrics_apiserver.options import serve
+from metrics_apiserver.options.settings import ServeSettings
 from tests import docs
 
 ROOT = docs.ROOT
@@ -79,9 +80,9 @@ def package_text(*without: str) -> str:
 
 
 def test_every_flag_is_read() -> None:
-    code = package_text("options/serve.py")
-    unread = [flag.name for flag in serve.TABLE if not flag.ignored and flag.name not in code]
-    assert unread == []
+    code = package_text("options/settings.py")
+    fields = (path.rpartition(".")[2] for path in flags_by_field(ServeSettings))
+    assert [field for field in fields if f".{field}" not in code] == []
 
 
 def test_every_self_metric_is_fed() -> None:

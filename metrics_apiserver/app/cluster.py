@@ -161,7 +161,7 @@ def build_environment(
         watched=sources.watched,
     )
     told = settings.certificates
-    if told is None:
+    if not told.secret:
         return environment
     kept = faults.of(lambda: SelfManaged(told, authentication, telemetry, on_trust))
     return _with_certificates(environment, kept) if kept is not None else None

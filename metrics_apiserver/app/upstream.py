@@ -15,9 +15,9 @@ def from_kubeconfig(settings: ServeSettings) -> Credentials | None:
     Raises:
         errors.ConfigError: the kubeconfig or the service account cannot be used.
     """
-    if not settings.prometheus_auth_incluster and not settings.prometheus_auth_config:
+    if not settings.prometheus.auth_incluster and not settings.prometheus.auth_config:
         return None
-    source = config.load(settings.prometheus_auth_config)
+    source = config.load(settings.prometheus.auth_config)
     identity = credentials.Credentials(source)
     context = tls.ClientContext(source)
     default = ssl.create_default_context()

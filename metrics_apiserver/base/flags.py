@@ -9,17 +9,12 @@ is a fault that names the nearest known one.
 from __future__ import annotations
 
 import difflib
-import math
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from metrics_apiserver.base import durations, errors, strconv
+from metrics_apiserver.base import errors, kinds
 from metrics_apiserver.base.diagnostics import Diagnostic
-
-_BARE_NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?")
-_FLOAT = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +34,10 @@ class Flag:
         group: heading under which help and documentation show it.
         ignored: accepted for drop-in use without a meaning here.
         shorthand: its one-letter form; empty for none.
-        choices: the values there are; empty for any. Of a list flag, those of its members.
+        choices: the values there are, beside the default; empty for any. Members of a list.
         placeholder: what help shows for the value, such as `HOST:PORT`; empty for the kind.
         environment: variable that replaces the default where it is set.
-        check: what is wrong with a value; empty for nothing.
+        check: what is wrong with a value, in a sentence each.
         convert: makes of the value what the settings hold; ValueError says why it cannot.
     """
 
@@ -56,13 +51,13 @@ class Flag:
     choices: tuple[str, ...] = ()
     placeholder: str = ""
     environment: str = ""
-    check: Callable[[Any], str] | None = None
+    check: Callable[[Any], Iterable[str]] | None = None
     convert: Callable[[Any], Any] | None = None
 
     @property
     def is_list(self) -> bool:
         """Whether each occurrence adds to the value."""
-        return self.kind in _LISTS
+        return self.kind in kinds.LISTS
 
     def initial(self, environment: Mapping[str, str]) -> Any:
         """The value when the flag is absent.
@@ -80,16 +75,21 @@ class Flag:
         Raises:
             ValueError: the text is no value of the kind.
         """
-        return _READERS[self.kind](text)
+        return kinds.READERS[self.kind](text)
 
-    def validate(self, value: Any) -> str:
-        """What is wrong with a value of the kind; empty for nothing."""
-        for member in value if self.is_list else [value]:
-            if self.choices and member not in self.choices:
-                *others, last = self.choices
-                known = f"{', '.join(others)} or {last}" if others else last
-                return f"must be {known}" if not self.is_list else f"{member!r} is not {known}"
-        return self.check(value) if self.check is not None else ""
+    def validate(self, value: Any) -> list[str]:
+        """What is wrong with a value of the kind."""
+        wrong = [
+            f"{member!r} is not {self._known}" if self.is_list else f"must be {self._known}"
+            for member in (value if self.is_list else [value])
+            if self.choices and member not in self.choices and value != self.default
+        ]
+        return [*wrong, *(self.check(value) if self.check is not None else ())]
+
+    @property
+    def _known(self) -> str:
+        *others, last = self.choices
+        return f"{', '.join(others)} or {last}" if others else last
 
 
 @dataclass(slots=True)
@@ -100,55 +100,15 @@ class Parsed:
         values: every flag's value by name, defaults included.
         given: names that stood on the command line, in order.
         positional: what was no flag.
+        positions: of those, counted among the words from 1.
         diagnostics: what could not be read.
     """
 
     values: dict[str, Any]
     given: list[str] = field(default_factory=list)
     positional: list[str] = field(default_factory=list)
+    positions: list[int] = field(default_factory=list)
     diagnostics: list[Diagnostic] = field(default_factory=list)
-
-
-def _parse_bool(text: str) -> bool:
-    if text in ("1", "t", "T", "true", "TRUE", "True"):
-        return True
-    if text in ("0", "f", "F", "false", "FALSE", "False"):
-        return False
-    raise ValueError(f"{text!r} is neither true nor false")
-
-
-def _parse_int(text: str) -> int:
-    number = strconv.parse_int(text)
-    if number is None:
-        raise ValueError(f"{text!r} is no whole number")
-    return number
-
-
-def _parse_float(text: str) -> float:
-    if _FLOAT.fullmatch(text) is None or math.isinf(float(text)):
-        raise ValueError(f"{text!r} is no number")
-    return float(text)
-
-
-def _parse_seconds(text: str) -> float:
-    return float(text) if _BARE_NUMBER.fullmatch(text) else durations.parse_go(text)
-
-
-def _split(text: str) -> list[str]:
-    return [part for part in text.split(",") if part]
-
-
-_READERS: Mapping[str, Callable[[str], Any]] = {
-    "string": str,
-    "bool": _parse_bool,
-    "int": _parse_int,
-    "float": _parse_float,
-    "duration": durations.parse_go,
-    "seconds": _parse_seconds,
-    "strings": _split,
-    "stringArray": lambda text: [text],
-}
-_LISTS = frozenset({"strings", "stringArray"})
 
 
 class _Parser:
@@ -169,7 +129,9 @@ class _Parser:
         while rest:
             word = rest.pop(0)
             if word == "--":
+                first = len(arguments) - len(rest) + 1
                 self.parsed.positional += rest
+                self.parsed.positions += range(first, first + len(rest))
                 return
             if word.startswith("--"):
                 self._long(word[2:], rest)
@@ -177,6 +139,7 @@ class _Parser:
                 self._short(word[1:], rest)
             else:
                 self.parsed.positional.append(word)
+                self.parsed.positions.append(len(arguments) - len(rest))
 
     def _short(self, word: str, rest: list[str]) -> None:
         name = self.shorthands.get(word[0])

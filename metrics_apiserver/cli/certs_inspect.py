@@ -25,6 +25,7 @@ from metrics_apiserver.certs.inspection import Finding
 from metrics_apiserver.cli import output
 from metrics_apiserver.cli.flag_command import FlagCommand
 from metrics_apiserver.options import certs
+from metrics_apiserver.options.certs import InspectSettings
 
 CONNECT_SECONDS = 10.0
 _API_SERVICES = "/apis/apiregistration.k8s.io/v1/apiservices"
@@ -91,20 +92,19 @@ def run(parsed: Parsed) -> int:
         errors.KubeError: the cluster refused or could not be reached.
         OSError: files that cannot be read, or nobody who can be connected to.
     """
-    host = certs.judge_inspect(parsed)
-    values = parsed.values
+    settings = certs.inspect(parsed)
     now = dt.datetime.fromtimestamp(wall_clock(), dt.UTC)
-    inspected = _Inspection(now, host, output.is_json(parsed))
-    bundle = files.read(Path(values["ca"])) if values["ca"] else b""
+    inspected = _Inspection(now, settings.host, settings.output == "json")
+    bundle = files.read(Path(settings.ca)) if settings.ca else b""
     for path in _files(parsed.positional):
         _look_at_file(inspected, path, bundle)
-    if values["connect"]:
-        shown = _connect(values["connect"], host)
-        inspected.served[f"what {values['connect']} serves"] = shown
-        judged = [inspection.judge(shown, bundle, now, host)] if bundle else []
-        inspected.certificates(values["connect"], shown, judged)
-    if values["secret"] or values["apiservices"]:
-        asyncio.run(_look_at_cluster(inspected, values))
+    if settings.connect:
+        shown = _connect(settings.connect, settings.host)
+        inspected.served[f"what {settings.connect} serves"] = shown
+        judged = [inspection.judge(shown, bundle, now, settings.host)] if bundle else []
+        inspected.certificates(settings.connect, shown, judged)
+    if settings.secret or settings.api_services:
+        asyncio.run(_look_at_cluster(inspected, settings))
     if inspected.is_json:
         output.write_json(inspected.as_json())
     return 0 if inspected.good else 1
@@ -152,16 +152,16 @@ def _connect(place: str, host: str) -> bytes:
     return inspection.chain_of(shown.certificates) if shown is not None else b""
 
 
-async def _look_at_cluster(inspected: _Inspection, values: dict[str, Any]) -> None:
+async def _look_at_cluster(inspected: _Inspection, settings: InspectSettings) -> None:
     # Imported late: the official client takes half a second, which files need not wait for.
     from metrics_apiserver.cli.cluster import Cluster
 
-    async with Cluster(values["kubeconfig"]) as client:
-        if values["secret"]:
-            namespace, _, name = values["secret"].partition("/")
+    async with Cluster(settings.kubeconfig) as client:
+        if settings.secret:
+            namespace, _, name = settings.secret.partition("/")
             item = await client.get_json(f"/api/v1/namespaces/{namespace}/secrets/{name}")
-            _look_at_secret(inspected, values["secret"], item)
-        for name in values["apiservices"]:
+            _look_at_secret(inspected, settings.secret, item)
+        for name in settings.api_services:
             _look_at_api_service(inspected, name, await client.get_json(f"{_API_SERVICES}/{name}"))
 
 

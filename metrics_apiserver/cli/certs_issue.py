@@ -25,7 +25,7 @@ from metrics_apiserver.certs.source import Source
 from metrics_apiserver.cli import output
 from metrics_apiserver.cli.flag_command import FlagCommand
 from metrics_apiserver.options import certs
-from metrics_apiserver.options.certificates import CertificateFlags
+from metrics_apiserver.options.certs import IssueSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +53,14 @@ def serving_files(directory: Path) -> PairFiles:
     return PairFiles(directory / "tls.crt", directory / "tls.key")
 
 
-def make_source(values: dict[str, Any], hosts: tuple[str, ...]) -> Source:
+def make_source(settings: IssueSettings) -> Source:
     """What makes pairs as the flags say."""
+    wanted = settings.pair
     return Source(
-        tuple(dict.fromkeys(hosts)),
-        KeyAlgorithm(values["key-algorithm"]),
-        dt.timedelta(seconds=values["lifetime"]),
-        dt.timedelta(seconds=values["ca-lifetime"]),
+        tuple(dict.fromkeys((*wanted.hosts, *settings.hosts))),
+        KeyAlgorithm(wanted.key_algorithm),
+        dt.timedelta(seconds=wanted.lifetime_seconds),
+        dt.timedelta(seconds=wanted.authority_lifetime_seconds),
     )
 
 
@@ -70,34 +71,30 @@ def run(parsed: Parsed) -> int:
         errors.ConfigError: flags or an authority that cannot be used.
         OSError: files that cannot be read or written.
     """
-    read = certs.judge_issue(parsed)
+    settings = certs.issue(parsed)
     now = dt.datetime.fromtimestamp(wall_clock(), dt.UTC)
-    values = parsed.values
     try:
-        issued = _issue(values, read, now)
+        issued = _issue(settings, now)
     except ValueError as error:
         # A name that is none; the flags' forms let only --host through.
         raise _fault(str(error), "--host") from None
-    if values["output"] == "yaml" or (values["dry-run"] and _is_named(values)):
-        redacted = values["output"] != "yaml"
-        output.write_manifests(_manifests(values, issued, redacted=redacted))
-    if values["output"] == "files":
-        _write(Path(values["directory"]), issued, dry=values["dry-run"])
+    is_named = settings.pair.secret or settings.pair.api_services
+    if settings.output == "yaml" or (settings.dry_run and is_named):
+        redacted = settings.output != "yaml"
+        output.write_manifests(_manifests(settings, issued, redacted=redacted))
+    if settings.output == "files":
+        _write(Path(settings.directory), issued, dry=settings.dry_run)
         chain = trust.authorities(issued.serving.certificate)
-        if not values["dry-run"]:
+        if not settings.dry_run:
             output.write_findings("tls.crt", inspection.describe(chain[0], now))
     return 0
 
 
-def _is_named(values: dict[str, Any]) -> bool:
-    return bool(values["secret"] or values["apiservices"])
-
-
-def _issue(values: dict[str, Any], read: CertificateFlags, now: dt.datetime) -> Issued:
-    source = make_source(values, (*read.hosts(), *values["host"]))
+def _issue(settings: IssueSettings, now: dt.datetime) -> Issued:
+    source = make_source(settings)
     found = None
-    if not values["new-ca"]:
-        found = _find_authority(authority_files(Path(values["directory"])), now)
+    if not settings.new_ca:
+        found = _find_authority(authority_files(Path(settings.directory)), now)
     authority = found or source.new_authority(now)
     return Issued(authority, source.sign(authority, now), found is None)
 
@@ -138,15 +135,16 @@ def _write(directory: Path, issued: Issued, *, dry: bool) -> None:
         output.remark(f"{verb} {where.certificate} and {where.key}")
 
 
-def _manifests(values: dict[str, Any], issued: Issued, *, redacted: bool) -> list[dict[str, Any]]:
+def _manifests(settings: IssueSettings, issued: Issued, *, redacted: bool) -> list[dict[str, Any]]:
     documents: list[dict[str, Any]] = []
-    if values["secret"]:
-        key = issued.authority.key if values["with-ca-key"] else b""
+    wanted = settings.pair
+    if wanted.secret:
+        key = issued.authority.key if settings.with_ca_key else b""
         material = Material(issued.serving, None, issued.authority.certificate, key)
-        name = Name(*values["secret"].split("/"))
+        name = Name(wanted.secret_namespace, wanted.secret_name)
         documents.append(publish.secret_manifest(name, material, redacted=redacted))
     bundle = issued.authority.certificate
-    return [*documents, *publish.api_service_manifests(values["apiservices"], bundle)]
+    return [*documents, *publish.api_service_manifests(wanted.api_services, bundle)]
 
 
 command = FlagCommand(

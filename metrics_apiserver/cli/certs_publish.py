@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 from pathlib import Path
-from typing import Any
 
 from metrics_apiserver.base import files
 from metrics_apiserver.base.clock import wall_clock
@@ -28,7 +27,7 @@ from metrics_apiserver.controllers import self_managed
 from metrics_apiserver.controllers.certificates import Keeper, Pace
 from metrics_apiserver.controllers.published import Look
 from metrics_apiserver.options import certs
-from metrics_apiserver.options.settings import CertificateSettings
+from metrics_apiserver.options.certs import PublishSettings
 
 FORCED = {"": None, "pair": Step.RENEW, "authority": Step.STAGE}
 
@@ -41,29 +40,30 @@ def run(parsed: Parsed) -> int:
         errors.KubeError: the cluster refused or could not be reached.
         OSError: files that cannot be read.
     """
-    told = certs.judge_publish(parsed).settings()
+    settings = certs.publish(parsed)
     now = dt.datetime.fromtimestamp(wall_clock(), dt.UTC)
-    source = _source(parsed.values, told, now)
+    source = _source(settings, now)
     try:
-        return asyncio.run(_run(parsed.values, told, source))
+        return asyncio.run(_run(settings, source))
     except KeyboardInterrupt:
         output.remark("stopped; run it again to go on")
         return 1
 
 
-async def _run(values: dict[str, Any], told: CertificateSettings, source: Source) -> int:
+async def _run(settings: PublishSettings, source: Source) -> int:
     # Imported late: the official client takes half a second, which --help need not wait for.
     from metrics_apiserver.cli.cluster import Cluster
 
-    async with Cluster(values["kubeconfig"]) as client:
-        objects = self_managed.make_objects(client, told)
-        if values["dry-run"]:
-            _show(await objects.look(), source, values)
+    wanted = settings.certificates
+    async with Cluster(settings.kubeconfig) as client:
+        objects = self_managed.make_objects(client, wanted)
+        if settings.dry_run:
+            _show(await objects.look(), source, settings)
             return 0
-        pace = Pace(told.overlap_seconds, told.interval_seconds)
+        pace = Pace(wanted.overlap_seconds, wanted.interval_seconds)
         keeper = Keeper(objects, source, pace, Telemetry())
-        keeper.forced = FORCED[values["rotate"]]
-        return await _publish(keeper, wait=values["wait"], seconds=told.overlap_seconds)
+        keeper.forced = FORCED[settings.rotate]
+        return await _publish(keeper, wait=settings.wait, seconds=wanted.overlap_seconds)
 
 
 async def _publish(keeper: Keeper, *, wait: bool, seconds: float) -> int:
@@ -90,34 +90,35 @@ async def _publish(keeper: Keeper, *, wait: bool, seconds: float) -> int:
         await asyncio.sleep(delay)
 
 
-def _source(values: dict[str, Any], told: CertificateSettings, now: dt.datetime) -> Source:
-    if not values["directory"]:
-        return self_managed.make_source(told)
-    where = certs_issue.serving_files(Path(values["directory"]))
-    bundle = files.read(certs_issue.authority_files(Path(values["directory"])).certificate)
+def _source(settings: PublishSettings, now: dt.datetime) -> Source:
+    wanted = settings.certificates
+    if not settings.directory:
+        return self_managed.make_source(wanted)
+    where = certs_issue.serving_files(Path(settings.directory))
+    bundle = files.read(certs_issue.authority_files(Path(settings.directory)).certificate)
     given = Pair(files.read(where.certificate), files.read(where.key))
     try:
         found = pair.inspect(given.certificate, given.key)
         anchor = trust.anchor(given.certificate, bundle, now)
     except (pair.PairRefused, trust.NotTrusted) as error:
         raise _fault(f"{where.certificate} cannot be published: {error}") from None
-    if lacking := found.lacking(told.hosts[:1]):
+    if lacking := found.lacking(wanted.hosts[:1]):
         raise _fault(f"{where.certificate} does not name {lacking[0]}")
-    return Source(told.hosts, given=Made(given, anchor))
+    return Source(wanted.hosts, given=Made(given, anchor))
 
 
 def _fault(text: str) -> ConfigError:
     return ConfigError("command line", (Diagnostic(text, path="--directory"),))
 
 
-def _show(look: Look, source: Source, values: dict[str, Any]) -> None:
+def _show(look: Look, source: Source, settings: PublishSettings) -> None:
     """What would be done now, and the objects after it."""
-    view, steps = _foresee(look.view, source, FORCED[values["rotate"]])
+    view, steps = _foresee(look.view, source, FORCED[settings.rotate])
     output.remark(f"would do: {', '.join(step.value for step in steps) or 'nothing'}")
     for text in look.left_alone:
         output.remark(text)
-    secret = publish.Name(*values["secret"].split("/"))
-    redacted = values["output"] != "yaml"
+    secret = publish.Name(settings.certificates.secret_namespace, settings.certificates.secret_name)
+    redacted = settings.output != "yaml"
     documents = [publish.secret_manifest(secret, view.material, redacted=redacted)]
     for one in view.published:
         documents += publish.api_service_manifests([one.name], one.bundle)

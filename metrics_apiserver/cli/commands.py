@@ -38,7 +38,7 @@ def root() -> click.Group:
     made.add_command(
         click.Command(
             "serve",
-            params=[*declare(serve.TABLE, serve.SHORTHANDS)],
+            params=[*declare(serve.TABLE)],
             help="Run the server (the default command).",
         )
     )

@@ -18,7 +18,6 @@ import click
 from metrics_apiserver.base import flags
 from metrics_apiserver.base.flags import Flag, Parsed
 
-SHORTHANDS = {"o": "output"}
 HELP_WORDS = ("-h", "--help")
 CONTEXT = {"help_option_names": list(HELP_WORDS)}
 
@@ -30,16 +29,16 @@ class FlagOption(click.Option):
         flag: its declaration.
     """
 
-    def __init__(self, flag: Flag, letters: Iterable[str]) -> None:
+    def __init__(self, flag: Flag) -> None:
         self.flag = flag
         name = re.sub(r"\W", "_", flag.name)
         is_bool = flag.kind == "bool"
         super().__init__(
-            [name, *(f"-{letter}" for letter in letters), f"--{flag.name}"],
+            [name, *([f"-{flag.shorthand}"] if flag.shorthand else []), f"--{flag.name}"],
             is_flag=is_bool,
             type=None if is_bool else str,
-            metavar=None if is_bool else flag.kind,
-            multiple=flag.kind in ("strings", "stringArray"),
+            metavar=None if is_bool else flag.placeholder or flag.kind,
+            multiple=flag.is_list,
             hidden=flag.ignored,
             help=f"{flag.help}{_shown_default(flag)}",
         )
@@ -51,10 +50,9 @@ def _shown_default(flag: Flag) -> str:
     return f" (default {flags.format_value(flag, flag.default)})"
 
 
-def declare(table: Iterable[Flag], shorthands: Mapping[str, str]) -> Iterator[FlagOption]:
+def declare(table: Iterable[Flag]) -> Iterator[FlagOption]:
     """The options of a table of flags."""
-    for flag in table:
-        yield FlagOption(flag, [key for key, name in shorthands.items() if name == flag.name])
+    return map(FlagOption, table)
 
 
 class FlagCommand(click.Command):
@@ -80,7 +78,7 @@ class FlagCommand(click.Command):
         arguments: str = "",
         argument_type: click.ParamType[Any] | None = None,
     ) -> None:
-        params: list[click.Parameter] = [*declare(table, SHORTHANDS)]
+        params: list[click.Parameter] = [*declare(table)]
         if arguments:
             kind = argument_type or click.Path()
             params.append(click.Argument(["words"], nargs=-1, type=kind, metavar=arguments))
@@ -99,7 +97,7 @@ class FlagCommand(click.Command):
         if any(word in HELP_WORDS for word in takewhile(lambda word: word != "--", args)):
             click.echo(ctx.get_help())
             ctx.exit()
-        ctx.obj = flags.parse(self._table, args, SHORTHANDS)
+        ctx.obj = flags.parse(self._table, args)
         return []
 
     def invoke(self, ctx: click.Context) -> int:

@@ -25,7 +25,7 @@ from metrics_apiserver.base.errors import ConfigError
 from metrics_apiserver.base.flags import Flag, Parsed
 from metrics_apiserver.certs.inspection import Finding
 
-FORMAT = Flag("output", "string", "text", "-o: text, or json for programs", "Output")
+FORMAT = Flag("output", "string", "text", "-o: text, or json for programs", "Output", shorthand="o")
 FORMATS = ("text", "json")
 _SOURCE_BYTES = 4 << 20
 _LINE_BREAK = re.compile(r"\r\n|[\n\r\x85\u2028\u2029]")  # as YAML counts lines

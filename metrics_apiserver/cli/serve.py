@@ -12,7 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from metrics_apiserver.base import errors, flags, logs
-from metrics_apiserver.options import serve, validate
+from metrics_apiserver.options import serve
 from metrics_apiserver.options.settings import ServeSettings
 
 USAGE = """\
@@ -46,7 +46,7 @@ def _settings(words: list[str]) -> ServeSettings:
         ExceptionGroup: of errors.ConfigError: the flags', and those of the rule file they name.
     """
     try:
-        return validate.build(flags.parse(serve.TABLE, words, serve.SHORTHANDS))
+        return serve.parse(words)
     except errors.ConfigError as error:
         raise ExceptionGroup("start refused", [error, *_rule_file_errors(words)]) from None
 

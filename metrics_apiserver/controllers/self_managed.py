@@ -24,7 +24,7 @@ from metrics_apiserver.controllers.certificates import Keeper, Pace
 from metrics_apiserver.controllers.published import PublishedObjects
 from metrics_apiserver.kube import wire
 from metrics_apiserver.kube.client import KubeClient
-from metrics_apiserver.options.settings import CertificateSettings
+from metrics_apiserver.options.certificates import CertificateSettings
 
 PART = "certificates"
 

@@ -17,7 +17,7 @@ from metrics_apiserver.base.diagnostics import Diagnostic
 from metrics_apiserver.base.files import Reader, WatchedFiles
 from metrics_apiserver.certs import chain
 from metrics_apiserver.kube.requestheader import AuthenticationConfig
-from metrics_apiserver.options.settings import AuthenticationSettings
+from metrics_apiserver.options.authentication import AuthenticationSettings
 
 LOOK_SECONDS = 1.0
 

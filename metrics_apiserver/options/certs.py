@@ -1,182 +1,203 @@
-"""The flags of the three commands, their help, and what belongs together."""
+"""The settings of `certs issue`, `certs publish` and `certs inspect`, with their flags.
+
+A command reads its words into a Parsed by its table of `TABLES`, and makes its settings of that by
+`issue`, `publish` or `inspect`, which refuse with everything that is wrong at once.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
+from metrics_apiserver.base import settings as declared
 from metrics_apiserver.base.diagnostics import Diagnostic
 from metrics_apiserver.base.errors import ConfigError
 from metrics_apiserver.base.flags import Flag, Parsed
-from metrics_apiserver.options.certificates import CertificateFlags
-
-DAY = 86400.0
-SHORTHANDS = {"o": "output"}
-ROTATIONS = ("", "pair", "authority")
-
-
-def _group(group: str, *rows: tuple[str, str, Any, str]) -> tuple[Flag, ...]:
-    return tuple(Flag(name, kind, default, text, group) for name, kind, default, text in rows)
-
-
-_NAMES = _group(
-    "Names",
-    ("service", "string", "", "NAME.NAMESPACE of the Service that the certificate names"),
-    ("cluster-domain", "string", "cluster.local", "DNS domain of the cluster; may be empty"),
-    ("secret", "string", "", "NAMESPACE/NAME of the Secret"),
-    ("apiservices", "strings", [], "APIServices, such as v1beta1.custom.metrics.k8s.io"),
+from metrics_apiserver.base.settings import Settings, filled_by, flag, group
+from metrics_apiserver.options.certificates import (
+    API_SERVICES,
+    INTERVAL,
+    SECRET,
+    SERVICE,
+    CertificateSettings,
+    PairSettings,
 )
-_KINDS = _group(
-    "Keys and lifetimes",
-    (
-        "key-algorithm",
-        "string",
-        "ECDSA-P256",
-        "ECDSA-P256, ECDSA-P384, RSA-2048, RSA-3072 or RSA-4096",
-    ),
-    ("lifetime", "duration", 365 * DAY, "how long a certificate is valid"),
-    ("ca-lifetime", "duration", 3650 * DAY, "how long an authority is valid"),
-)
-_CLUSTER = _group(
-    "Cluster",
-    ("kubeconfig", "string", "", "kubeconfig; empty: the pod's service account"),
-)
-_DRY_RUN = ("dry-run", "bool", False, "write nothing; print manifests, the keys left out")
 
-ISSUE = (
-    *_NAMES,
-    *_group(
-        "Names",
-        ("host", "strings", [], "further DNS names and addresses"),
-    ),
-    *_KINDS,
-    *_group(
-        "Output",
-        ("directory", "string", "certs", "where files are; an authority found there signs"),
-        ("new-ca", "bool", False, "make another authority although there is one"),
-        ("output", "string", "files", "-o: files; yaml prints manifests with their keys"),
-        ("with-ca-key", "bool", False, "put the authority's key into the Secret's manifest too"),
-        _DRY_RUN,
-    ),
+_WHAT = "What to inspect"
+
+_KUBECONFIG = Flag(
+    "kubeconfig", "string", "", "kubeconfig; empty: the pod's service account", "Cluster"
 )
-PUBLISH = (
-    *_CLUSTER,
-    *_NAMES,
-    *_KINDS,
-    *_group(
-        "Rotation",
-        ("directory", "string", "", "publish tls.crt, tls.key and ca.crt of this directory"),
-        ("rotate", "string", "", "replace what is not due yet: pair or authority"),
-        ("overlap", "duration", 600.0, "how long old and new authority are trusted side by side"),
-        ("interval", "duration", 10.0, "interval of looks while waiting"),
-        ("wait", "bool", True, "wait until a rotation is over"),
-    ),
-    *_group(
-        "Output",
-        ("output", "string", "", "-o: yaml prints the keys too, with --dry-run"),
-        _DRY_RUN,
-    ),
+_DRY_RUN = Flag(
+    "dry-run", "bool", False, "write nothing; print manifests, the keys left out", "Output"
 )
-INSPECT = (
-    *_group(
-        "What to look at",
-        ("connect", "string", "", "HOST:PORT of a server whose certificate is looked at"),
-        ("service", "string", "", "NAME.NAMESPACE that a certificate must be good for"),
-        ("ca", "string", "", "PEM bundle to verify with; by default ca.crt beside a file"),
-        ("secret", "string", "", "NAMESPACE/NAME of a Secret to look at"),
-        ("apiservices", "strings", [], "APIServices whose caBundle must vouch for what is found"),
-    ),
-    *_CLUSTER,
-    *_group("Output", ("output", "string", "text", "-o: text, or json for programs")),
-)
+
+
+@dataclass(frozen=True, slots=True)
+class IssueSettings(Settings):
+    """What `certs issue` makes, and where it puts it."""
+
+    pair: PairSettings = group(PairSettings)
+    hosts: tuple[str, ...] = flag("host", [], "further DNS names and addresses", group="Names")
+    directory: str = flag(
+        "directory", "certs", "where files are; an authority found there signs", group="Output"
+    )
+    new_ca: bool = flag(
+        "new-ca", False, "make another authority although there is one", group="Output"
+    )
+    output: str = flag(
+        "output",
+        "files",
+        "-o: files; yaml prints manifests with their keys",
+        group="Output",
+        shorthand="o",
+        choices=("files", "yaml"),
+    )
+    with_ca_key: bool = flag(
+        "with-ca-key",
+        False,
+        "put the authority's key into the Secret's manifest too",
+        group="Output",
+    )
+    dry_run: bool = filled_by(_DRY_RUN)
+
+    def validate(self) -> Iterator[tuple[str, str]]:
+        """Manifests are of objects that have names."""
+        if self.output == "yaml" and not (self.pair.secret or self.pair.api_services):
+            yield "output", "yaml needs {pair.secret} or {pair.api_services} to print"
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedCertificates(CertificateSettings):
+    """Certificates that somebody waits for."""
+
+    interval_seconds: float = filled_by(
+        replace(INTERVAL, default=10.0, help="interval of reads while waiting")
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class PublishSettings(Settings):
+    """What `certs publish` puts where."""
+
+    kubeconfig: str = filled_by(_KUBECONFIG)
+    certificates: CertificateSettings = group(PublishedCertificates)
+    directory: str = flag(
+        "directory", "", "publish tls.crt, tls.key and ca.crt of this directory", group="Rotation"
+    )
+    rotate: str = flag(
+        "rotate",
+        "",
+        "replace what is not due yet: pair or authority",
+        group="Rotation",
+        choices=("pair", "authority"),
+    )
+    wait: bool = flag("wait", True, "wait until a rotation is over", group="Rotation")
+    output: str = flag(
+        "output",
+        "",
+        "-o: yaml prints the keys too, with --dry-run",
+        group="Output",
+        shorthand="o",
+        choices=("yaml",),
+    )
+    dry_run: bool = filled_by(_DRY_RUN)
+
+    def validate(self) -> Iterator[tuple[str, str]]:
+        """A pair comes from one place; keys are printed only where nothing is written."""
+        if self.rotate and self.directory:
+            yield "rotate", "cannot be used together with {directory}"
+        if self.output and not self.dry_run:
+            yield "output", "has a meaning only with {dry_run}"
+
+
+def _connect(place: str) -> Iterator[str]:
+    host, _, port = place.rpartition(":")
+    if place and not (host and port.isdecimal() and int(port) < 65536):
+        yield "must be HOST:PORT"
+
+
+@dataclass(frozen=True, slots=True)
+class InspectSettings(Settings):
+    """What `certs inspect` reads, beside files."""
+
+    connect: str = flag(
+        "connect",
+        "",
+        "HOST:PORT of a server whose certificate is inspected",
+        group=_WHAT,
+        check=_connect,
+    )
+    service: str = filled_by(
+        replace(
+            SERVICE,
+            help="NAME.NAMESPACE that a certificate must be valid for",
+            group=_WHAT,
+        )
+    )
+    ca: str = flag(
+        "ca", "", "PEM bundle to verify with; by default ca.crt beside a file", group=_WHAT
+    )
+    secret: str = filled_by(
+        replace(
+            SECRET,
+            help="NAMESPACE/NAME of a Secret to inspect",
+            group=_WHAT,
+        )
+    )
+    api_services: tuple[str, ...] = filled_by(
+        replace(
+            API_SERVICES, help="APIServices whose caBundle must verify what is found", group=_WHAT
+        )
+    )
+    kubeconfig: str = filled_by(_KUBECONFIG)
+    output: str = flag(
+        "output",
+        "text",
+        "-o: text, or json for programs",
+        group="Output",
+        shorthand="o",
+        choices=("text", "json"),
+    )
+
+    @property
+    def host(self) -> str:
+        """The name that certificates must be valid for; empty when none is asked for."""
+        return PairSettings(service=self.service).hosts[0] if self.service else ""
+
+
+ISSUE = declared.table(IssueSettings)
+PUBLISH = declared.table(PublishSettings)
+INSPECT = declared.table(InspectSettings)
 TABLES = {"issue": ISSUE, "publish": PUBLISH, "inspect": INSPECT}
 
 
-def refuse(faults: list[Diagnostic]) -> None:
-    """Raises all of them at once, if there are any.
+def issue(parsed: Parsed) -> IssueSettings:
+    """What `certs issue` is to do.
 
     Raises:
-        errors.ConfigError: there are.
+        errors.ConfigError: flags that cannot be used.
     """
-    if faults:
-        raise ConfigError("command line", tuple(faults))
+    return declared.build(IssueSettings, parsed)
 
 
-def judge_issue(parsed: Parsed) -> CertificateFlags:
-    """What `issue` was told.
+def publish(parsed: Parsed) -> PublishSettings:
+    """What `certs publish` is to do.
 
     Raises:
-        errors.ConfigError: it cannot be used.
+        errors.ConfigError: flags that cannot be used.
     """
-    values = parsed.values
-    read = CertificateFlags({**values, "overlap": 0.0, "interval": 0.0})
-    faults = [*read.issuing_faults(), *_positional(parsed)]
-    if values["secret"] or values["apiservices"]:
-        # A placeholder where only APIServices are asked for.
-        named = {**values, "secret": values["secret"] or "a/b", "overlap": 0.0, "interval": 0.0}
-        faults += CertificateFlags(named).publishing_faults()
-    if values["output"] not in ("files", "yaml"):
-        faults.append(Diagnostic("must be files or yaml", path="--output"))
-    elif values["output"] == "yaml" and not (values["secret"] or values["apiservices"]):
-        faults.append(Diagnostic("yaml needs --secret or --apiservices to print", path="--output"))
-    refuse(faults)
-    return read
+    return declared.build(PublishSettings, parsed)
 
 
-def judge_publish(parsed: Parsed) -> CertificateFlags:
-    """What `publish` was told.
+def inspect(parsed: Parsed) -> InspectSettings:
+    """What `certs inspect` is to do.
 
     Raises:
-        errors.ConfigError: it cannot be used.
+        errors.ConfigError: flags that cannot be used, or nothing to inspect.
     """
-    values = parsed.values
-    read = CertificateFlags(values)
-    faults = [*read.faults(), *_positional(parsed)]
-    if values["rotate"] not in ROTATIONS:
-        faults.append(Diagnostic("must be pair or authority", path="--rotate"))
-    elif values["rotate"] and values["directory"]:
-        faults.append(Diagnostic("cannot be used together with --directory", path="--rotate"))
-    if values["output"] not in ("", "yaml"):
-        faults.append(Diagnostic("must be yaml", path="--output"))
-    elif values["output"] and not values["dry-run"]:
-        faults.append(Diagnostic("has a meaning only with --dry-run", path="--output"))
-    refuse(faults)
-    return read
-
-
-def judge_inspect(parsed: Parsed) -> str:
-    """The host that certificates must be good for; empty when none is named.
-
-    Raises:
-        errors.ConfigError: the flags cannot be used.
-    """
-    values = parsed.values
-    read = CertificateFlags(
-        {
-            **values,
-            "service": values["service"] or "a.b",
-            "secret": values["secret"] or "a/b",
-            "cluster-domain": "",
-            "key-algorithm": "ECDSA-P256",
-            **dict.fromkeys(("lifetime", "ca-lifetime", "overlap", "interval"), 1.0),
-        }
-    )
-    service = [fault for fault in read.issuing_faults() if fault.path == "--service"]
-    faults = [*service, *read.publishing_faults()]
-    host, colon, port = values["connect"].rpartition(":")
-    if values["connect"] and not (host and colon and port.isdecimal() and int(port) < 65536):
-        faults.append(Diagnostic("must be HOST:PORT", path="--connect"))
-    if values["output"] not in ("text", "json"):
-        faults.append(Diagnostic("must be text or json", path="--output"))
-    named = values["connect"] or values["secret"] or values["apiservices"]
-    if not named and not parsed.positional:
-        faults.append(
-            Diagnostic("name files, --connect, --secret or --apiservices", path="arguments")
-        )
-    refuse(faults)
-    return read.hosts()[0] if values["service"] else ""
-
-
-def _positional(parsed: Parsed) -> list[Diagnostic]:
-    return [
-        Diagnostic(f"unexpected argument {word!r}", path="arguments") for word in parsed.positional
-    ]
+    made = declared.build(InspectSettings, parsed, takes_arguments=True)
+    if not (parsed.positional or made.connect or made.secret or made.api_services):
+        nothing = Diagnostic("name files, --connect, --secret or --apiservices", path="arguments")
+        raise ConfigError("command line", (nothing,))
+    return made

@@ -1,280 +1,200 @@
-"""What the process was told by its flags, as frozen values: nothing here opens a file or a socket.
+"""The settings of `serve`, frozen, with the flags that fill them: nothing here opens a file.
 
-Each class checks itself when it is made and refuses with every fault at once, so that a wrong
-flag ends the process before it serves anything. Fields that may hold a secret stay out of `repr`.
+To add a flag, add a field to the class that it belongs to: the command line, --help, the tables of
+docs/configuration.md and the names in error messages follow. Fields that may hold a secret stay out
+of `repr`. What single values must be is their flag's `check`; what fields contradict each other is
+the class's `validate`.
 """
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass, field
-from typing import Literal, get_args
-from urllib.parse import urlsplit
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
-from metrics_apiserver.base.diagnostics import Diagnostic
-from metrics_apiserver.base.errors import ConfigError
-
-Verb = Literal["auto", "GET", "POST"]
-
-_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-# The client frames its requests itself; a second opinion on these is request smuggling.
-_FRAMING_HEADERS = frozenset(
-    {"accept-encoding", "connection", "content-length", "content-type", "transfer-encoding"}
+from metrics_apiserver.base import checks as common
+from metrics_apiserver.base.settings import Settings, filled_by, flag, group
+from metrics_apiserver.certs import ciphers
+from metrics_apiserver.options import checks
+from metrics_apiserver.options.authentication import AuthenticationSettings, AuthorizationSettings
+from metrics_apiserver.options.certificates import API_SERVICES, SECRET, CertificateSettings
+from metrics_apiserver.options.prometheus import (
+    EvaluationSettings,
+    PrometheusSettings,
+    RelistSettings,
 )
 
 
 @dataclass(frozen=True, slots=True)
-class PrometheusSettings:
-    """Where Prometheus is, who we are to it, and how much of its time and bytes we take.
+class KubeSettings(Settings):
+    """Kubeconfig files; an empty path means in-cluster credentials."""
 
-    Attributes:
-        url: http or https, with an optional path prefix; no user information, no query.
-        verb: `auto` asks by GET and sends long queries by POST.
-        headers: `name=value` each, sent with every request; the same name may come twice.
-        token_file: file holding a bearer token; read again when it changes.
-        username_file, password_file: files for basic authentication, both or neither.
-        ca_file: PEM bundle that replaces the system's authorities.
-        client_cert_file, client_key_file: PEM pair shown to Prometheus, both or neither.
-        insecure_skip_verify: accept any server certificate.
-        timeout_seconds: whole budget of one call: waiting, connecting, asking, reading.
-        max_body_bytes: decoded bytes of one answer; answers that are reduced while they are
-            read (series) may have `max_series_body_bytes`.
-        max_concurrent: calls in flight at once.
-        max_waiting: calls that may queue for a place; more are refused at once.
-        fail_on_warnings: treat an answer with warnings (a partial one) as a failure.
-    """
-
-    url: str
-    verb: Verb = "auto"
-    headers: tuple[str, ...] = field(default=(), repr=False)
-    token_file: str = ""
-    username_file: str = ""
-    password_file: str = ""
-    ca_file: str = ""
-    client_cert_file: str = ""
-    client_key_file: str = ""
-    insecure_skip_verify: bool = False
-    timeout_seconds: float = 10.0
-    max_body_bytes: int = 32 * 1024 * 1024
-    max_series_body_bytes: int = 256 * 1024 * 1024
-    max_concurrent: int = 20
-    max_waiting: int = 1000
-    fail_on_warnings: bool = False
-
-    def __post_init__(self) -> None:
-        faults = (
-            *_url_faults(self.url),
-            *_header_faults(self.headers),
-            *self._pair_faults(),
-            *self._number_faults(),
-        )
-        if faults:
-            raise ConfigError("flags", faults)
-
-    @property
-    def header_pairs(self) -> tuple[tuple[str, str], ...]:
-        """Headers as (name, value); a header without `=` has an empty value."""
-        pairs = (header.partition("=") for header in self.headers)
-        return tuple((name, value) for name, _, value in pairs)
-
-    def _pair_faults(self) -> list[Diagnostic]:
-        faults = []
-        if bool(self.username_file) != bool(self.password_file):
-            faults.append(Diagnostic("a username file needs a password file, and the reverse"))
-        if self.token_file and self.username_file:
-            faults.append(Diagnostic("give a token file or basic authentication, not both"))
-        if bool(self.client_cert_file) != bool(self.client_key_file):
-            faults.append(Diagnostic("a client certificate needs its key file, and the reverse"))
-        if self.insecure_skip_verify and self.ca_file:
-            faults.append(Diagnostic("a CA file says nothing when certificates are not verified"))
-        if self.verb not in get_args(Verb):
-            faults.append(Diagnostic("must be auto, GET or POST", "--prometheus-verb"))
-        return faults
-
-    def _number_faults(self) -> list[Diagnostic]:
-        positive = {
-            "timeout_seconds": self.timeout_seconds,
-            "max_body_bytes": self.max_body_bytes,
-            "max_series_body_bytes": self.max_series_body_bytes,
-            "max_concurrent": self.max_concurrent,
-        }
-        return [
-            Diagnostic("must be greater than 0", name)
-            for name, value in positive.items()
-            if value <= 0
-        ]
-
-
-def _url_faults(url: str) -> list[Diagnostic]:
-    """The URL is never repeated in a fault: it may carry a password."""
-    place = "--prometheus-url"
-    try:
-        parts = urlsplit(url)
-        port_is_valid = parts.port is None or parts.port > 0
-    except ValueError:
-        return [Diagnostic("is not a URL", place)]
-    faults = []
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        faults.append(Diagnostic("must be http://host or https://host", place))
-    if not port_is_valid or not url.isascii() or re.search(r"[\x00-\x20\x7f\\]", url):
-        faults.append(Diagnostic("has a character or port that a URL cannot have", place))
-    if "@" in parts.netloc:
-        faults.append(
-            Diagnostic("must not hold a user or password; use username and password files", place)
-        )
-    if parts.query or parts.fragment or url.endswith(("?", "#")):
-        faults.append(Diagnostic("must not have a query or fragment", place))
-    return faults
-
-
-def _header_faults(headers: tuple[str, ...]) -> list[Diagnostic]:
-    place = "--prometheus-header"
-    faults = []
-    for header in headers:
-        name, _, value = header.partition("=")
-        if not _HEADER_NAME.fullmatch(name):
-            faults.append(Diagnostic("must be name=value with a valid header name", place))
-        elif name.lower() in _FRAMING_HEADERS:
-            faults.append(Diagnostic(f"{name} is set by the client itself", place))
-        elif re.search(r"[\x00-\x08\x0a-\x1f\x7f]", value):
-            faults.append(Diagnostic(f"the value of {name} has a control character", place))
-    return faults
+    lister_kubeconfig: str = flag(
+        "lister-kubeconfig", "", "kubeconfig to list objects with; empty: in-cluster"
+    )
+    authentication_kubeconfig: str = flag(
+        "authentication-kubeconfig",
+        "",
+        "kubeconfig to review tokens and read the authentication ConfigMap with; empty: in-cluster",
+    )
+    authorization_kubeconfig: str = flag(
+        "authorization-kubeconfig", "", "kubeconfig to review access with; empty: in-cluster"
+    )
+    discovery_interval_seconds: float = flag(
+        "discovery-interval",
+        600.0,
+        "interval at which the cluster's resources are read",
+        check=common.positive,
+    )
 
 
 @dataclass(frozen=True, slots=True)
-class RelistSettings:
-    """Seconds between relists, and how far back a series may have been seen last."""
-
-    interval_seconds: float = 600.0
-    max_age_seconds: float = 600.0
-
-
-@dataclass(frozen=True, slots=True)
-class EvaluationSettings:
-    """How long one evaluation may be served (0: never again), and the budget of one query."""
-
-    freshness_seconds: float = 5.0
-    timeout_seconds: float = 10.0
-
-
-@dataclass(frozen=True, slots=True)
-class ServingSettings:
+class ServingSettings(Settings):
     """Where and how to listen.
 
     Attributes:
-        cert_file, key_file: the serving pair; both empty means a self-made one in `cert_dir`.
+        cert_file, key_file: the serving pair; both empty means a self-signed one in `cert_dir`.
         min_version: `VersionTLS12` or `VersionTLS13`.
         cipher_suites: Go names; empty means the AEAD ones.
         drain_seconds: after SIGTERM, how long new requests are still answered.
     """
 
-    bind_address: str
-    port: int
-    cert_file: str = ""
-    key_file: str = ""
-    cert_dir: str = ""
-    min_version: str = "VersionTLS12"
-    cipher_suites: tuple[str, ...] = ()
-    drain_seconds: float = 5.0
-    max_in_flight: int = 400
-    max_connections: int = 1024
+    bind_address: str = flag(
+        "bind-address",
+        "0.0.0.0",  # noqa: S104 - as a pod must
+        "address to listen on",
+        check=checks.address,
+    )
+    port: int = flag(
+        "secure-port",
+        443,
+        "port to serve HTTPS on",
+        check=common.between(1, 65535, "must be between 1 and 65535"),
+    )
+    cert_file: str = flag("tls-cert-file", "", "serving certificate, read again when it changes")
+    key_file: str = flag("tls-private-key-file", "", "its private key")
+    cert_dir: str = flag(
+        "cert-dir",
+        "apiserver.local.config/certificates",
+        "where a self-signed pair is kept when no pair is given",
+    )
+    min_version: str = flag(
+        "tls-min-version",
+        "VersionTLS12",
+        "VersionTLS12 or VersionTLS13",
+        check=common.accepted_by(ciphers.minimum_version),
+    )
+    cipher_suites: tuple[str, ...] = flag(
+        "tls-cipher-suites",
+        [],
+        "suites by their Go names; empty: the AEAD ones",
+        check=common.accepted_by(ciphers.openssl_list),
+    )
+    drain_seconds: float = flag(
+        "shutdown-drain",
+        5.0,
+        "after SIGTERM, how long new requests are still answered",
+        check=common.not_negative,
+    )
+    max_in_flight: int = flag(
+        "max-requests-inflight", 400, "reads answered at once; above, 429", check=common.positive
+    )
+    max_connections: int = flag(
+        "max-connections", 1024, "connections open at once", check=common.positive
+    )
+
+    def validate(self) -> Iterator[tuple[str, str]]:
+        """A certificate and its key come together."""
+        if bool(self.cert_file) != bool(self.key_file):
+            yield "cert_file", "needs {key_file}, and the reverse"
 
 
 @dataclass(frozen=True, slots=True)
-class AuthenticationSettings:
-    """Who may be believed. Files replace what the cluster's ConfigMap says, each for its part.
+class KeptCertificates(CertificateSettings):
+    """Certificates that the server keeps itself, where a Secret is named."""
+
+    secret: str = filled_by(
+        replace(
+            SECRET,
+            help="NAMESPACE/NAME of a Secret in which the server keeps a pair and an authority of"
+            " its own",
+        )
+    )
+    api_services: tuple[str, ...] = filled_by(
+        replace(
+            API_SERVICES,
+            help="APIServices whose caBundle the server keeps, such as"
+            " v1beta1.custom.metrics.k8s.io",
+        )
+    )
+
+    def validate(self) -> Iterator[tuple[str, str]]:
+        """Without a Secret nothing is kept, and nothing may be asked for."""
+        if self.secret:
+            yield from CertificateSettings.validate(self)
+        elif self.service or self.api_services:
+            yield "secret", "is needed by {service} and {api_services}"
+
+
+@dataclass(frozen=True, slots=True)
+class ServeSettings(Settings):
+    """Everything that the command line of `serve` says.
 
     Attributes:
-        skip_lookup: do not read the ConfigMap at all.
-    """
-
-    client_ca_file: str = ""
-    requestheader_ca_file: str = ""
-    requestheader_allowed_names: tuple[str, ...] = ()
-    requestheader_username_headers: tuple[str, ...] = ("x-remote-user",)
-    requestheader_group_headers: tuple[str, ...] = ("x-remote-group",)
-    requestheader_extra_prefixes: tuple[str, ...] = ("x-remote-extra-",)
-    requestheader_uid_headers: tuple[str, ...] = ()
-    skip_lookup: bool = False
-    token_ttl_seconds: float = 10.0
-
-
-@dataclass(frozen=True, slots=True)
-class AuthorizationSettings:
-    """How long decisions are remembered, and what needs none."""
-
-    allowed_ttl_seconds: float = 10.0
-    denied_ttl_seconds: float = 10.0
-    always_allow_paths: tuple[str, ...] = ("/healthz", "/readyz", "/livez")
-
-
-@dataclass(frozen=True, slots=True)
-class KubeSettings:
-    """Kubeconfig files; an empty path means in-cluster credentials."""
-
-    lister_kubeconfig: str = ""
-    authentication_kubeconfig: str = ""
-    authorization_kubeconfig: str = ""
-    discovery_interval_seconds: float = 600.0
-
-
-@dataclass(frozen=True, slots=True)
-class CertificateSettings:
-    """The pair and the authority that are kept in a Secret, and published in APIServices.
-
-    Attributes:
-        secret_namespace, secret_name: the Secret.
-        service_namespace, service_name: the Service that leads to the server; an APIService that
-            leads elsewhere is left alone.
-        hosts: names of a pair; the first is the one that kube-apiserver asks for.
-        api_services: names of APIServices; may be empty.
-        key_algorithm: `ECDSA-P256` and so on, as `certs.issue.KeyAlgorithm` names them.
-        lifetime_seconds, authority_lifetime_seconds: of a pair and of an authority.
-        overlap_seconds: how long an old and a new authority are trusted side by side.
-        interval_seconds: between two looks at the Secret.
-    """
-
-    secret_namespace: str
-    secret_name: str
-    service_namespace: str
-    service_name: str
-    hosts: tuple[str, ...]
-    api_services: tuple[str, ...] = ()
-    key_algorithm: str = "ECDSA-P256"
-    lifetime_seconds: float = 365 * 86400.0
-    authority_lifetime_seconds: float = 3650 * 86400.0
-    overlap_seconds: float = 600.0
-    interval_seconds: float = 30.0
-
-
-@dataclass(frozen=True, slots=True)
-class ServeSettings:
-    """Everything `serve` was told.
-
-    Attributes:
-        certificates: a pair that the server keeps itself; None where it comes from elsewhere.
+        certificates: kept by the server itself where `certificates.secret` names a Secret.
         standalone: no kube-apiserver; loopback only.
         write_kubeconfig: where standalone writes a kubeconfig; empty means nowhere.
-        prometheus_auth_incluster, prometheus_auth_config: kubeconfig-made credentials for
-            Prometheus.
         verbosity: klog-like number.
         log_format: `text` or `json`.
         ignored_flags: flags given that have no meaning here.
     """
 
-    config: str
-    prometheus: PrometheusSettings
-    serving: ServingSettings
-    kube: KubeSettings
-    authentication: AuthenticationSettings
-    authorization: AuthorizationSettings
-    relist: RelistSettings
-    evaluation: EvaluationSettings
-    certificates: CertificateSettings | None = None
-    standalone: bool = False
-    write_kubeconfig: str = ""
-    prometheus_auth_incluster: bool = False
-    prometheus_auth_config: str = ""
-    verbosity: int = 0
-    log_format: str = "text"
+    config: str = flag("config", "", "rule file; required", group="Rules and relist")
+    relist: RelistSettings = group(RelistSettings, "Rules and relist")
+    prometheus: PrometheusSettings = group(PrometheusSettings, "Prometheus")
+    evaluation: EvaluationSettings = group(EvaluationSettings, "Rules and relist")
+    kube: KubeSettings = group(KubeSettings, "Kubernetes")
+    authentication: AuthenticationSettings = group(
+        AuthenticationSettings, "Authentication and authorization"
+    )
+    authorization: AuthorizationSettings = group(
+        AuthorizationSettings, "Authentication and authorization"
+    )
+    serving: ServingSettings = group(ServingSettings, "Serving")
+    certificates: CertificateSettings = group(KeptCertificates, "Certificates", prefix="cert-")
+    standalone: bool = flag(
+        "standalone",
+        False,
+        "no kube-apiserver: loopback only, own CA, objects are what the series name",
+        group="Standalone",
+    )
+    write_kubeconfig: str = flag(
+        "write-kubeconfig",
+        "",
+        "with --standalone, write a kubeconfig for kubectl here",
+        group="Standalone",
+    )
+    verbosity: int = flag(
+        "v",
+        0,
+        "verbosity: 0 notable events, 4 each upstream failure, 6 each query",
+        group="Logging",
+        shorthand="v",
+    )
+    log_format: str = flag(
+        "logging-format", "text", "text or json", group="Logging", choices=("text", "json")
+    )
     ignored_flags: tuple[str, ...] = ()
+
+    def validate(self) -> Iterator[tuple[str, str]]:
+        """What is required, what belongs to standalone, and what cannot be with it."""
+        if not self.config:
+            yield "config", "no rule file: give {config}=FILE"
+        if self.standalone and not checks.is_loopback(self.serving.bind_address):
+            yield "standalone", "serves on loopback only: give {serving.bind_address}=127.0.0.1"
+        if self.write_kubeconfig and not self.standalone:
+            yield "write_kubeconfig", "has a meaning only with {standalone}"
+        if self.certificates.secret and (self.serving.cert_file or self.standalone):
+            yield (
+                "certificates.secret",
+                "cannot be used together with {serving.cert_file} or {standalone}",
+            )

@@ -18,7 +18,7 @@ from urllib.parse import quote
 
 from metrics_apiserver.base import errors
 from metrics_apiserver.core.model import QueryResult, Series
-from metrics_apiserver.options.settings import PrometheusSettings
+from metrics_apiserver.options.prometheus import PrometheusSettings
 from metrics_apiserver.prometheus import decode, failures
 from metrics_apiserver.prometheus.credentials import Credentials
 from metrics_apiserver.prometheus.transport import Question, Transport

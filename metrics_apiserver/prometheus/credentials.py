@@ -23,7 +23,7 @@ from metrics_apiserver.base import tls
 from metrics_apiserver.base.diagnostics import Diagnostic
 from metrics_apiserver.base.errors import ConfigError
 from metrics_apiserver.base.files import Reader, WatchedFiles
-from metrics_apiserver.options.settings import PrometheusSettings
+from metrics_apiserver.options.prometheus import PrometheusSettings
 
 T = TypeVar("T")
 _SECRET_LIMIT = 64 * 1024
@@ -68,9 +68,7 @@ def from_settings(
         return by_files
     return Credentials(
         by_files.authorization if token.paths else kubeconfig.authorization,
-        by_files.ssl_context
-        if context.paths or settings.insecure_skip_verify
-        else kubeconfig.ssl_context,
+        by_files.ssl_context if context.paths else kubeconfig.ssl_context,
     )
 
 
@@ -117,7 +115,6 @@ def _context_by_files(settings: PrometheusSettings) -> _Files[ssl.SSLContext]:
         return tls.build_client_context(
             read(Path(ca_file)) if ca_file else None,
             (read(Path(certificate)), read(Path(key))) if certificate else None,
-            verify=not settings.insecure_skip_verify,
         )
 
     return _watch("TLS files", (ca_file, certificate, key), load)

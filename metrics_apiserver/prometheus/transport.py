@@ -21,7 +21,7 @@ import yarl
 from multidict import CIMultiDict
 
 from metrics_apiserver.base import errors
-from metrics_apiserver.options.settings import PrometheusSettings
+from metrics_apiserver.options.prometheus import PrometheusSettings
 from metrics_apiserver.prometheus import body, failures
 from metrics_apiserver.prometheus.admission import Admission
 from metrics_apiserver.prometheus.credentials import Credentials

@@ -23,7 +23,7 @@ from metrics_apiserver.core.model import Series
 from metrics_apiserver.core.registry import Snapshot
 from metrics_apiserver.core.restmapper import RESTMapper
 from metrics_apiserver.core.rules.config import RuleFile
-from metrics_apiserver.options.settings import RelistSettings
+from metrics_apiserver.options.prometheus import RelistSettings
 
 log = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from metrics_apiserver.core.model import Sample
 from metrics_apiserver.core.registry import Snapshot
-from metrics_apiserver.options.settings import EvaluationSettings
+from metrics_apiserver.options.prometheus import EvaluationSettings
 from metrics_apiserver.provider.custom import CustomProvider
 from metrics_apiserver.provider.evaluation.evaluator import Evaluator
 from metrics_apiserver.provider.external import ExternalProvider

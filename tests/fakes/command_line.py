@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from metrics_apiserver.base import flags
-from metrics_apiserver.options import serve, validate
+from metrics_apiserver.options import serve
 from metrics_apiserver.options.settings import ServeSettings
 from tests.fakes.process import RULES
 
@@ -22,4 +21,4 @@ def settings(directory: Path, *words: str) -> ServeSettings:
         "--bind-address=127.0.0.1",
         *words,
     )
-    return validate.build(flags.parse(serve.TABLE, given, serve.SHORTHANDS))
+    return serve.parse(given)

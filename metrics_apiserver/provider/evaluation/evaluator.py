@@ -22,7 +22,7 @@ from metrics_apiserver.base.caching import SingleFlight
 from metrics_apiserver.core.bulk import queryplan
 from metrics_apiserver.core.bulk.queryplan import QueryPlan
 from metrics_apiserver.core.model import QueryResult
-from metrics_apiserver.options.settings import EvaluationSettings
+from metrics_apiserver.options.prometheus import EvaluationSettings
 from metrics_apiserver.provider.evaluation import bulk
 from metrics_apiserver.provider.evaluation.bulk import (
     MAX_HELD_SAMPLES,

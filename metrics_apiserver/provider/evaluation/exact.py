@@ -18,7 +18,7 @@ from metrics_apiserver.core import custom
 from metrics_apiserver.core.bulk import queryplan
 from metrics_apiserver.core.bulk.queryplan import QueryPlan
 from metrics_apiserver.core.model import QueryResult, Sample
-from metrics_apiserver.options.settings import EvaluationSettings
+from metrics_apiserver.options.prometheus import EvaluationSettings
 from metrics_apiserver.provider.evaluation import bulk
 from metrics_apiserver.provider.evaluation.bulk import QUERY_BYTES, Backend, SamplesByName
 

@@ -13,14 +13,14 @@ from metrics_apiserver.certs.issue import KeyAlgorithm
 from metrics_apiserver.controllers import self_managed
 from metrics_apiserver.controllers.self_managed import SelfManaged
 from metrics_apiserver.kube.client import KubeClient
-from metrics_apiserver.options.settings import CertificateSettings
+from metrics_apiserver.options.certificates import CertificateSettings
 from tests.fakes import certificates
 from tests.fakes.certificates import HOSTS, NAMES, SECRET, SECRET_PATH, SERVICE
 from tests.fakes.kubeapi import FakeKubeAPI
 from tests.fakes.kubewire import status
 
 TOLD = CertificateSettings(
-    SECRET.namespace, SECRET.name, SERVICE.namespace, SERVICE.name, HOSTS, NAMES
+    f"{SECRET.namespace}/{SECRET.name}", f"{SERVICE.name}.{SERVICE.namespace}", NAMES, ""
 )
 
 
@@ -76,11 +76,9 @@ async def test_trouble_is_told_before_and_after_it_is_ready(
 
 def test_the_flags_say_what_pairs_are_like() -> None:
     told = CertificateSettings(
-        "n",
-        "s",
-        "n",
-        "service",
-        HOSTS,
+        "n/s",
+        "s.monitoring",
+        cluster_domain="",
         key_algorithm="RSA-2048",
         lifetime_seconds=60,
         authority_lifetime_seconds=600,

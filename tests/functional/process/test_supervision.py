@@ -15,8 +15,8 @@ ROOT = Path(__file__).resolve().parents[3]
 # A server with one more loop; run apart, because it takes over signals and the collector.
 WITH_LOOP = """
 import asyncio, sys, uvloop
-from metrics_apiserver.base import flags, logs
-from metrics_apiserver.options import serve, validate
+from metrics_apiserver.base import logs
+from metrics_apiserver.options import serve
 from metrics_apiserver.app.process import Process
 
 async def returns(): await asyncio.sleep(0.2)
@@ -27,8 +27,7 @@ async def spawns():
     await asyncio.Event().wait()
 
 logs.configure(0, "text")
-parsed = flags.parse(serve.TABLE, sys.argv[2:], serve.SHORTHANDS)
-server = Process(validate.build(parsed))
+server = Process(serve.parse(sys.argv[2:]))
 server._environment.loops = {**server._environment.loops, "one more": globals()[sys.argv[1]]}
 with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
     sys.exit(runner.run(server.run()))

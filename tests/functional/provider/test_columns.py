@@ -23,7 +23,7 @@ from metrics_apiserver.api.encoding import Encoded
 from metrics_apiserver.base import errors
 from metrics_apiserver.core import custom as core_custom
 from metrics_apiserver.core.model import RequestInfo
-from metrics_apiserver.options.settings import (
+from metrics_apiserver.options.prometheus import (
     EvaluationSettings,
     PrometheusSettings,
     RelistSettings,

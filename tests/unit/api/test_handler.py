@@ -22,7 +22,7 @@ from metrics_apiserver.base import errors
 from metrics_apiserver.core.model import RequestInfo, Sample, UserInfo
 from metrics_apiserver.core.registry import Snapshot
 from metrics_apiserver.kube.requestheader import AuthenticationConfig
-from metrics_apiserver.options.settings import EvaluationSettings
+from metrics_apiserver.options.prometheus import EvaluationSettings
 from metrics_apiserver.provider.custom import CustomProvider
 from metrics_apiserver.provider.evaluation.evaluator import Evaluator
 from metrics_apiserver.provider.external import ExternalProvider

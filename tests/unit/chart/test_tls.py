@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from metrics_apiserver.base import flags
-from metrics_apiserver.options import serve, validate
+from metrics_apiserver.options import serve
 from tests import helm
 from tests.helm import Object, Refused
 
@@ -151,9 +150,7 @@ def test_by_default_the_server_keeps_its_certificate_itself() -> None:
     (secret,) = [one for one in objects if one["kind"] == "Secret"]
     assert secret["metadata"]["name"] == f"{name}-serving-cert"
     assert "data" not in secret
-    parsed = flags.parse(serve.TABLE, arguments(objects), serve.SHORTHANDS)
-    told = validate.build(parsed).certificates
-    assert told is not None
+    told = serve.parse(arguments(objects)).certificates
     assert (told.secret_namespace, told.secret_name) == ("monitoring", f"{name}-serving-cert")
     assert f"{name}.monitoring.svc" in told.hosts
     made = {one["metadata"]["name"] for one in objects if one["kind"] == "APIService"}

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import yaml
 
-from metrics_apiserver.base import errors, flags
+from metrics_apiserver.base import errors
 from metrics_apiserver.core.rules import config
-from metrics_apiserver.options import serve, validate
+from metrics_apiserver.options import serve
 from metrics_apiserver.options.settings import ServeSettings
 from tests import helm
 from tests.helm import CHART, Object, Refused
@@ -59,8 +59,7 @@ def container(objects: list[Object]) -> Object:
 
 def settings(objects: list[Object]) -> ServeSettings:
     """What the server makes of the rendered arguments."""
-    parsed = flags.parse(serve.TABLE, container(objects)["args"], serve.SHORTHANDS)
-    return validate.build(parsed)
+    return serve.parse(container(objects)["args"])
 
 
 @pytest.mark.parametrize("place", PREDECESSOR)

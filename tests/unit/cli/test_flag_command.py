@@ -14,7 +14,7 @@ from metrics_apiserver.cli import flag_command
 from metrics_apiserver.cli.flag_command import FlagCommand, LazyGroup
 
 TABLE = (
-    Flag("output", "string", "text", "how it is printed", "Output"),
+    Flag("output", "string", "text", "how it is printed", "Output", shorthand="o"),
     Flag("wait", "bool", True, "whether to wait", "Waiting"),
     Flag("web.listen-address", "strings", [], "where to listen", "Waiting"),
     Flag("overlap", "duration", 600.0, "how long", "Waiting"),

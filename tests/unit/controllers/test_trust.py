@@ -12,7 +12,7 @@ from metrics_apiserver.base import errors
 from metrics_apiserver.controllers import trust
 from metrics_apiserver.controllers.trust import FlagTrust
 from metrics_apiserver.kube.requestheader import AuthenticationConfig
-from metrics_apiserver.options.settings import AuthenticationSettings
+from metrics_apiserver.options.authentication import AuthenticationSettings
 from tests.fakes import pki
 
 OLD, NEW = pki.authority("old").pem, pki.authority("new").pem

@@ -1,53 +1,48 @@
-"""Flags of certificates: every fault at once, with the names of the command that they belong to."""
+"""Flags of certificates, with every diagnostic at once."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
-from metrics_apiserver.options.certificates import SERVE_NAMES, CertificateFlags
-from metrics_apiserver.options.settings import CertificateSettings
+from metrics_apiserver.base import flags, settings
+from metrics_apiserver.base.errors import ConfigError
+from metrics_apiserver.options.certificates import CertificateSettings, PairSettings
 
-DAY = 86400.0
-GOOD: dict[str, Any] = {
+GOOD = {
     "secret": "monitoring/serving-cert",
     "service": "custom-metrics-apiserver.monitoring",
-    "apiservices": ["v1beta1.custom.metrics.k8s.io", "v1beta1.custom.metrics.k8s.io"],
-    "cluster-domain": "cluster.local",
-    "key-algorithm": "ECDSA-P256",
-    "lifetime": 365 * DAY,
-    "ca-lifetime": 3650 * DAY,
-    "overlap": 600.0,
-    "interval": 30.0,
+    "apiservices": "v1beta1.custom.metrics.k8s.io,v1beta1.custom.metrics.k8s.io",
 }
 
 
-def faults(**changes: object) -> dict[str, str]:
-    values = {**GOOD, **{name.replace("_", "-"): value for name, value in changes.items()}}
-    return {fault.path: fault.message for fault in CertificateFlags(values).faults()}
+def build(changes: dict[str, str]) -> CertificateSettings:
+    words = [f"--{name}={value}" for name, value in {**GOOD, **changes}.items()]
+    parsed = flags.parse(settings.table(CertificateSettings), words)
+    return settings.build(CertificateSettings, parsed)
+
+
+def diagnostics(**changes: str) -> dict[str, str]:
+    with pytest.raises(ConfigError) as refused:
+        build({name.replace("_", "-"): value for name, value in changes.items()})
+    return {one.path: one.message for one in refused.value.diagnostics}
 
 
 def test_settings() -> None:
-    assert faults() == {}
-    assert CertificateFlags(GOOD).settings() == CertificateSettings(
-        "monitoring",
-        "serving-cert",
-        "monitoring",
-        "custom-metrics-apiserver",
-        (
-            "custom-metrics-apiserver.monitoring.svc",
-            "custom-metrics-apiserver.monitoring",
-            "custom-metrics-apiserver.monitoring.svc.cluster.local",
-        ),
-        ("v1beta1.custom.metrics.k8s.io",),
+    made = build({})
+    assert (made.secret_namespace, made.secret_name) == ("monitoring", "serving-cert")
+    assert (made.service_namespace, made.service_name) == ("monitoring", "custom-metrics-apiserver")
+    assert made.hosts == (
+        "custom-metrics-apiserver.monitoring.svc",
+        "custom-metrics-apiserver.monitoring",
+        "custom-metrics-apiserver.monitoring.svc.cluster.local",
     )
+    assert made.api_services == ("v1beta1.custom.metrics.k8s.io",)
 
 
 def test_a_service_may_be_written_with_svc_and_there_may_be_no_domain() -> None:
-    flags = CertificateFlags({**GOOD, "service": "s.n.svc", "cluster-domain": ""})
-    assert flags.faults() == []
-    assert flags.hosts() == ("s.n.svc", "s.n")
+    made = build({"service": "s.n.svc", "cluster-domain": ""})
+    assert made.hosts == ("s.n.svc", "s.n")
+    assert (made.service_namespace, made.service_name) == ("n", "s")
 
 
 @pytest.mark.parametrize(
@@ -61,30 +56,32 @@ def test_a_service_may_be_written_with_svc_and_there_may_be_no_domain() -> None:
         ("service", "s.n.svc.cluster.local"),
         ("service", ""),
         ("service", "s.n\n"),
-        ("apiservices", ["custom.metrics.k8s.io"]),
-        ("apiservices", ["v1beta1."]),
-        ("apiservices", ["../v1.x"]),
+        ("apiservices", "custom.metrics.k8s.io"),
+        ("apiservices", "v1beta1."),
+        ("apiservices", "../v1.x"),
         ("cluster-domain", "cluster local"),
         ("cluster-domain", ".local"),
         ("key-algorithm", "RSA"),
-        ("lifetime", -1.0),
-        ("ca-lifetime", 700 * DAY),
-        ("overlap", 61 * DAY),
-        ("interval", 0.01),
-        ("interval", 151.0),
+        ("lifetime", "-1s"),
+        ("ca-lifetime", "16800h"),
+        ("overlap", "1464h"),
+        ("interval", "10ms"),
+        ("interval", "151s"),
     ],
 )
-def test_refused(name: str, value: object) -> None:
-    assert f"--{name}" in faults(**{name.replace("-", "_"): value})
+def test_refused(name: str, value: str) -> None:
+    assert f"--{name}" in diagnostics(**{name.replace("-", "_"): value})
 
 
-def test_every_fault_is_told_by_the_command_s_own_names() -> None:
-    bad = {**GOOD, "secret": "", "service": "", "apiservices": ["x"], "overlap": 1.0}
-    values = {SERVE_NAMES[name]: value for name, value in bad.items()}
-    found = {fault.path: fault.message for fault in CertificateFlags(values, SERVE_NAMES).faults()}
-    assert found == {
-        "--cert-service": "must be NAME.NAMESPACE",
-        "--cert-secret": "must be NAMESPACE/NAME",
-        "--cert-apiservices": "'x' must be VERSION.GROUP",
-        "--cert-interval": "must be at most a quarter of --cert-overlap",
+def test_every_fault_is_told_at_once() -> None:
+    assert diagnostics(secret="", service="", apiservices="x", overlap="1s") == {
+        "--service": "must be NAME.NAMESPACE",
+        "--secret": "must be NAMESPACE/NAME",
+        "--apiservices": "'x' must be VERSION.GROUP",
+        "--interval": "must be at most a quarter of --overlap",
     }
+
+
+def test_a_pair_may_be_in_no_secret() -> None:
+    parsed = flags.parse(settings.table(PairSettings), ["--service=s.n"])
+    assert settings.build(PairSettings, parsed).secret == ""

@@ -67,7 +67,7 @@ def test_every_flag_of_the_predecessor_is_accepted(name: str, kind: str) -> None
         if kind == "bool"
         else [f"--{name}={SAMPLES[kind]}", f"--{name}", SAMPLES[kind]]
     )
-    parsed = flags.parse(serve.TABLE, words, serve.SHORTHANDS)
+    parsed = flags.parse(serve.TABLE, words)
     assert set(parsed.given) == {name}
     assert parsed.positional == []
 
@@ -86,12 +86,8 @@ def test_a_flag_is_well_formed(flag: flags.Flag) -> None:
     if flag.kind == "stringArray":
         assert flag.default == []
     else:
-        read = flags.parse(serve.TABLE, [f"--{flag.name}={shown}"], serve.SHORTHANDS)
+        read = flags.parse(serve.TABLE, [f"--{flag.name}={shown}"])
         assert read.values[flag.name] == flag.default
-
-
-def test_shorthands_name_flags() -> None:
-    assert set(serve.SHORTHANDS.values()) <= {flag.name for flag in serve.TABLE}
 
 
 @pytest.mark.parametrize(

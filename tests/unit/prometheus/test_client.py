@@ -12,7 +12,7 @@ import pytest
 
 from metrics_apiserver.base import errors
 from metrics_apiserver.core.model import Sample, Series
-from metrics_apiserver.options.settings import PrometheusSettings
+from metrics_apiserver.options.prometheus import PrometheusSettings
 from metrics_apiserver.prometheus import credentials
 from metrics_apiserver.prometheus.client import PrometheusClient
 from tests.fakes import upstream

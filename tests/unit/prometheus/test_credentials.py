@@ -12,7 +12,7 @@ import pytest
 import trustme
 
 from metrics_apiserver.base.errors import ConfigError
-from metrics_apiserver.options.settings import PrometheusSettings
+from metrics_apiserver.options.prometheus import PrometheusSettings
 from metrics_apiserver.prometheus import credentials
 from metrics_apiserver.prometheus.credentials import Credentials
 from tests.fakes import authorities, pki
@@ -92,13 +92,12 @@ class TestAuthorization:
 
 
 class TestContext:
-    def settings(self, directory: Path, **more: bool) -> PrometheusSettings:
+    def settings(self, directory: Path) -> PrometheusSettings:
         return PrometheusSettings(
             URL,
-            ca_file=str(directory / "ca.crt") if not more else "",
+            ca_file=str(directory / "ca.crt"),
             client_cert_file=str(directory / "tls.crt"),
             client_key_file=str(directory / "tls.key"),
-            **more,  # type: ignore[arg-type] # only insecure_skip_verify
         )
 
     def write(self, directory: Path, ca: trustme.CA) -> None:
@@ -147,11 +146,6 @@ class TestContext:
         assert found.ssl_context() is first
         replace(tmp_path / "tls.key", leaf.private_key_pem.bytes().decode())
         assert found.ssl_context() is not first
-
-    def test_without_verification(self, tmp_path: Path, ca: trustme.CA) -> None:
-        self.write(tmp_path, ca)
-        found = credentials.from_settings(self.settings(tmp_path, insecure_skip_verify=True))
-        assert found.ssl_context().verify_mode is ssl.CERT_NONE
 
     def test_system_authorities_by_default(self) -> None:
         context = credentials.from_settings(PrometheusSettings(URL)).ssl_context()
@@ -213,8 +207,3 @@ class TestKubeconfig:
         found = credentials.from_settings(settings, kube)
         assert await found.authorization(False) == "Bearer kube"
         assert len(found.ssl_context().get_ca_certs()) == 1
-
-    async def test_skipping_verification_replaces_its_tls_side(self) -> None:
-        settings = PrometheusSettings(URL, insecure_skip_verify=True)
-        found = credentials.from_settings(settings, self.kubeconfig())
-        assert found.ssl_context().verify_mode is ssl.CERT_NONE

@@ -14,7 +14,7 @@ import pytest
 import trustme
 
 from metrics_apiserver.base import errors
-from metrics_apiserver.options.settings import PrometheusSettings
+from metrics_apiserver.options.prometheus import PrometheusSettings
 from metrics_apiserver.prometheus import credentials
 from metrics_apiserver.prometheus.credentials import Credentials
 from metrics_apiserver.prometheus.transport import Question, Transport
@@ -620,13 +620,6 @@ class TestTLS:
             refused = await refusal(transport)
         assert refused.message.endswith("the certificate of Prometheus is not trusted")
         assert (refused.kind, backend.hits) == ("unreachable", 0)
-
-    async def test_without_verification(self, ca: trustme.CA) -> None:
-        async with (
-            Upstream(mood=OK, tls=server_context(ca, "elsewhere.example")) as backend,
-            transport_to(backend.url, insecure_skip_verify=True) as transport,
-        ):
-            assert await ask(transport) == b"ok"
 
     async def test_plain_http_on_a_tls_port(self, ca: trustme.CA) -> None:
         async with (

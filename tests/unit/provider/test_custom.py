@@ -11,7 +11,7 @@ from metrics_apiserver.core.custom import CustomRequest
 from metrics_apiserver.core.model import GroupResource, Sample
 from metrics_apiserver.core.registry import Snapshot
 from metrics_apiserver.core.values import ValueCounts
-from metrics_apiserver.options.settings import EvaluationSettings
+from metrics_apiserver.options.prometheus import EvaluationSettings
 from metrics_apiserver.provider.custom import CustomProvider
 from metrics_apiserver.provider.evaluation.evaluator import Evaluator
 from tests.fakes import snapshots

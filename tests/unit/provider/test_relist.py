@@ -9,7 +9,7 @@ from metrics_apiserver.base import errors, threads
 from metrics_apiserver.core.model import Series
 from metrics_apiserver.core.registry import Snapshot
 from metrics_apiserver.core.restmapper import RESTMapper
-from metrics_apiserver.options.settings import RelistSettings
+from metrics_apiserver.options.prometheus import RelistSettings
 from metrics_apiserver.provider import relist
 from metrics_apiserver.provider.relist import Relister, RelistReport
 from tests.fakes import snapshots

@@ -10,7 +10,7 @@ from metrics_apiserver.core import selector
 from metrics_apiserver.core.model import Sample
 from metrics_apiserver.core.registry import Snapshot
 from metrics_apiserver.core.values import ValueCounts
-from metrics_apiserver.options.settings import EvaluationSettings
+from metrics_apiserver.options.prometheus import EvaluationSettings
 from metrics_apiserver.provider.evaluation.evaluator import Evaluator
 from metrics_apiserver.provider.resource import ResourceProvider
 from tests.fakes import snapshots

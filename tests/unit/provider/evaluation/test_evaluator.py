@@ -13,7 +13,7 @@ from metrics_apiserver.core import gotemplate, selector
 from metrics_apiserver.core.bulk import queryplan
 from metrics_apiserver.core.bulk.queryplan import QueryPlan
 from metrics_apiserver.core.model import Sample
-from metrics_apiserver.options.settings import EvaluationSettings
+from metrics_apiserver.options.prometheus import EvaluationSettings
 from metrics_apiserver.provider.evaluation import bulk, evaluator
 from metrics_apiserver.provider.evaluation.bulk import SamplesByName
 from metrics_apiserver.provider.evaluation.evaluator import Evaluator

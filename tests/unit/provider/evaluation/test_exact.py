@@ -9,7 +9,7 @@ from metrics_apiserver.base import errors
 from metrics_apiserver.core import gotemplate, selector
 from metrics_apiserver.core.bulk.queryplan import QueryPlan
 from metrics_apiserver.core.model import Sample
-from metrics_apiserver.options.settings import EvaluationSettings
+from metrics_apiserver.options.prometheus import EvaluationSettings
 from metrics_apiserver.provider.evaluation import bulk, exact
 from metrics_apiserver.provider.evaluation.exact import ExactEvaluator, side_by_side
 from tests.fakes.evaluation import FIELDS, FakeBackend, FakeClock
