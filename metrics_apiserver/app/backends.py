@@ -9,7 +9,7 @@ from pathlib import Path
 from metrics_apiserver.api.handler import Columns
 from metrics_apiserver.base.clock import wall_clock
 from metrics_apiserver.base.telemetry import Telemetry
-from metrics_apiserver.core import values
+from metrics_apiserver.core import diagnostics, values
 from metrics_apiserver.core.registry import Snapshot
 from metrics_apiserver.core.restmapper import RESTMapper
 from metrics_apiserver.core.rules.config import RuleFile
@@ -116,8 +116,8 @@ def _report_snapshot(telemetry: Telemetry, snapshot: Snapshot) -> None:
     telemetry.metrics.labels("custom").set(len(snapshot.custom))
     telemetry.metrics.labels("external").set(len(snapshot.external))
     telemetry.rule_problems.clear()
-    for problem in snapshot.problems:
-        telemetry.rule_problems.labels(problem.kind).inc()
+    for found in snapshot.diagnostics:
+        telemetry.rule_problems.labels(diagnostics.CATALOGUE[found.code].name).inc()
 
 
 def make_columns(

@@ -15,6 +15,7 @@ from metrics_apiserver.base.telemetry import Telemetry
 from metrics_apiserver.certs.serving import ServingContext
 from metrics_apiserver.controllers import serving_pair
 from metrics_apiserver.controllers.conditions import ConditionLog
+from metrics_apiserver.core import diagnostics
 from metrics_apiserver.options.settings import ServeSettings
 from metrics_apiserver.provider.relist import Relister
 
@@ -85,7 +86,9 @@ class PeriodicWork:
     def ask_for_resources(self) -> None:
         """While a rule waits for a resource, the cluster is asked for it now and then."""
         snapshot = self._relister.snapshot
-        if snapshot is not None and any(p.kind == "waiting" for p in snapshot.problems):
+        if snapshot is not None and any(
+            found.code == diagnostics.WAITING.code for found in snapshot.diagnostics
+        ):
             self._environment.ask_mapper()
 
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from metrics_apiserver.base import errors, threads
-from metrics_apiserver.core import registry
+from metrics_apiserver.core import diagnostics, registry
 from metrics_apiserver.core.model import Series
 from metrics_apiserver.core.registry import Snapshot
 from metrics_apiserver.core.restmapper import RESTMapper
@@ -97,7 +97,7 @@ class Relister:
         self._queries: dict[str, QueryState] = {}
         self._wake = asyncio.Event()
         self._generation = 0
-        self._seen_problems: frozenset[tuple[str, str]] = frozenset()
+        self._seen_diagnostics: frozenset[tuple[str, str]] = frozenset()
         self._turn_began = 0.0
         self.snapshot: Snapshot | None = None
         self.turns = 0
@@ -209,16 +209,16 @@ class Relister:
         snapshot = await threads.run(size, registry.build, rules, mapper, known, generation)
         self._generation = generation
         self.snapshot = snapshot
-        self._log_problems(snapshot)
+        self._log_diagnostics(snapshot)
 
-    def _log_problems(self, snapshot: Snapshot) -> None:
-        """A problem is logged when it appears, not at each turn, whatever its numbers say then."""
-        problems = {(item.rule_path, item.kind): item for item in snapshot.problems}
-        for key in sorted(problems.keys() - self._seen_problems):
-            item = problems[key]
+    def _log_diagnostics(self, snapshot: Snapshot) -> None:
+        """A diagnostic is logged when it appears, not at each turn with other numbers in it."""
+        found = {(item.path, item.code): item for item in snapshot.diagnostics}
+        for key in sorted(found.keys() - self._seen_diagnostics):
+            item = found[key]
             log.warning(
                 "rule problem",
-                extra={"rule": item.rule_path, "line": item.line, "kind": item.kind}
-                | {"problem": item.message},
+                extra={"rule": item.path, "line": item.line, "code": item.code}
+                | {"kind": diagnostics.CATALOGUE[item.code].name, "problem": item.message},
             )
-        self._seen_problems = frozenset(problems)
+        self._seen_diagnostics = frozenset(found)

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from metrics_apiserver.base import errors, files
-from metrics_apiserver.base.diagnostics import Diagnostic
+from metrics_apiserver.core import diagnostics
 from metrics_apiserver.core.rules import config, yamlload
 from metrics_apiserver.core.rules.config import RuleFile
 
@@ -30,14 +30,14 @@ def load(path: Path) -> tuple[bytes, RuleFile]:
     """Reads and compiles a rule file.
 
     Raises:
-        errors.ConfigError: the file cannot be read or holds faults; all are named.
+        errors.ConfigError: the file cannot be read or used; every error is listed.
     """
     try:
         text = files.read(path, yamlload.MAX_BYTES)
     except OSError as error:
         reason = error.strerror or str(error)
         raise errors.ConfigError(
-            str(path), (Diagnostic(f"cannot read the rule file: {reason}"),)
+            str(path), (diagnostics.UNREADABLE.at(f"cannot read the rule file: {reason}"),)
         ) from error
     return text, config.parse(text, str(path))
 

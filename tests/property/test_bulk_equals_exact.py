@@ -408,10 +408,10 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize("fault", WRONG)
-def test_a_wrong_proof_is_found_out(arena: Arena, diagnostic: str) -> None:
+@pytest.mark.parametrize("case", WRONG)
+def test_a_wrong_proof_is_found_out(arena: Arena, case: str) -> None:
     """The comparison sees the difference that believing such a proof would make."""
-    plan = make_plan(WRONG[diagnostic])
+    plan = make_plan(WRONG[case])
     assert queryplan.why_not_bulk(plan) is not None
     found = arena.runner.run(find_differences(arena, plan, lambda _plan: None, groups_for(plan)))
     assert found

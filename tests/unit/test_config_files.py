@@ -73,7 +73,7 @@ def test_alibaba_gpu() -> None:
             )
         ),
     )
-    assert built.problems == ()
+    assert built.diagnostics == ()
     assert {metric for resource, metric in built.custom if resource == PODS} == {
         f"{name}_{end}"
         for name in (
@@ -126,7 +126,7 @@ def test_prometheus_adapter_defaults() -> None:
 
 def test_resource_rules() -> None:
     built = snapshot("config/resource-rules.yaml")
-    assert built.problems == ()
+    assert built.diagnostics == ()
     assert built.resource_rules is not None
     assert built.resource_rules.window_seconds == 120
     assert built.resource_rules.cpu.converter.label_for(NODES) == "node"
@@ -137,7 +137,7 @@ def test_external_sls() -> None:
         "config/external-sls.yaml",
         Series("sls_ingress_qps", frozenset({"sls_project", "sls_logstore", "sls_ingress_route"})),
     )
-    assert built.problems == ()
+    assert built.diagnostics == ()
     source = built.external["sls_ingress_qps"]
     assert not source.namespaced
     assert source.rule.on_nan == "drop"

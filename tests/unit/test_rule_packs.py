@@ -76,7 +76,7 @@ def test_dcgm(place: int, labels: tuple[str, ...], pod: str) -> None:
         for name in ("DCGM_FI_DEV_GPU_UTIL", "DCGM_FI_DEV_FB_USED", "DCGM_FI_DEV_FB_USED_PERCENT")
     ]
     snapshot = built("dcgm", {place: some})
-    assert snapshot.problems == ()
+    assert snapshot.diagnostics == ()
     namespace = pod.replace("pod", "namespace")
     for name in ("DCGM_FI_DEV_GPU_UTIL", "DCGM_FI_DEV_FB_USED", "DCGM_FI_DEV_FB_USED_PERCENT"):
         converter = snapshot.custom[PODS, name].converter
@@ -110,7 +110,7 @@ def test_http_requests() -> None:
             ],
         },
     )
-    assert snapshot.problems == ()
+    assert snapshot.diagnostics == ()
     assert {
         (PODS, "http_requests_per_second"),
         (SERVICES, "http_requests_per_second"),
@@ -129,7 +129,7 @@ def test_seldon() -> None:
         },
         series("seldon_api_executor_client_requests_seconds_count", "seldon_app"),
     )
-    assert snapshot.problems == ()
+    assert snapshot.diagnostics == ()
     assert {metric for resource, metric in snapshot.custom if resource == PODS} == {
         "mycounter_per_second",
         "mygauge",
@@ -140,7 +140,7 @@ def test_seldon() -> None:
 
 def test_the_resource_rules_of_kube_prometheus() -> None:
     snapshot = built("kube-prometheus-resource-rules", {})
-    assert snapshot.problems == ()
+    assert snapshot.diagnostics == ()
     rules = snapshot.resource_rules
     assert rules is not None
     assert rules.window_seconds == 300

@@ -15,7 +15,7 @@ from typing import Final, Literal, cast, get_args
 from metrics_apiserver.base import durations
 from metrics_apiserver.base.diagnostics import Diagnostic
 from metrics_apiserver.base.errors import ConfigError
-from metrics_apiserver.core import gotemplate
+from metrics_apiserver.core import diagnostics, gotemplate
 from metrics_apiserver.core.converter import ResourceMapping
 from metrics_apiserver.core.rules import fields, parts, yamlload
 from metrics_apiserver.core.rules.fields import Report, Section
@@ -60,34 +60,36 @@ def parse(text: bytes, source: str) -> RuleFile:
     """
     document = yamlload.load(text, source)
     report = Report()
-    for diagnostic in document.diagnostics:
-        report.error(diagnostic)
+    for repeated in document.diagnostics:
+        report.add(repeated)
     top = fields.section(document.root, "", _FILE, report)
     rules = tuple(_rules(top, "rules", "custom"))
     external_rules = tuple(_rules(top, "externalRules", "external"))
     resource_rules = _resource_rules(top)
     if not any(map(top.has, _FILE)):
-        report.warn(Diagnostic("has no rules: no metric will be served"))
+        report.add(diagnostics.NO_RULES.at("has no rules: no metric will be served"))
     if report.errors:
-        raise ConfigError(source, _by_line(report.errors, report.error_count))
-    warnings = _by_line(report.warnings, report.warning_count)
+        raise ConfigError(
+            source, _by_line(report.errors, report.error_count, diagnostics.MORE_ERRORS)
+        )
+    more = diagnostics.MORE_WARNINGS
+    warnings = _by_line(report.warnings, report.warning_count, more)
     return RuleFile(rules, external_rules, resource_rules, warnings)
 
 
-def _by_line(told: list[Diagnostic], count: int) -> tuple[Diagnostic, ...]:
-    """Sorted, each once, with a word on those that were too many to tell."""
-    diagnostics = sorted(
-        dict.fromkeys(told), key=lambda diagnostic: (diagnostic.line, diagnostic.path)
-    )
-    if count > len(told):
-        diagnostics.append(Diagnostic(f"and {count - len(told)} more"))
-    return tuple(diagnostics)
+def _by_line(kept: list[Diagnostic], count: int, more: diagnostics.Kind) -> tuple[Diagnostic, ...]:
+    """Sorted, each once, with the number of those that were not kept."""
+    found = sorted(dict.fromkeys(kept), key=lambda one: (one.line, one.path))
+    if count > len(kept):
+        found.append(more.at(f"and {count - len(kept)} more"))
+    return tuple(found)
 
 
 def _rules(top: Section, key: str, kind: Kind) -> Iterator[Rule]:
     items = list(top.items(key))
     if len(items) > MAX_RULES:
-        top.error(key, f"has {len(items)} rules, and {MAX_RULES} are allowed", top.line)
+        message = f"has {len(items)} rules, and {MAX_RULES} are allowed"
+        top.add(diagnostics.TOO_MANY_RULES, key, message, top.line)
         return
     for path, node in items:
         given = fields.section(node, path, _RULE, top.report)
@@ -120,7 +122,8 @@ def _rule(given: Section, kind: Kind, fingerprint: str) -> Rule | None:
     on_duplicate = given.choice("onDuplicate", get_args(OnDuplicate), "max")
     if kind == "external" and given.has("onDuplicate"):
         message = "is for custom rules: items of an external metric are never merged"
-        given.error("onDuplicate", message, given.node("onDuplicate").line)
+        line = given.node("onDuplicate").line
+        given.add(diagnostics.MISPLACED_FIELD, "onDuplicate", message, line)
     if namer is None or mapping is None or template is None:
         return None
     _warn_of_mapping(given, kind, mapping, namespaced)
@@ -143,13 +146,13 @@ def _rule(given: Section, kind: Kind, fingerprint: str) -> Rule | None:
 def _warn_of_mapping(given: Section, kind: Kind, mapping: ResourceMapping, named: bool) -> None:
     if kind == "custom" and mapping.empty:
         message = "maps no label to a resource, so no metric comes of the rule: add overrides"
-        given.warn("resources", message, given.line)
+        given.add(diagnostics.NO_RESOURCES, "resources", message, given.line)
     if kind == "external" and named and not _maps_namespaces(mapping):
         message = (
             "maps no label to the namespace, which each query needs: add an override, "
             "or say resources.namespaced: false"
         )
-        given.warn("resources", message, given.line)
+        given.add(diagnostics.NO_NAMESPACE_LABEL, "resources", message, given.line)
 
 
 def _warn_of_template(
@@ -163,7 +166,9 @@ def _warn_of_template(
             "uses neither .LabelMatchers nor .LabelValuesByName: "
             "every request gets the same answer, whatever it asks for"
         )
-        given.warn("metricsQuery", message, given.text("metricsQuery").line)
+        given.add(
+            diagnostics.SAME_FOR_ALL, "metricsQuery", message, given.text("metricsQuery").line
+        )
 
 
 def _maps_namespaces(mapping: ResourceMapping) -> bool:
@@ -184,20 +189,22 @@ def _resource_rules(top: Section) -> ResourceRules | None:
     try:
         seconds = durations.parse_prometheus(window.value) if given.has("window") else 0.0
     except ValueError as error:
-        given.error("window", str(error), window.line)
+        given.add(diagnostics.INVALID_DURATION, "window", str(error), window.line)
         return None
     return ResourceRules(cpu, memory, seconds) if cpu and memory else None
 
 
 def _resource_rule(rules: Section, key: str) -> ResourceRule | None:
     if not rules.has(key):
-        rules.error(key, "is required: metrics.k8s.io answers cpu and memory together", rules.line)
+        message = "is required: metrics.k8s.io answers cpu and memory together"
+        rules.add(diagnostics.MISSING_FIELD, key, message, rules.line)
         return None
     given = rules.section(key, _RESOURCE_RULE)
     mapping = parts.read_mapping(parts.open_resources(given))
     container_label = given.text("containerLabel").value
     if not container_label:
-        given.error("containerLabel", "is required: the label that names the container", given.line)
+        message = "is required: the label that names the container"
+        given.add(diagnostics.MISSING_FIELD, "containerLabel", message, given.line)
     of_containers = parts.object_samples(mapping, [container_label or "container"])
     container = parts.read_query(given, "containerQuery", of_containers)
     node = parts.read_query(given, "nodeQuery", parts.object_samples(mapping))
@@ -205,5 +212,5 @@ def _resource_rule(rules: Section, key: str) -> ResourceRule | None:
         return None
     if mapping.empty:
         message = "maps no label to a resource, so every query fails: add overrides"
-        given.warn("resources", message, given.line)
+        given.add(diagnostics.NO_RESOURCES, "resources", message, given.line)
     return ResourceRule(given.path, given.line, container, node, mapping, container_label)

@@ -3,17 +3,19 @@
 A text field takes any scalar as it is written (`as: 1` is the text 1), null is the zero value, a
 boolean is one of yaml.v2's words and unquoted. Refused, each with its path and line: unknown keys
 (with the nearest known one), lists and mappings in the place of text and the reverse. Nothing is
-raised: errors gather in a Report so that all of them can be told at once.
+raised: errors gather in a Report so that all of them can be shown at once.
 """
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from metrics_apiserver.base.diagnostics import Diagnostic
+from metrics_apiserver.core import diagnostics
+from metrics_apiserver.core.diagnostics import Kind
 from metrics_apiserver.core.rules.yamlload import Entry, Mapping, Node, Scalar, Sequence
 
 MAX_REPORTED: Final = 100
@@ -39,22 +41,23 @@ class Report:
     error_count: int = 0
     warning_count: int = 0
 
-    def error(self, diagnostic: Diagnostic) -> None:
-        self.error_count += 1
-        if len(self.errors) < MAX_REPORTED:
-            self.errors.append(_shortened(diagnostic))
-
-    def warn(self, warning: Diagnostic) -> None:
-        self.warning_count += 1
-        if len(self.warnings) < MAX_REPORTED:
-            self.warnings.append(_shortened(warning))
+    def add(self, diagnostic: Diagnostic) -> None:
+        """Keeps an error or a warning, by its severity."""
+        if diagnostic.severity == "error":
+            self.error_count += 1
+            kept = self.errors
+        else:
+            self.warning_count += 1
+            kept = self.warnings
+        if len(kept) < MAX_REPORTED:
+            kept.append(_shortened(diagnostic))
 
 
 def _shortened(diagnostic: Diagnostic) -> Diagnostic:
     """Messages quote the document, and a pattern or query in it can be as long as the file."""
     if len(diagnostic.message) <= MAX_MESSAGE:
         return diagnostic
-    return Diagnostic(f"{diagnostic.message[:MAX_MESSAGE]}...", diagnostic.path, diagnostic.line)
+    return replace(diagnostic, message=f"{diagnostic.message[:MAX_MESSAGE]}...")
 
 
 def section(node: Node, path: str, known: Collection[str], report: Report) -> Section:
@@ -62,9 +65,10 @@ def section(node: Node, path: str, known: Collection[str], report: Report) -> Se
     opened = entries(node, path, report)
     for entry in opened:
         if entry.key not in known:
-            # Finding the nearest is slow, and not worth it for keys that will not be told.
+            # Looking for the nearest is slow, so it is not done for keys beyond the limit.
             nearest = _nearest(entry.key, known) if len(report.errors) < MAX_REPORTED else ""
-            report.error(Diagnostic(f"unknown key {entry.key}{nearest}", path, entry.line))
+            message = f"unknown key {entry.key}{nearest}"
+            report.add(diagnostics.UNKNOWN_KEY.at(message, path, entry.line))
     return Section(path, node.line, {entry.key: entry for entry in opened}, report)
 
 
@@ -73,7 +77,8 @@ def entries(node: Node, path: str, report: Report) -> tuple[Entry, ...]:
     if isinstance(node, Mapping):
         return node.entries
     if not _is_null(node):
-        report.error(Diagnostic("must be a mapping of keys to values", path, node.line))
+        message = "must be a mapping of keys to values"
+        report.add(diagnostics.WRONG_TYPE.at(message, path, node.line))
     return ()
 
 
@@ -120,7 +125,9 @@ class Section:
         if isinstance(node, Scalar) and not node.null:
             return node
         if not isinstance(node, Scalar):
-            self.error(key, "must be text, not a list or a mapping", node.line)
+            self.add(
+                diagnostics.WRONG_TYPE, key, "must be text, not a list or a mapping", node.line
+            )
         return Scalar("", node.line)
 
     def flag(self, key: str, default: bool) -> bool:
@@ -130,7 +137,7 @@ class Section:
             return default
         if isinstance(node, Scalar) and node.plain and node.value in _TRUE | _FALSE:
             return node.value in _TRUE
-        self.error(key, "must be true or false", node.line)
+        self.add(diagnostics.WRONG_TYPE, key, "must be true or false", node.line)
         return default
 
     def choice(self, key: str, options: Collection[str], default: str) -> str:
@@ -139,7 +146,8 @@ class Section:
         if given.value in options:
             return given.value
         if given.value:
-            self.error(key, f"must be one of {', '.join(options)}", given.line)
+            message = f"must be one of {', '.join(options)}"
+            self.add(diagnostics.UNKNOWN_VALUE, key, message, given.line)
         return default
 
     def section(self, key: str, known: Collection[str]) -> Section:
@@ -152,10 +160,8 @@ class Section:
         if isinstance(node, Sequence):
             yield from ((f"{self.at(key)}[{i}]", item) for i, item in enumerate(node.items))
         elif not _is_null(node):
-            self.error(key, "must be a list", node.line)
+            self.add(diagnostics.WRONG_TYPE, key, "must be a list", node.line)
 
-    def error(self, key: str, message: str, line: int) -> None:
-        self.report.error(Diagnostic(message, self.at(key), line))
-
-    def warn(self, key: str, message: str, line: int) -> None:
-        self.report.warn(Diagnostic(message, self.at(key), line))
+    def add(self, kind: Kind, key: str, message: str, line: int) -> None:
+        """Reports a diagnostic of one of its keys."""
+        self.report.add(kind.at(message, self.at(key), line))

@@ -9,17 +9,17 @@ template that renders to nonsense is found before it is ever asked for. Follows 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 from metrics_apiserver.base.diagnostics import Diagnostic
 from metrics_apiserver.base.errors import TemplateError
-from metrics_apiserver.core import converter, gotemplate, naming
+from metrics_apiserver.core import converter, diagnostics, gotemplate, naming
 from metrics_apiserver.core.converter import Override, ResourceMapping
 from metrics_apiserver.core.model import GroupResource
 from metrics_apiserver.core.naming import MetricNamer, NameFilter, Pattern
 from metrics_apiserver.core.rules import fields, querycheck
 from metrics_apiserver.core.rules.fields import Report, Section
-from metrics_apiserver.core.rules.querycheck import Finding
 from metrics_apiserver.core.rules.yamlload import Entry, Scalar
 
 Sample = Mapping[str, object]
@@ -40,14 +40,14 @@ _OVERRIDE: Final = ("group", "resource")
 def read_selector(given: Section, key: str) -> str:
     """A series selector, as written."""
     written = given.text(key)
-    _validate(given, key, querycheck.check_selector(written.value), written)
+    _report(given, key, querycheck.check_selector(written.value), written)
     return written.value
 
 
-def _validate(given: Section, key: str, finding: Finding | None, written: Scalar) -> None:
-    if finding is not None:
-        tell = given.error if finding.certain else given.warn
-        tell(key, finding.message, written.line)
+def _report(given: Section, key: str, found: Diagnostic | None, written: Scalar) -> None:
+    """Adds what querycheck found, with its place in the file."""
+    if found is not None:
+        given.report.add(replace(found, path=given.at(key), line=written.line))
 
 
 def read_namer(given: Section) -> MetricNamer | None:
@@ -64,7 +64,7 @@ def read_namer(given: Section) -> MetricNamer | None:
         try:
             template = naming.default_template(matches)
         except ValueError as error:
-            name.error("as", str(error), name.line)
+            name.add(diagnostics.INVALID_NAME, "as", str(error), name.line)
     if given.report.error_count > before or None in filters:
         return None
     return MetricNamer(tuple(kept for kept in filters if kept), matches, template)
@@ -74,7 +74,7 @@ def _filter(given: Section) -> NameFilter | None:
     present = [key for key in _FILTER if given.text(key).value]
     if len(present) != 1:
         message = "must have either `is` or `isNot`, and not both"
-        given.report.error(Diagnostic(message, given.path, given.line))
+        given.report.add(diagnostics.INVALID_FILTER.at(message, given.path, given.line))
         return None
     pattern = _pattern(given, present[0])
     return NameFilter(pattern, positive=present[0] == "is") if pattern else None
@@ -85,7 +85,8 @@ def _pattern(given: Section, key: str) -> Pattern | None:
     try:
         return naming.compile_regex(written.value)
     except ValueError as error:
-        given.error(key, f"is no regular expression of Go: {error}", written.line)
+        message = f"is no regular expression of Go: {error}"
+        given.add(diagnostics.INVALID_REGEX, key, message, written.line)
         return None
 
 
@@ -105,7 +106,8 @@ def read_mapping(given: Section) -> ResourceMapping | None:
     try:
         mapping = converter.compile_mapping(template.value, filter(None, overrides))
     except TemplateError as error:
-        given.error("template", error.message, template.line_at(error.offset))
+        line = template.line_at(error.offset)
+        given.add(diagnostics.INVALID_LABEL_TEMPLATE, "template", error.message, line)
         return None
     return None if None in overrides else mapping
 
@@ -115,7 +117,7 @@ def _override(entry: Entry, path: str, report: Report) -> Override | None:
     group, resource = given.text("group").value, given.text("resource").value
     if not entry.key or not resource:
         message = "needs a label and a resource, such as `pod: {resource: pods}`"
-        report.error(Diagnostic(message, path, entry.line))
+        report.add(diagnostics.INVALID_OVERRIDE.at(message, path, entry.line))
         return None
     return Override(entry.key, GroupResource(group, resource), entry.line)
 
@@ -124,14 +126,16 @@ def read_query(given: Section, key: str, samples: Sequence[Sample]) -> gotemplat
     """A query template, compiled and tried on sample requests; None after an error."""
     written = given.text(key)
     if not written.value.strip():
-        given.error(key, "is required: without it every query would be empty", written.line)
+        message = "is required: without it every query would be empty"
+        given.add(diagnostics.MISSING_FIELD, key, message, written.line)
         return None
     try:
         template = gotemplate.compile(written.value, QUERY_FIELDS)
     except TemplateError as error:
-        given.error(key, error.message, written.line_at(error.offset))
+        line = written.line_at(error.offset)
+        given.add(diagnostics.INVALID_QUERY, key, error.message, line)
         return None
-    _validate(given, key, querycheck.check_query(template, samples), written)
+    _report(given, key, querycheck.check_query(template, samples), written)
     return template
 
 

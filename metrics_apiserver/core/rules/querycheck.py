@@ -1,21 +1,24 @@
 """Whether a rule's queries can work, found out offline by parsing them.
 
-A Finding is certain only where every backend and every request would fail; the rest is a warning,
-since the predecessor starts with such a rule and other backends than Prometheus know more
-functions. Expressions that this parser's own engine refuses are put to RE2, which is Prometheus's
-engine, and so are those of a series selector that it takes. Bounds are those of `core/promql`.
+What is found is an error only where every backend and every request would fail; the rest is a
+warning, since the predecessor starts with such a rule and other backends than Prometheus know more
+functions. Diagnostics have no place here: the reader of the file adds it. Regular expressions that
+the parser's own engine refuses are compiled by RE2, which is Prometheus' engine, and so are those
+of a series selector that it accepts. Bounds are those of `core/promql`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any, Final
 
 import promql_parser
 
+from metrics_apiserver.base.diagnostics import Diagnostic
 from metrics_apiserver.base.errors import TemplateError
-from metrics_apiserver.core import gotemplate, naming, promql
+from metrics_apiserver.core import diagnostics, gotemplate, naming, promql
+from metrics_apiserver.core.diagnostics import Kind
 
 _SELECTORS: Final = 'a series selector such as \'{__name__=~"^http_.*",pod!=""}\''
 _REGEX_REFUSED: Final = "illegal regex for "
@@ -23,33 +26,22 @@ _REGEX_REFUSED: Final = "illegal regex for "
 _DIALECT: Final = ("unknown function with name ", " in call to ")
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing wrong with a query.
-
-    Attributes:
-        certain: the rule can never work; otherwise it may, for some request or backend.
-    """
-
-    message: str
-    certain: bool
-
-
-def check_selector(text: str) -> Finding | None:
+def check_selector(text: str) -> Diagnostic | None:
     """Looks at a `seriesQuery`."""
     if not text.strip():
-        return Finding(f"is required: {_SELECTORS}", certain=True)
+        return diagnostics.MISSING_FIELD.at(f"is required: {_SELECTORS}")
     try:
         expression = promql.parse(text)
     except ValueError as error:
-        return _explain(str(error))
+        return _explain(str(error), diagnostics.INVALID_SELECTOR)
     if not _is_selector(expression):
-        return Finding(f"must be {_SELECTORS}, not another expression", certain=True)
+        return diagnostics.INVALID_SELECTOR.at(f"must be {_SELECTORS}, not another expression")
     for pattern in _patterns(expression):
         try:
             naming.compile_regex(pattern)
         except ValueError as error:
-            return Finding(f"the expression {pattern} is refused: {error}", certain=True)
+            message = f"the expression {pattern} is refused: {error}"
+            return diagnostics.INVALID_REGEX.at(message)
     return None
 
 
@@ -71,49 +63,58 @@ def _patterns(selector: Any) -> Iterator[str]:
 
 def check_query(
     template: gotemplate.Template, samples: Sequence[Mapping[str, object]]
-) -> Finding | None:
+) -> Diagnostic | None:
     """Renders a query template with each sample of a request's data and parses the result.
 
     Args:
         template: the compiled template.
         samples: at least one; the first is the usual request.
     """
-    findings = [_render_and_parse(template, sample) for sample in samples]
-    failed = [finding for finding in findings if finding is not None]
+    found = [_render_and_parse(template, sample) for sample in samples]
+    failed = [one for one in found if one is not None]
     if not failed:
         return None
-    depends = template.branches or "LabelValuesByName" in template.fields_used
+    first = failed[0]
     if len(failed) < len(samples):
-        return Finding(f"fails for some requests: {failed[0].message}", certain=False)
-    return Finding(failed[0].message, certain=failed[0].certain and not depends)
+        return diagnostics.FAILS_SOMETIMES.at(f"fails for some requests: {first.message}")
+    depends = template.branches or "LabelValuesByName" in template.fields_used
+    if depends and first.severity == "error":
+        return diagnostics.FAILS_SOMETIMES.at(first.message)
+    return first
 
 
 def _render_and_parse(
     template: gotemplate.Template, sample: Mapping[str, object]
-) -> Finding | None:
+) -> Diagnostic | None:
     try:
         query = template.render(sample)
     except TemplateError as error:
-        return Finding(f"the template fails: {error.message}", certain=True)
+        return diagnostics.INVALID_QUERY.at(f"the template fails: {error.message}")
     if not query.strip():
-        return Finding("the template gives an empty query", certain=True)
+        return diagnostics.INVALID_QUERY.at("the template gives an empty query")
     try:
         promql.validate(query)
     except ValueError as error:
-        finding = _explain(str(error))
-        if finding is not None:
-            return Finding(f"{finding.message} (rendered: {query[:200]})", finding.certain)
+        found = _explain(str(error), diagnostics.INVALID_QUERY)
+        if found is not None:
+            return replace(found, message=f"{found.message} (rendered: {query[:200]})")
     return None
 
 
-def _explain(reason: str) -> Finding | None:
-    """The parser's reason as a Finding; None where RE2 knows better."""
+def _explain(reason: str, kind: Kind) -> Diagnostic | None:
+    """What the parser's reason means; None where RE2 accepts what the parser does not.
+
+    Args:
+        reason: the parser's message.
+        kind: of the diagnostic where every backend would refuse the text.
+    """
     if reason.startswith(_REGEX_REFUSED):
         try:
             naming.compile_regex(reason.removeprefix(_REGEX_REFUSED))
         except ValueError as error:
-            return Finding(f"{reason}: {error}", certain=True)
+            return diagnostics.INVALID_REGEX.at(f"{reason}: {error}")
         return None
     if any(part in reason for part in _DIALECT):
-        return Finding(f"is not PromQL, if the backend asks for that: {reason}", certain=False)
-    return Finding(f"is not PromQL: {reason}", certain=True)
+        message = f"is not PromQL, if the backend asks for that: {reason}"
+        return diagnostics.OTHER_DIALECT.at(message)
+    return kind.at(f"is not PromQL: {reason}")

@@ -19,11 +19,12 @@ import yaml
 
 from metrics_apiserver.base.diagnostics import Diagnostic
 from metrics_apiserver.base.errors import ConfigError
+from metrics_apiserver.core import diagnostics
 
 MAX_BYTES: Final = 1 << 20
 MAX_DEPTH: Final = 50
 MAX_KEY: Final = 200
-MAX_REPEATED: Final = 100  # repeated keys that are told
+MAX_REPEATED: Final = 100  # repeated keys that are reported
 _TAGS: Final = frozenset(
     (None, "!", *(f"tag:yaml.org,2002:{kind}" for kind in ("str", "map", "seq")))
 )
@@ -101,7 +102,7 @@ class Document:
 class _Refused(Exception):
     def __init__(self, message: str, line: int) -> None:
         super().__init__(message)
-        self.diagnostic = Diagnostic(message, line=line)
+        self.diagnostic = diagnostics.NOT_YAML.at(message, line=line)
 
 
 def load(text: bytes, source: str) -> Document:
@@ -118,7 +119,8 @@ def load(text: bytes, source: str) -> Document:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         message = ", ".join(part for part in (error.problem, error.context) if part)
-        diagnostic = Diagnostic(f"is not YAML: {message}", line=mark.line + 1 if mark else 0)
+        line = mark.line + 1 if mark else 0
+        diagnostic = diagnostics.NOT_YAML.at(f"is not YAML: {message}", line=line)
         raise ConfigError(source, (diagnostic,)) from error
 
 
@@ -205,5 +207,5 @@ class _Composer:
             first = entries.setdefault(key.value, Entry(key.value, key.line, value))
             if first.value is not value and len(self.repeated) < MAX_REPEATED:
                 message = f"the key {key.value} is there already, in line {first.line}"
-                self.repeated.append(Diagnostic(message, line=key.line))
+                self.repeated.append(diagnostics.REPEATED_KEY.at(message, line=key.line))
         return tuple(entries.values())

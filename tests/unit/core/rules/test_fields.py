@@ -1,6 +1,6 @@
 import pytest
 
-from metrics_apiserver.base.diagnostics import Diagnostic
+from metrics_apiserver.core import diagnostics
 from metrics_apiserver.core.rules import fields, yamlload
 from metrics_apiserver.core.rules.fields import Report, Section
 
@@ -11,7 +11,7 @@ def section(text: str) -> Section:
     return fields.section(yamlload.load(text.encode(), "f").root, "", KNOWN, Report())
 
 
-def diagnostics(given: Section) -> list[tuple[str, int, str]]:
+def reported(given: Section) -> list[tuple[str, int, str]]:
     return [
         (diagnostic.path, diagnostic.line, diagnostic.message) for diagnostic in given.report.errors
     ]
@@ -37,7 +37,7 @@ def diagnostics(given: Section) -> list[tuple[str, int, str]]:
 def test_text_is_as_written(text: str, value: str) -> None:
     given = section(text)
     assert given.text("text").value == value
-    assert diagnostics(given) == []
+    assert reported(given) == []
 
 
 def test_text_keeps_its_line_and_style() -> None:
@@ -48,7 +48,7 @@ def test_text_keeps_its_line_and_style() -> None:
 def test_text_is_no_collection(text: str) -> None:
     given = section(f"\n{text}")
     assert given.text("text").value == ""
-    assert diagnostics(given) == [("text", 2, "must be text, not a list or a mapping")]
+    assert reported(given) == [("text", 2, "must be text, not a list or a mapping")]
 
 
 @pytest.mark.parametrize(
@@ -70,14 +70,14 @@ def test_flags_are_yaml_v2_s_words(written: str, value: bool | None) -> None:
     for default in (True, False):
         given = section(f"flag: {written}")
         assert given.flag("flag", default) is (default if value is None else value)
-        assert diagnostics(given) == []
+        assert reported(given) == []
 
 
 @pytest.mark.parametrize("written", ["'true'", "1", "tRue", "[true]", '"yes"', "!!str yes"])
 def test_no_flag(written: str) -> None:
     given = section(f"flag: {written}")
     assert given.flag("flag", default=True) is True
-    assert diagnostics(given) == [("flag", 1, "must be true or false")]
+    assert reported(given) == [("flag", 1, "must be true or false")]
 
 
 def test_choice() -> None:
@@ -87,10 +87,10 @@ def test_choice() -> None:
     assert section("").choice("onNaN", options, "zero") == "zero"
     given = section("onNaN: Drop")
     assert given.choice("onNaN", options, "zero") == "zero"
-    assert diagnostics(given) == [("onNaN", 1, "must be one of zero, drop")]
+    assert reported(given) == [("onNaN", 1, "must be one of zero, drop")]
     given = section("onNaN: [drop]")
     assert given.choice("onNaN", options, "zero") == "zero"
-    assert diagnostics(given) == [("onNaN", 1, "must be text, not a list or a mapping")]
+    assert reported(given) == [("onNaN", 1, "must be text, not a list or a mapping")]
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_choice() -> None:
 )
 def test_unknown_keys_are_told_with_the_nearest(key: str, advice: str) -> None:
     given = section(f"flag: true\n{key}: 1")
-    assert diagnostics(given) == [("", 2, f"unknown key {key}: {advice}")]
+    assert reported(given) == [("", 2, f"unknown key {key}: {advice}")]
 
 
 def test_a_section_in_a_section() -> None:
@@ -112,7 +112,7 @@ def test_a_section_in_a_section() -> None:
     inner = given.section("inner", ("text",))
     inner.text("text")
     assert inner.path == "inner"
-    assert diagnostics(given) == [
+    assert reported(given) == [
         ("inner", 3, "unknown key more: known are text"),
         ("inner.text", 2, "must be text, not a list or a mapping"),
     ]
@@ -122,14 +122,14 @@ def test_a_section_in_a_section() -> None:
 def test_an_absent_section_is_empty(text: str) -> None:
     given = section(text)
     assert given.section("inner", ("text",)).text("text").value == ""
-    assert diagnostics(given) == []
+    assert reported(given) == []
 
 
 @pytest.mark.parametrize("text", ["inner: x", "inner: [x]", "inner: ''"])
 def test_no_section(text: str) -> None:
     given = section(text)
     assert not given.section("inner", ("text",)).has("text")
-    assert diagnostics(given) == [("inner", 1, "must be a mapping of keys to values")]
+    assert reported(given) == [("inner", 1, "must be a mapping of keys to values")]
 
 
 def test_items() -> None:
@@ -142,7 +142,7 @@ def test_items() -> None:
     assert list(section("").items("list")) == []
     given = section("list: a")
     assert list(given.items("list")) == []
-    assert diagnostics(given) == [("list", 1, "must be a list")]
+    assert reported(given) == [("list", 1, "must be a list")]
 
 
 def test_has_means_more_than_null() -> None:
@@ -153,18 +153,19 @@ def test_has_means_more_than_null() -> None:
     assert not given.has("inner")
 
 
-def test_warnings_are_apart_from_faults() -> None:
+def test_warnings_are_apart_from_errors() -> None:
     given = section("text: a")
-    given.warn("text", "is odd", 1)
-    assert given.report == Report(warnings=[Diagnostic("is odd", "text", 1)], warning_count=1)
+    given.add(diagnostics.NO_RULES, "text", "is odd", 1)
+    warning = diagnostics.NO_RULES.at("is odd", "text", 1)
+    assert given.report == Report(warnings=[warning], warning_count=1)
 
 
-def test_what_is_told_is_bounded() -> None:
+def test_what_is_reported_is_bounded() -> None:
     given = section("{" + ", ".join(f"key{number}: 1" for number in range(1000)) + "}")
     for _ in range(1000):
-        given.warn("text", "is odd", 1)
+        given.add(diagnostics.NO_RULES, "text", "is odd", 1)
     assert len(given.report.errors) == len(given.report.warnings) == 100
     assert given.report.error_count == given.report.warning_count == 1000
     given.report.errors.clear()
-    given.error("text", "x" * 10_000, 1)
+    given.add(diagnostics.WRONG_TYPE, "text", "x" * 10_000, 1)
     assert len(given.report.errors[0].message) == 503

@@ -1,9 +1,9 @@
 import pytest
 
+from metrics_apiserver.base.diagnostics import Diagnostic
 from metrics_apiserver.core import gotemplate
 from metrics_apiserver.core.rules import querycheck
 from metrics_apiserver.core.rules.parts import QUERY_FIELDS
-from metrics_apiserver.core.rules.querycheck import Finding
 
 
 @pytest.mark.parametrize(
@@ -51,10 +51,10 @@ def test_selectors(text: str) -> None:
     ids=lambda argument: argument[:30],
 )
 def test_no_selectors(text: str, message: str) -> None:
-    finding = querycheck.check_selector(text)
-    assert finding is not None
-    assert message in finding.message
-    assert finding.certain
+    found = querycheck.check_selector(text)
+    assert found is not None
+    assert message in found.message
+    assert found.severity == "error"
 
 
 def sample(matchers: str = 'pod="a"', value: str = "a") -> dict[str, object]:
@@ -67,7 +67,7 @@ def sample(matchers: str = 'pod="a"', value: str = "a") -> dict[str, object]:
     }
 
 
-def check(text: str, *samples: dict[str, object]) -> Finding | None:
+def check(text: str, *samples: dict[str, object]) -> Diagnostic | None:
     template = gotemplate.compile(text, QUERY_FIELDS)
     return querycheck.check_query(template, samples or (sample(), sample('pod=~"a|b"', "a|b")))
 
@@ -103,11 +103,11 @@ def test_queries(text: str) -> None:
     ids=lambda argument: argument[:40],
 )
 def test_queries_that_can_never_work(text: str, message: str) -> None:
-    finding = check(text)
-    assert finding is not None
-    assert message in finding.message
-    assert finding.certain
-    assert len(finding.message) < 500
+    found = check(text)
+    assert found is not None
+    assert message in found.message
+    assert found.severity == "error"
+    assert len(found.message) < 500
 
 
 @pytest.mark.parametrize(
@@ -121,15 +121,15 @@ def test_queries_that_can_never_work(text: str, message: str) -> None:
     ],
 )
 def test_queries_that_may_be_meant(text: str, message: str) -> None:
-    finding = check(text)
-    assert finding is not None
-    assert message in finding.message
-    assert not finding.certain
+    found = check(text)
+    assert found is not None
+    assert message in found.message
+    assert found.severity == "warning"
 
 
 def test_matchers_that_may_be_absent_belong_first() -> None:
-    finding = check('sum(<<.Series>>{<<.LabelMatchers>>,a="b"})', sample(), sample(""))
-    assert finding is not None
-    assert finding.message.startswith("fails for some requests: is not PromQL")
-    assert not finding.certain
+    found = check('sum(<<.Series>>{<<.LabelMatchers>>,a="b"})', sample(), sample(""))
+    assert found is not None
+    assert found.message.startswith("fails for some requests: is not PromQL")
+    assert found.severity == "warning"
     assert check('sum(<<.Series>>{a="b",<<.LabelMatchers>>})', sample(), sample("")) is None

@@ -1,10 +1,11 @@
 import pytest
 
-from metrics_apiserver.core import association, converter, naming
-from metrics_apiserver.core.association import RuleMatch
+from metrics_apiserver.core import converter, naming
 from metrics_apiserver.core.converter import ResourceConverter
 from metrics_apiserver.core.model import NODES, PODS, MappedResource, Series
 from metrics_apiserver.core.naming import MetricNamer
+from metrics_apiserver.core.registry import matching
+from metrics_apiserver.core.registry.matching import RuleMatch
 from metrics_apiserver.core.restmapper import RESTMapper
 
 
@@ -29,14 +30,14 @@ CONVERTER = ResourceConverter(
 
 
 def match_series(rule: MetricNamer, *items: Series) -> RuleMatch:
-    found = association.match_series(rule, association.group_by_name(items), CONVERTER)
-    backwards = association.group_by_name(items[::-1])
-    assert association.match_series(rule, backwards, CONVERTER) == found
+    found = matching.match_series(rule, matching.group_by_name(items), CONVERTER)
+    backwards = matching.group_by_name(items[::-1])
+    assert matching.match_series(rule, backwards, CONVERTER) == found
     return found
 
 
 def test_groups() -> None:
-    groups = association.group_by_name(
+    groups = matching.group_by_name(
         [series("a", "x", "y"), series("b"), series("a", "y", "z"), series("a", "y")]
     )
     assert groups.keys() == {"a", "b"}
@@ -93,7 +94,7 @@ def test_of_two_series_for_one_metric_the_last_by_name_stays() -> None:
 
 @pytest.mark.parametrize("name", ["", ".", "..", "a/b", "50%"])
 def test_names_that_no_path_can_carry(name: str) -> None:
-    assert not association.is_reachable(name)
+    assert not matching.is_reachable(name)
     pattern = naming.compile_regex("^up$")
     rule = MetricNamer((), pattern, name)
     found = match_series(rule, series("up", "pod"))
@@ -103,11 +104,11 @@ def test_names_that_no_path_can_carry(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["a", "a.b", "job:rate5m", "é", "...", "a b", "metrics"])
 def test_reachable_names(name: str) -> None:
-    assert association.is_reachable(name)
+    assert matching.is_reachable(name)
 
 
 def test_external_metrics_belong_to_no_resource() -> None:
-    groups = association.group_by_name([series("q", "queue"), series("q")])
-    found = association.match_series(namer(), groups, None)
+    groups = matching.group_by_name([series("q", "queue"), series("q")])
+    found = matching.match_series(namer(), groups, None)
     assert found.sources == {(None, "q"): "q"}
     assert found.accepted == 2

@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from metrics_apiserver.core import registry
+from metrics_apiserver.core import diagnostics, registry
 from metrics_apiserver.core.model import (
     NAMESPACES,
     NODES,
@@ -11,8 +11,7 @@ from metrics_apiserver.core.model import (
     MappedResource,
     Series,
 )
-from metrics_apiserver.core.problems import RuleStatus
-from metrics_apiserver.core.registry import Snapshot
+from metrics_apiserver.core.registry import RuleStatus, Snapshot
 from metrics_apiserver.core.restmapper import RESTMapper
 from metrics_apiserver.core.rules import config
 
@@ -57,7 +56,7 @@ def build(
     snapshot = registry.build(rules, RESTMapper(cluster), found, 7)
     backwards = {query: items[::-1] for query, items in found.items()}
     again = registry.build(rules, RESTMapper(cluster), backwards, 7)
-    assert again.problems == snapshot.problems
+    assert again.diagnostics == snapshot.diagnostics
     assert again.statuses == snapshot.statuses
     assert _names(again) == _names(snapshot)
     return snapshot
@@ -68,13 +67,13 @@ def _names(snapshot: Snapshot) -> dict[object, str]:
     return {key: source.series_name for key, source in sources}
 
 
-def problems(snapshot: Snapshot) -> list[tuple[str, str]]:
-    return [(problem.kind, problem.rule_path) for problem in snapshot.problems]
+def kinds(snapshot: Snapshot) -> list[tuple[str, str]]:
+    return [(diagnostics.CATALOGUE[one.code].name, one.path) for one in snapshot.diagnostics]
 
 
 def message(snapshot: Snapshot) -> str:
-    (problem,) = snapshot.problems
-    return problem.message
+    (diagnostic,) = snapshot.diagnostics
+    return diagnostic.message
 
 
 def test_the_gpu_rules() -> None:
@@ -107,7 +106,7 @@ def test_the_gpu_rules() -> None:
     assert source.converter.label_for(PODS) == "pod"
     assert not snapshot.custom[NODES, "power_current"].namespaced
     assert not snapshot.custom[NAMESPACES, "power_current"].namespaced
-    assert snapshot.problems == ()
+    assert snapshot.diagnostics == ()
     assert not snapshot.external
     assert not snapshot.external_folded
     assert snapshot.resource_rules is None
@@ -142,7 +141,7 @@ def test_scope_follows_the_cluster() -> None:
 def test_a_query_that_was_not_answered_yet() -> None:
     snapshot = build("rules:\n" + custom(TEMPLATE), {})
     assert snapshot.custom == {}
-    assert snapshot.problems == ()
+    assert snapshot.diagnostics == ()
     assert snapshot.statuses == (RuleStatus("rules[0]", False, 0, 0, 0, 0),)
 
 
@@ -154,11 +153,11 @@ def test_the_later_rule_wins_and_the_earlier_is_told() -> None:
     )
     assert snapshot.custom[PODS, "a"].rule.path == "rules[1]"
     assert snapshot.custom[NAMESPACES, "a"].rule.path == "rules[0]"
-    assert problems(snapshot) == [("shadowed", "rules[0]")]
+    assert kinds(snapshot) == [("shadowed", "rules[0]")]
     assert message(snapshot).startswith(
         "2 of the metrics of rules[0], such as jobs.batch/a, come from rules[1] too"
     )
-    assert snapshot.problems[0].line == 2
+    assert snapshot.diagnostics[0].line == 2
     assert [status.metrics for status in snapshot.statuses] == [1, 2]
 
 
@@ -175,12 +174,12 @@ def test_each_rule_that_loses_is_told() -> None:
             '{__name__=~"x|y"}': [series("x", "pod", "namespace"), series("y", "pod")],
         },
     )
-    assert problems(snapshot) == [("shadowed", "rules[0]"), ("shadowed", "rules[1]")]
+    assert kinds(snapshot) == [("shadowed", "rules[0]"), ("shadowed", "rules[1]")]
 
 
 def test_the_same_rule_twice_is_no_conflict() -> None:
     snapshot = build("rules:\n" + custom(TEMPLATE) * 2, {"a": [series("a", "namespace", "pod")]})
-    assert snapshot.problems == ()
+    assert snapshot.diagnostics == ()
     assert snapshot.custom[PODS, "a"].rule.path == "rules[1]"
 
 
@@ -190,7 +189,7 @@ def test_two_series_under_one_name() -> None:
         {"a": [series(name, "namespace", "pod") for name in ("b", "c", "a")]},
     )
     assert snapshot.custom[PODS, "one"].series_name == "c"
-    assert problems(snapshot) == [("collision", "rules[0]")]
+    assert kinds(snapshot) == [("collision", "rules[0]")]
     assert message(snapshot).startswith("2 of its metrics, such as namespaces/one, come from")
     assert "c is used" in message(snapshot)
 
@@ -200,7 +199,7 @@ def test_series_without_a_resource() -> None:
         "rules:\n" + custom(TEMPLATE),
         {"a": [series("a", "pod", "namespace"), series("z", "x"), series("b", "instance")]},
     )
-    assert problems(snapshot) == [("unassociated", "rules[0]")]
+    assert kinds(snapshot) == [("unassociated", "rules[0]")]
     assert message(snapshot).startswith("2 of 3 series, such as b, have no label that maps")
     assert snapshot.statuses == (RuleStatus("rules[0]", True, 3, 3, 2, 2),)
 
@@ -211,7 +210,7 @@ def test_names_that_cannot_be_asked_for() -> None:
         {"a": [series("a", "pod", "namespace")]},
     )
     assert snapshot.custom == {}
-    assert problems(snapshot) == [("unnameable", "rules[0]")]
+    assert kinds(snapshot) == [("unnameable", "rules[0]")]
 
 
 def test_an_override_waits_for_its_resource() -> None:
@@ -222,14 +221,14 @@ def test_an_override_waits_for_its_resource() -> None:
     text = "rules:\n" + custom(overrides)
     found = {"a": [series("a", "w", "namespace"), series("b", "pod", "namespace")]}
     snapshot = build(text, found)
-    assert problems(snapshot) == [("waiting", "rules[0]")]
+    assert kinds(snapshot) == [("waiting", "rules[0]")]
     assert message(snapshot).startswith(
         "resources.overrides.w: the cluster has no resource widgets.x.io"
     )
     assert (PODS, "b") in snapshot.custom
 
     later = build(text, found, [*CLUSTER, mapped("x.io", "widgets", "widget")])
-    assert later.problems == ()
+    assert later.diagnostics == ()
     assert later.custom[GroupResource("x.io", "widgets"), "a"].namespaced
 
 
@@ -239,7 +238,7 @@ def test_two_labels_for_one_resource() -> None:
         "namespace: {resource: namespaces}}}"
     )
     snapshot = build("rules:\n" + custom(overrides), {"a": [series("a", "pod", "namespace")]})
-    assert problems(snapshot) == [("repeated", "rules[0]")]
+    assert kinds(snapshot) == [("repeated", "rules[0]")]
     assert message(snapshot) == (
         "resources.overrides.exported_pod: pods has a label already (pod), "
         "and that one is asked for"
@@ -248,8 +247,8 @@ def test_two_labels_for_one_resource() -> None:
 
 def test_a_namespaced_resource_needs_the_namespace() -> None:
     pods_only = "rules:\n" + custom("{overrides: {pod: {resource: pods}, node: {resource: node}}}")
-    assert problems(build(pods_only, {"a": [series("a", "pod")]})) == [("unmapped", "rules[0]")]
-    assert problems(build(pods_only, {"a": [series("a", "node")]})) == []
+    assert kinds(build(pods_only, {"a": [series("a", "pod")]})) == [("unmapped", "rules[0]")]
+    assert kinds(build(pods_only, {"a": [series("a", "node")]})) == []
 
 
 def external(more: str = "", query: str = "q", resources: str = "{namespaced: false}") -> str:
@@ -271,7 +270,7 @@ def test_external_rules() -> None:
     }
     assert not snapshot.external["total"].namespaced
     assert snapshot.external_folded == {"queuedepth": "queueDepth", "total": "total"}
-    assert snapshot.problems == ()
+    assert snapshot.diagnostics == ()
     assert snapshot.statuses == (
         RuleStatus("externalRules[0]", True, 2, 2, 0, 1),
         RuleStatus("externalRules[1]", True, 1, 1, 0, 1),
@@ -284,7 +283,7 @@ def test_an_external_name_of_two_rules() -> None:
         {"q": [series("q")], "p": [series("q")]},
     )
     assert snapshot.external["q"].rule.path == "externalRules[1]"
-    assert problems(snapshot) == [("shadowed", "externalRules[0]")]
+    assert kinds(snapshot) == [("shadowed", "externalRules[0]")]
     assert "such as q, come" in message(snapshot)
 
 
@@ -295,7 +294,7 @@ def test_external_and_custom_names_are_apart() -> None:
     )
     assert (PODS, "a") in snapshot.custom
     assert list(snapshot.external) == ["a"]
-    assert snapshot.problems == ()
+    assert snapshot.diagnostics == ()
 
 
 def test_external_names_that_differ_in_case_alone() -> None:
@@ -303,12 +302,12 @@ def test_external_names_that_differ_in_case_alone() -> None:
     query = '{__name__!=""}'
     snapshot = build(text, {query: [series("aB"), series("Ab"), series("c")]})
     assert snapshot.external_folded == {"c": "c"}
-    assert problems(snapshot) == [("ambiguous", "externalRules[0]")]
+    assert kinds(snapshot) == [("ambiguous", "externalRules[0]")]
     assert "Ab, aB differ in case alone" in message(snapshot)
 
     snapshot = build(text, {query: [series("aB"), series("ab")]})
     assert snapshot.external_folded == {"ab": "ab"}
-    assert problems(snapshot) == [("ambiguous", "externalRules[0]")]
+    assert kinds(snapshot) == [("ambiguous", "externalRules[0]")]
 
 
 @pytest.mark.parametrize(
@@ -325,9 +324,9 @@ def test_an_external_rule_and_the_namespace(
 ) -> None:
     text = "externalRules:\n" + external(resources=resources)
     snapshot = build(text, {"q": [series("q")]})
-    assert problems(snapshot) == expected
+    assert kinds(snapshot) == expected
     assert snapshot.external["q"].namespaced is ("false" not in resources)
-    assert build(text, {"q": []}).problems == ()
+    assert build(text, {"q": []}).diagnostics == ()
 
 
 RESOURCES = """
@@ -355,22 +354,22 @@ def test_resource_rules() -> None:
     assert compiled.cpu.rule.container_label == "container"
     assert compiled.cpu.converter.label_for(NODES) == "node"
     assert compiled.memory.converter.label_for(NODES) == "instance"
-    assert snapshot.problems == ()
+    assert snapshot.diagnostics == ()
     assert snapshot.statuses == ()
 
 
 def test_resource_rules_need_nodes_pods_and_namespaces() -> None:
     text = RESOURCES.replace("instance: {resource: node}", "x: {resource: computers}")
     snapshot = build(text, {})
-    assert problems(snapshot) == [
+    assert kinds(snapshot) == [
         ("waiting", "resourceRules.memory"),
         ("unmapped", "resourceRules.memory"),
     ]
-    assert re.search("label of nodes", snapshot.problems[1].message)
+    assert re.search("label of nodes", snapshot.diagnostics[1].message)
 
 
 def test_a_large_fleet_says_everything_once() -> None:
     found = [series(f"metric_{number}", "x", f"label_{number % 50}") for number in range(20_000)]
     snapshot = build("rules:\n" + custom(TEMPLATE), {"a": found})
-    assert problems(snapshot) == [("unassociated", "rules[0]")]
+    assert kinds(snapshot) == [("unassociated", "rules[0]")]
     assert snapshot.statuses[0].unassociated == 20_000

@@ -1,4 +1,4 @@
-"""What one rule makes of the series of its query: names them and ties them to resources.
+"""Applies one rule to the series of its query: names the metrics and maps labels to resources.
 
 The input may be large (200 000 names with label sets), so it is grouped by name once for all rules
 that share a query, and each rule then looks at each name once. The result does not depend on the
@@ -35,10 +35,10 @@ class SeriesGroup:
     shared: frozenset[str]
 
 
-Groups = Mapping[str, SeriesGroup]
+SeriesByName = Mapping[str, SeriesGroup]
 
 
-def group_by_name(series: Iterable[Series]) -> Groups:
+def group_by_name(series: Iterable[Series]) -> SeriesByName:
     """Groups series, each (name, label names) given once."""
     label_sets: dict[str, list[frozenset[str]]] = {}
     for item in series:
@@ -67,13 +67,13 @@ class Count:
 
 @dataclass(slots=True)
 class RuleMatch:
-    """The yield of one rule.
+    """What one rule made of the series of its query.
 
     Attributes:
         sources: (resource, metric name) to series name.
         accepted: series that the filters left.
         unassociated: of these, without any resource.
-        unnameable: of these, whose metric name cannot be asked for.
+        unnameable: of these, whose metric name cannot be requested.
         collided: keys that more than one series name gave.
     """
 
@@ -92,7 +92,7 @@ class RuleMatch:
 
 
 def match_series(
-    namer: MetricNamer, groups: Groups, converter: ResourceConverter | None
+    namer: MetricNamer, groups: SeriesByName, converter: ResourceConverter | None
 ) -> RuleMatch:
     """Applies a rule's naming and association to the series of its query.
 

@@ -1,79 +1,31 @@
-"""The Snapshot: which metrics there are, by which rule and series, for one cluster and one moment.
+"""Builds the Snapshot: applies the rules in file order to the series that discovery found.
 
-`build` applies the rules in file order to the series that discovery found. It refuses nothing: what
-is skipped, shadowed or waiting is data in the Snapshot. A later rule takes a metric from an earlier
-one, as in the predecessor, and that is told; where the predecessor picks at random, the choice here
-is fixed. Follows its `pkg/custom-provider/series_registry.go` and
-`pkg/external-provider/external_series_registry.go`.
+Nothing is refused: what is skipped, shadowed or waiting is a Diagnostic in the Snapshot, one for
+all cases of a kind in a rule, with a count and an example, so that ten thousand series without a
+label are one line. A later rule takes a metric from an earlier one, as in the predecessor, with a
+Diagnostic; where the predecessor picks at random, the choice here is fixed. Follows its
+`pkg/custom-provider/series_registry.go` and `pkg/external-provider/external_series_registry.go`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 
-from metrics_apiserver.core import association
-from metrics_apiserver.core.association import Count, Groups, Key, RuleMatch
+from metrics_apiserver.base.diagnostics import Diagnostic
+from metrics_apiserver.core import diagnostics
 from metrics_apiserver.core.converter import ResourceConverter, ResourceMapping
 from metrics_apiserver.core.model import NAMESPACES, NODES, PODS, GroupResource, Series
-from metrics_apiserver.core.problems import Problem, ProblemKind, RuleStatus
+from metrics_apiserver.core.registry import matching
+from metrics_apiserver.core.registry.matching import Count, Key, RuleMatch, SeriesByName
+from metrics_apiserver.core.registry.snapshot import (
+    CompiledResourceRule,
+    CompiledResourceRules,
+    MetricSource,
+    RuleStatus,
+    Snapshot,
+)
 from metrics_apiserver.core.restmapper import RESTMapper
 from metrics_apiserver.core.rules.config import ResourceRule, ResourceRules, Rule, RuleFile
-
-
-@dataclass(frozen=True, slots=True)
-class MetricSource:
-    """Where a metric comes from.
-
-    Attributes:
-        namespaced: custom: whether the resource is; external: whether the rule adds the namespace.
-    """
-
-    series_name: str
-    rule: Rule
-    converter: ResourceConverter
-    namespaced: bool
-
-
-@dataclass(frozen=True, slots=True)
-class CompiledResourceRule:
-    """The cpu or the memory rule, bound to the cluster."""
-
-    rule: ResourceRule
-    converter: ResourceConverter
-
-
-@dataclass(frozen=True, slots=True)
-class CompiledResourceRules:
-    """Both halves of metrics.k8s.io; the window is what its answers say."""
-
-    cpu: CompiledResourceRule
-    memory: CompiledResourceRule
-    window_seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """Everything that a request needs to know, replaced whole.
-
-    Attributes:
-        generation: as given to `build`.
-        custom: by (resource, metric name).
-        external: by metric name.
-        external_folded: lower-cased name to name, where only one name is meant.
-        problems: in the order they were found.
-        statuses: custom rules, then external ones, in file order.
-    """
-
-    generation: int
-    mapper: RESTMapper
-    custom: Mapping[tuple[GroupResource, str], MetricSource]
-    external: Mapping[str, MetricSource]
-    external_folded: Mapping[str, str]
-    resource_rules: CompiledResourceRules | None
-    problems: tuple[Problem, ...]
-    statuses: tuple[RuleStatus, ...]
-
 
 SeriesByQuery = Mapping[str, Collection[Series]]
 
@@ -105,7 +57,7 @@ def build(rules: RuleFile, mapper: RESTMapper, series: SeriesByQuery, generation
         external=external,
         external_folded=builder.fold(external),
         resource_rules=builder.bind(rules.resource_rules),
-        problems=tuple(builder.problems),
+        diagnostics=tuple(builder.diagnostics),
         statuses=builder.statuses(),
     )
 
@@ -117,9 +69,9 @@ class _Builder:
         self.mapper = mapper
         self.series = series
         self.sources: dict[Key, MetricSource] = {}
-        self.problems: list[Problem] = []
+        self.diagnostics: list[Diagnostic] = []
         self._converters: dict[ResourceMapping, ResourceConverter] = {}
-        self._groups: dict[str, Groups] = {}  # by series query, which rules share
+        self._groups: dict[str, SeriesByName] = {}  # by series query, which rules share
         self._matches: list[tuple[Rule, RuleMatch]] = []
 
     def add_custom(self, rule: Rule) -> None:
@@ -168,7 +120,7 @@ class _Builder:
         for lower, names in by_lower.items():
             if len(names) > 1:
                 self._report(
-                    "ambiguous",
+                    diagnostics.AMBIGUOUS,
                     external[names[0]].rule,
                     f"external metrics {', '.join(names[:3])} differ in case alone, and the "
                     "HorizontalPodAutoscaler asks in lower case: give them other names (name.as)",
@@ -193,28 +145,28 @@ class _Builder:
             for rule, found in self._matches
         )
 
-    def _report(self, kind: ProblemKind, rule: Rule | ResourceRule, message: str) -> None:
-        self.problems.append(Problem(kind, rule.path, message, rule.line))
+    def _report(self, kind: diagnostics.Kind, rule: Rule | ResourceRule, message: str) -> None:
+        self.diagnostics.append(kind.at(message, rule.path, rule.line))
 
     def _is_namespaced(self, resource: GroupResource | None) -> bool:
         mapped = self.mapper.exact(resource) if resource else None
         return mapped is not None and mapped.namespaced
 
     def _converter(self, rule: Rule | ResourceRule, mapping: ResourceMapping) -> ResourceConverter:
-        """Rules with equal mappings share one; each is told what is odd about it."""
+        """Rules with equal mappings share one; what is odd about it is reported for each."""
         converter = self._converters.get(mapping)
         if converter is None:
             converter = self._converters[mapping] = ResourceConverter(mapping, self.mapper)
         for label, resource in converter.waiting:
             self._report(
-                "waiting",
+                diagnostics.WAITING,
                 rule,
                 f"resources.overrides.{label}: the cluster has no resource {resource}, "
                 "so the label is not used until it has",
             )
         for label, resource in converter.repeated:
             self._report(
-                "repeated",
+                diagnostics.REPEATED,
                 rule,
                 f"resources.overrides.{label}: {resource} has a label already "
                 f"({converter.label_for(resource)}), and that one is asked for",
@@ -224,8 +176,8 @@ class _Builder:
     def _match(self, rule: Rule, converter: ResourceConverter | None) -> RuleMatch:
         query = rule.series_query
         if query not in self._groups:
-            self._groups[query] = association.group_by_name(self.series.get(query, ()))
-        found = association.match_series(rule.namer, self._groups[query], converter)
+            self._groups[query] = matching.group_by_name(self.series.get(query, ()))
+        found = matching.match_series(rule.namer, self._groups[query], converter)
         self._matches.append((rule, found))
         self._report_match(rule, found)
         return found
@@ -233,7 +185,7 @@ class _Builder:
     def _report_match(self, rule: Rule, found: RuleMatch) -> None:
         if found.unassociated.number:
             self._report(
-                "unassociated",
+                diagnostics.UNASSOCIATED,
                 rule,
                 f"{found.unassociated.number} of {found.accepted} series, such as "
                 f"{found.unassociated.example}, have no label that maps to a resource of this "
@@ -241,7 +193,7 @@ class _Builder:
             )
         if found.unnameable.number:
             self._report(
-                "unnameable",
+                diagnostics.UNNAMEABLE,
                 rule,
                 f"{found.unnameable.number} series, such as {found.unnameable.example}, would "
                 "give a metric name that is empty or holds / or %: change name.as",
@@ -249,7 +201,7 @@ class _Builder:
         if found.collided:
             key = min(found.collided, key=_readable)
             self._report(
-                "collision",
+                diagnostics.COLLISION,
                 rule,
                 f"{len(found.collided)} of its metrics, such as {_readable(key)}, come from more "
                 f"than one series; {found.sources[key]} is used: keep more of the name in name.as",
@@ -266,13 +218,13 @@ class _Builder:
                 converter.label_for(resource)
             except LookupError as error:
                 self._report(
-                    "unmapped",
+                    diagnostics.UNMAPPED,
                     rule,
                     f"every query needs the label of {resource}, and there is none: {error}",
                 )
 
     def _merge(self, found: Mapping[Key, MetricSource]) -> None:
-        """Adds one rule's metrics; tells each rule that loses some to it."""
+        """Adds one rule's metrics; reports each rule that loses some to it."""
         lost: dict[str, tuple[Rule, Rule, Count]] = {}
         for key, source in found.items():
             earlier = self.sources.get(key)
@@ -282,7 +234,7 @@ class _Builder:
                 lost.setdefault(earlier.rule.path, entry)[2].add(_readable(key), 1)
         for loser, winner, count in sorted(lost.values(), key=lambda entry: entry[0].line):
             self._report(
-                "shadowed",
+                diagnostics.SHADOWED,
                 loser,
                 f"{count.number} of the metrics of {loser.path}, such as {count.example}, come "
                 f"from {winner.path} too, which is later and is used: rename them (name.as) or "
