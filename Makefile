@@ -36,7 +36,7 @@ $(STAMP): pyproject.toml .ci/make-venv
 	@touch $(STAMP)
 
 .PHONY: demo
-demo: $(STAMP) ## Simulated GPUs, Prometheus and the standalone server, asked through kubectl (ONCE=1 ends)
+demo: $(STAMP) ## Simulated GPUs, Prometheus and the standalone server, read through kubectl (ONCE=1 ends)
 	@$(PY) -m tests.programs prometheus cc >/dev/null
 	@$(PY) -m tests.demo.standalone
 
@@ -136,7 +136,7 @@ $(SUPPLY)/bin/pip-audit:
 	@$(SUPPLY)/bin/python -m pip install --quiet --upgrade pip pip-audit cyclonedx-bom
 
 .PHONY: audit
-audit: $(SUPPLY)/bin/pip-audit ## Ask PyPI for known vulnerabilities of every locked package; fails where it does not answer
+audit: $(SUPPLY)/bin/pip-audit ## Look up known vulnerabilities of every locked package on PyPI; fails when PyPI does not answer
 	for lock in requirements*.lock; do $(SUPPLY)/bin/pip-audit --strict --disable-pip --require-hashes --requirement $$lock; done
 
 .PHONY: sbom
@@ -152,7 +152,7 @@ sbom: $(SUPPLY)/bin/pip-audit ## List what each image installs, in .cache/sbom (
 CHECKS := check-lint check-format check-types check-imports check-spelling check-docs
 
 .PHONY: check $(CHECKS)
-check: $(CHECKS) ## Everything that reads the code without running it (make -k check shows all faults)
+check: $(CHECKS) ## Everything that reads the code without running it (make -k check shows all errors)
 
 check-lint: $(STAMP)
 	$(PY) -m ruff check .
@@ -173,7 +173,7 @@ check-docs: $(STAMP)
 	@if [ -f mkdocs.yml ]; then echo "mkdocs build --strict"; $(PY) -m mkdocs build --quiet --strict --site-dir .cache/site; fi
 
 .PHONY: fix
-fix: $(STAMP) ## Mend what ruff can mend, and format
+fix: $(STAMP) ## Fix what ruff can fix, and format
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
 

@@ -2,7 +2,7 @@
 
 Guards: no connection beyond loopback, no proxy from the environment, no task left behind. Parts:
 a certificate authority, a scrape target and the real backends that read it, each started once and
-only if a test asks for it.
+only if a test needs it.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 def pytest_configure() -> None:
     """Says that no event loop is current before the first test.
 
-    Otherwise Python 3.11's policy makes one as soon as pytest-asyncio asks which loop to restore,
+    Otherwise Python 3.11's policy makes one as soon as pytest-asyncio looks for a loop to restore,
     nobody closes it, and its ResourceWarning fails a test that had no part in it.
     """
     asyncio.set_event_loop(None)

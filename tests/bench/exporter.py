@@ -3,7 +3,7 @@
     make bench-exporter
     make bench-exporter SECONDS_A_PHASE=60
 
-The real exporter runs on the fake NVML with every family, every group and the processes told apart,
+The real exporter runs on the fake NVML with every family, every group and each process shown,
 and is scraped on one kept connection: first compressed every five seconds, as one Prometheus does,
 which shows what sampling costs; then quickly, spread over the rounds, which shows how long a scrape
 takes beside them; then while a call hangs in the driver. The budget is a 99th percentile under 5

@@ -6,7 +6,7 @@
     make bench NAMESPACES=10 APPS=5 PODS=2 SECONDS_EACH=3
 
 A real kube-apiserver holds the pods, a real Prometheus the GPU series; the load comes over TLS with
-the front-proxy certificate, as the aggregator would send it. Each request is what one HPA asks:
+the front-proxy certificate, as the aggregator would send it. Each request is that of one HPA:
 `pods/*/duty_cycle_current` with the labelSelector of its workload.
 """
 
@@ -85,7 +85,7 @@ class Fleet:
 
 
 def pod(space: str, app: str, name: str) -> Object:
-    """A pod that is bound to a node and whose status nobody looks at."""
+    """A pod that is bound to a node; nothing reads its status."""
     return {
         "apiVersion": "v1",
         "kind": "Pod",

@@ -17,9 +17,7 @@ import pytest
 from tests import builds
 from tests.e2e.harness import manifests, polling, replicas, rotation
 from tests.e2e.harness.apiclient import ApiClient, Object
-from tests.e2e.harness.background import Background
 from tests.e2e.harness.environment import ALL_GROUPS, NAMESPACE, SERVICE, Environment
-from tests.e2e.harness.replicas import Forwarder, Replica
 from tests.e2e.harness.rotation import Kept
 from tests.e2e.harness.traffic import API_SERVICES
 from tests.fakes.prometheus import Backend
@@ -41,7 +39,7 @@ def flags(objects: list[Object]) -> list[str]:
     """The flags that the component gives the server."""
     [deployment] = [one for one in objects if one["kind"] == "Deployment"]
     [container] = deployment["spec"]["template"]["spec"]["containers"]
-    words = manifests.told(container, NAMESPACE)
+    words = manifests.arguments(container, NAMESPACE)
     return [flag for flag in words if flag.startswith("--cert-")]
 
 
@@ -50,27 +48,18 @@ def kept(environment: Environment, prometheus: Backend) -> Iterator[Kept]:
     """Two replicas behind the port of the environment's server, with nothing prepared."""
     objects = manifests.render(OVERLAY)
     environment.apply(keeping(objects))
-    told = [
+    words = [
         *replicas.flags_of(environment.directory / "server.kubeconfig", RULES, prometheus.url),
         *flags(objects),
         *rotation.PACE,
         "--shutdown-drain=0s",
     ]
-    both = [Replica(f"replica-{number}", environment.processes, told) for number in (1, 2)]
-    forwarder = Forwarder(environment.server.port, [one.port for one in both])
-    background = Background(forwarder.serve)
-    background.start()
+    port, processes = environment.server.port, environment.processes
     try:
-        for replica in both:
-            replica.start()
-        for replica in both:
-            replica.wait_ready()
-        environment.wait_available()
-        yield Kept(environment.cluster, SECRET, ALL_GROUPS, both, forwarder)
+        with replicas.behind_one_port(port, processes, words) as (both, forwarder):
+            environment.wait_available()
+            yield Kept(environment.cluster, SECRET, ALL_GROUPS, both, forwarder)
     finally:
-        for replica in both:
-            replica.process.end()
-        background.stop()
         for one in keeping(objects):
             environment.cluster.delete(one)
         environment.apply(one for one in environment.shipped if one["kind"] == "APIService")

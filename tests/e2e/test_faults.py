@@ -34,7 +34,7 @@ def wanted(loads: dict[str, float]) -> dict[str, int]:
 
 
 def at_rest(loads: dict[str, float]) -> dict[str, Collection[int]]:
-    """The replicas that an HPA leaves alone; a Pods metric may rest a tenth off its target."""
+    """The replicas at which an HPA rests; a Pods metric may be a tenth off its target."""
     counts: dict[str, Collection[int]] = {name: {count} for name, count in wanted(loads).items()}
     exact = loads["gpu"] / TARGETS["gpu"]
     counts["gpu"] = [n for n in range(1, 11) if abs(exact / n - 1) <= 0.1 or n in counts["gpu"]]

@@ -130,6 +130,6 @@ def shake_hands(client: ssl.SSLContext, server: ssl.SSLContext, host: str = HOST
             waiting.remove(end)
     for end in ends:
         try:
-            end.read()  # with TLS 1.3 the client's certificate is judged after its own handshake
+            end.read()  # in TLS 1.3 the client's handshake ends before its certificate is verified
         except ssl.SSLWantReadError:
             continue

@@ -1,7 +1,7 @@
 """A real Prometheus that holds a past and a future from the start: nothing has to be scraped first.
 
 The fixture's series (format of `exposition`) are written as blocks by promtool, from ten minutes
-ago until half an hour from now, so that each question finds the values of its own moment.
+ago until half an hour from now, so that each query finds the values of its own moment.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def render(fixture: str, now: int) -> str:
 
 
 def write(directory: Path, fixture: str) -> None:
-    """Makes the blocks where `prometheus.prometheus` looks for its data."""
+    """Writes the blocks where `prometheus.prometheus` has its data."""
     text = directory / "backfill.om"
     now = int(time.time())  # noqa: TID251 - Prometheus reads this clock too
     text.write_text(render(fixture, now))

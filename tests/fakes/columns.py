@@ -1,4 +1,4 @@
-"""The three providers over one small environment: objects of a cluster and samples of them."""
+"""The three providers over a small cluster: its objects, and samples of them."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class Columns:
 
     Attributes:
         snapshot: may be replaced at any time.
-        backend: answers for the environment unless a test says otherwise.
+        backend: answers for these objects unless a test says otherwise.
     """
 
     def __init__(self) -> None:

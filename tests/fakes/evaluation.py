@@ -31,10 +31,10 @@ class FakeBackend:
     """Answers queries without a Prometheus.
 
     Attributes:
-        answer: gives the samples of a query, or raises; or the error to raise, whatever is asked.
+        answer: gives the samples of a query, or raises; or the error to raise for every query.
         kind: of the results.
         warnings: of the results.
-        asked, timeouts: of every query, in order.
+        asked, timeouts: text and timeout of every query, in order.
         gate: queries wait for it, so that a test decides when they end; open at first.
         running: queries that wait now.
     """

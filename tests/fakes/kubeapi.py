@@ -1,4 +1,4 @@
-"""A kube-apiserver on loopback with TLS, scripted faults and a record of what it was asked.
+"""A kube-apiserver on loopback with TLS, scripted faults and a record of every request.
 
 Serves discovery (aggregated or legacy), paged LIST, WATCH with bookmarks, GET, PUT, TokenReview and
 SubjectAccessReview over the objects put into it. `fail` scripts faults for matching requests;
@@ -55,7 +55,7 @@ class FakeKubeAPI:
         accepted_tokens: bearer tokens taken from callers; None takes everybody.
         users: answers of TokenReview by token: username, uid, groups, extra.
         authorize: answer of SubjectAccessReview (its status) for a spec.
-        requests: everything asked, in order.
+        requests: all of them, in order.
     """
 
     def __init__(self, *, resources: tuple[MappedResource, ...] = kubediscovery.RESOURCES) -> None:
@@ -147,12 +147,12 @@ class FakeKubeAPI:
         labels: dict[str, str] | None = None,
         **fields: Any,
     ) -> None:
-        """Creates or replaces an object and tells the watches."""
-        self._tell(kind, *self.store.put(kind, namespace, name, labels, **fields))
+        """Creates or replaces an object and notifies the watches."""
+        self._notify(kind, *self.store.put(kind, namespace, name, labels, **fields))
 
     def delete(self, kind: GroupResource, namespace: str, name: str) -> None:
-        """Removes an object and tells the watches."""
-        self._tell(kind, *self.store.delete(kind, namespace, name))
+        """Removes an object and notifies the watches."""
+        self._notify(kind, *self.store.delete(kind, namespace, name))
 
     def bookmark(self, kind: GroupResource) -> None:
         """Sends a bookmark to the watches of one kind."""
@@ -197,7 +197,7 @@ class FakeKubeAPI:
             if seen.path.startswith(path) and verb in (None, seen.verb)
         ]
 
-    def _tell(self, kind: GroupResource, event: str, item: Object) -> None:
+    def _notify(self, kind: GroupResource, event: str, item: Object) -> None:
         for watch in self.watches(kind):
             if _selects(watch.namespace, watch.name, item):
                 watch.lines.put_nowait(orjson.dumps({"type": event, "object": item}))

@@ -14,7 +14,7 @@ class FakeLister:
     """Objects by plural: (namespace, name, labels).
 
     Attributes:
-        asked: (plural, namespace, selector as text) of every question.
+        asked: (plural, namespace, selector as text) of every call.
     """
 
     def __init__(self, table: Mapping[str, Sequence[tuple[str, str, Labels]]]) -> None:

@@ -1,4 +1,4 @@
-"""The Go oracle: what Go's own libraries make of an input, asked over a pipe.
+"""The Go oracle: what Go's own libraries make of an input, over a pipe.
 
 Its source is `tests/property/oracle`; `tests.programs` builds it where there is a Go toolchain.
 """
@@ -20,7 +20,7 @@ def is_settled(text: str) -> bool:
 
 
 class Oracle:
-    """One running oracle; `ask` is a question and its answer."""
+    """One running oracle; `ask` sends an input and returns its result."""
 
     def __init__(self, binary: Path) -> None:
         self._process = subprocess.Popen(

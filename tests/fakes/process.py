@@ -1,4 +1,4 @@
-"""The real process: `python -m metrics_apiserver serve` with files and surroundings on loopback.
+"""The real process: `python -m metrics_apiserver serve` with files and servers on loopback.
 
 `files` writes everything that a command line names: rules, serving pair, kubeconfig. `trust` puts
 the authentication ConfigMap into a fake kube-apiserver. Callers are the front proxy in the name of
@@ -155,7 +155,7 @@ class ServerProcess:
             await asyncio.sleep(0.01)
 
     async def answers(self, target: str, status: int, seconds: float = START_SECONDS) -> Reply:
-        """Asks as an administrator's probe does, without credentials, until this is the answer."""
+        """Requests without credentials, as a probe, until the answer has this status."""
         return await self.agrees(target, lambda reply: reply.status == status, seconds=seconds)
 
     async def agrees(
@@ -166,7 +166,7 @@ class ServerProcess:
         certified: Sequence[pki.Certified] = (),
         seconds: float = START_SECONDS,
     ) -> Reply:
-        """Asks until the answer is good."""
+        """Requests until the answer is good."""
         deadline = time.monotonic() + seconds
         last: object = None
         while time.monotonic() < deadline:

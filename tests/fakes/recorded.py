@@ -1,4 +1,4 @@
-"""A real Prometheus over a generated past that ends at `MOMENT`, and questions at that moment.
+"""A real Prometheus over a generated past that ends at `MOMENT`, and queries at that moment.
 
 Written as blocks by promtool, so that nothing has to be scraped first and any two queries see the
 same samples.

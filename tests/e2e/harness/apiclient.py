@@ -132,7 +132,7 @@ class Cluster(ApiClient):
         """Creates or changes one object by server-side apply, unknown fields refused.
 
         A `status` is patched in afterwards. While the namespace or a controller's work that
-        admission asks for is not there yet, kube-apiserver says 403 or 404: asked again.
+        admission asks for is not there yet, kube-apiserver says 403 or 404: sent again.
         """
         path = self.path_of(target)
         spec = {key: value for key, value in target.items() if key != "status"}

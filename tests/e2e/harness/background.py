@@ -9,7 +9,7 @@ from typing import Any
 
 
 class Background:
-    """Starts when it is told to.
+    """Runs from `start` to `stop`.
 
     Args:
         work: runs until it is cancelled.
@@ -51,6 +51,6 @@ class Background:
             task.cancel()
         if others:
             await asyncio.wait(others)
-        await asyncio.sleep(0.1)  # aborted connections are told so in a later turn of the loop
+        await asyncio.sleep(0.1)  # aborted connections learn of it in a later turn of the loop
         if not self._task.cancelled():
             self._task.result()

@@ -116,8 +116,8 @@ class Environment:
     def wait_available(self, names: Sequence[str] = ALL_GROUPS, timeout: float = 30.0) -> None:
         """Waits for the APIServices.
 
-        A change of the Service is what makes kube-apiserver look again at once; in a cluster the
-        EndpointSlice of a pod that became ready does this, and loopback has none.
+        A change of the Service makes kube-apiserver check again at once. In a cluster the
+        EndpointSlice of a pod that became ready does this; on loopback there is none.
         """
         for name in names:
             polling.until(

@@ -108,16 +108,16 @@ class Installation:
 
     def serve(self, namespace: str, deployment: str, **instead: str) -> Process:
         """Runs the server of a Deployment in the cluster; another that runs is ended."""
-        told = self.arguments(namespace, deployment, **instead)
+        flags = self.arguments(namespace, deployment, **instead)
         place = [f"--secure-port={self.port}", "--bind-address=127.0.0.1"]
         environment = {**os.environ, "PYTHONPATH": str(builds.ROOT)}
-        process = self.processes.add("server", [*subject_command(), *told, *place], environment)
+        process = self.processes.add("server", [*subject_command(), *flags, *place], environment)
         process.start()
         polling.until("the server is alive", partial(self._is_alive, process), seen=process.tail)
         return process
 
     def arguments(self, namespace: str, deployment: str, **instead: str) -> list[str]:
-        """What a pod of a Deployment in the cluster tells its server, but for the port.
+        """The flags of the server in a Deployment of the cluster, but for the port.
 
         Args:
             namespace: of the Deployment.
@@ -128,14 +128,14 @@ class Installation:
         pod = self.cluster.read(path)["spec"]["template"]["spec"]
         files = self._files(namespace, pod)
         account = self._kubeconfig(namespace, pod["serviceAccountName"])
-        told = {name.replace("_", "-"): value for name, value in instead.items()}
-        told["metrics-relist-interval"] = "2s"
+        overrides = {name.replace("_", "-"): value for name, value in instead.items()}
+        overrides["metrics-relist-interval"] = "2s"
         arguments = []
-        for argument in manifests.told(pod["containers"][0], namespace):
+        for argument in manifests.arguments(pod["containers"][0], namespace):
             flag, equals, value = argument.partition("=")
             if flag == "--secure-port":
                 continue
-            value = told.get(flag.removeprefix("--"), value)
+            value = overrides.get(flag.removeprefix("--"), value)
             # The longest place first, and once: the folder outside may lie below the same name.
             for inside in sorted(files, key=len, reverse=True):
                 if value == inside or value.startswith(f"{inside}/"):
@@ -224,7 +224,7 @@ class Installation:
         return self.api_service(name), self.processes.tails()
 
     def _nudge(self, service: Object) -> None:
-        """A change of the Service makes kube-apiserver look again, as a ready pod would."""
+        """Changes the Service, so that kube-apiserver checks again, as it does for a ready pod."""
         self._nudges += 1
         path = f"/api/v1/namespaces/{service['namespace']}/services/{service['name']}"
         annotations = {"e2e/nudge": str(self._nudges)}

@@ -44,7 +44,7 @@ def overlay(folder: Path, components: Iterable[str], **more: object) -> Path:
     return folder
 
 
-def told(container: Object, namespace: str) -> list[str]:
+def arguments(container: Object, namespace: str) -> list[str]:
     """The arguments of a container as the kubelet gives them: with its namespace filled in."""
     names = [
         one["name"]

@@ -1,7 +1,7 @@
 """Certificates and kubeconfigs of a test environment, by trustme.
 
-One CA for clients of kube-apiserver, one for the front proxy, one for the server under test: that
-three authorities are really told apart is what the tests of forged callers look at.
+One CA for clients of kube-apiserver, one for the front proxy, one for the server under test: the
+tests of forged callers check that the server does not confuse them.
 """
 
 from __future__ import annotations

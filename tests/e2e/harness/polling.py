@@ -28,7 +28,7 @@ def until(
 ) -> T:
     """Calls the probe until it returns something true.
 
-    A probe may raise OSError while what it asks is still away.
+    A probe may raise OSError while its server is still away.
 
     Args:
         what: the awaited fact, for the message.

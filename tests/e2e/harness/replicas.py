@@ -12,12 +12,13 @@ import http.client
 import itertools
 import os
 import ssl
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tests import builds
 from tests.e2e.harness import polling
 from tests.e2e.harness.apiclient import ApiClient
+from tests.e2e.harness.background import Background
 from tests.e2e.harness.controlplane import ControlPlane
 from tests.e2e.harness.server import subject_command
 from tests.fakes.subprocesses import Process, Supervisor, free_port
@@ -112,7 +113,7 @@ class Replica:
             return connection.getresponse().status
 
     def client(self, control_plane: ControlPlane) -> ApiClient:
-        """A client that asks this very replica, as the front proxy does for an administrator."""
+        """A client of this replica alone, as the front proxy in the name of an administrator."""
         context = ssl._create_unverified_context()
         pair = control_plane.front_proxy
         context.load_cert_chain(pair.certificate, pair.key)
@@ -124,8 +125,29 @@ class Replica:
         return ssl.get_server_certificate(("127.0.0.1", self.port), timeout=5)
 
 
+@contextlib.contextmanager
+def behind_one_port(
+    port: int, processes: Supervisor, flags: Sequence[str]
+) -> Iterator[tuple[list[Replica], Forwarder]]:
+    """Two replicas with these flags, and connections to the port shared out between them."""
+    both = [Replica(f"replica-{number}", processes, flags) for number in (1, 2)]
+    forwarder = Forwarder(port, [one.port for one in both])
+    background = Background(forwarder.serve)
+    background.start()
+    try:
+        for replica in both:
+            replica.start()
+        for replica in both:
+            replica.wait_ready()
+        yield both, forwarder
+    finally:
+        for replica in both:
+            replica.process.end()
+        background.stop()
+
+
 def flags_of(kubeconfig: Path, rules: Path, prometheus_url: str) -> list[str]:
-    """What every replica is told."""
+    """The flags that all replicas share."""
     return [
         f"--prometheus-url={prometheus_url}",
         "--metrics-relist-interval=2s",

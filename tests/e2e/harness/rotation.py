@@ -1,4 +1,4 @@
-"""Replicas that keep their own certificates: what they hold, and asking them for something new.
+"""Replicas that manage their own certificates: what they hold, and how to have it replaced.
 
 `under_load` is the proof: authority and pair are replaced again and again while requests go through
 kube-apiserver, none of which may fail, and no APIService may become unavailable.
@@ -30,7 +30,7 @@ PATHS = (
 )
 RATE = 200.0
 OVERLAP_SECONDS = 0.8
-# For a environment in which a change is heard of at once.
+# For an environment in which every client sees a change at once.
 PACE = (f"--cert-overlap={OVERLAP_SECONDS}s", f"--cert-interval={OVERLAP_SECONDS / 4}s")
 
 
@@ -89,7 +89,7 @@ class Kept:
         polling.until("another pair everywhere", lambda: self._serves_another(serving))
 
     def _take_away(self, *keys: str) -> None:
-        """What an operator does to ask for something new."""
+        """What an operator does to have something replaced."""
         self.cluster.patch(self.secret, {"data": dict.fromkeys(keys)})
 
     def _is_settled(self, authority: bytes) -> bool:
@@ -109,7 +109,7 @@ class Kept:
 
 
 def under_load(kept: Kept, control_plane: ControlPlane) -> None:
-    """Rotates under requests of the administrator, and fails when anybody notices."""
+    """Rotates under requests of the administrator; fails when a request or an APIService does."""
     context = pki.client_context(control_plane.ca_file, control_plane.admin)
     for client in (kept.cluster, *(one.client(control_plane) for one in kept.replicas)):
         for path in PATHS:

@@ -1,6 +1,6 @@
-"""Requests through kube-apiserver at a steady rate, and an eye on the APIServices meanwhile.
+"""Requests through kube-apiserver at a steady rate, and a watch on the APIServices meanwhile.
 
-The rate is kept whatever the answers take (open loop), unless very many are awaited.
+The rate does not depend on how long answers take (open loop), unless very many are in flight.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ MOST_IN_FLIGHT = 200
 
 
 class Traffic:
-    """Use as a context manager around what must not disturb anybody.
+    """Use as a context manager around what must not disturb any client.
 
     Args:
         url: kube-apiserver.
         context: of the caller.
-        paths: asked in turn.
+        paths: requested in turn.
         rate: requests each second.
         watched: names of APIServices.
 
@@ -37,7 +37,7 @@ class Traffic:
         failures: each answer other than 200: seconds since the beginning, path, what came.
         flips: each change of an APIService to something other than available.
         latencies: seconds of each answer.
-        seen: number of changes of each APIService that was looked at.
+        seen: number of changes seen of each APIService.
         seconds: how long it lasted.
     """
 
@@ -91,13 +91,13 @@ class Traffic:
         due = time.monotonic()
         while True:
             if len(under_way) < MOST_IN_FLIGHT:
-                task = group.create_task(self._ask(session, next(self._paths)))
+                task = group.create_task(self._request(session, next(self._paths)))
                 under_way.add(task)
                 task.add_done_callback(under_way.discard)
             due += 1 / self._rate
             await asyncio.sleep(max(0.0, due - time.monotonic()))
 
-    async def _ask(self, session: aiohttp.ClientSession, path: str) -> None:
+    async def _request(self, session: aiohttp.ClientSession, path: str) -> None:
         sent = time.monotonic()
         try:
             async with session.get(path, timeout=aiohttp.ClientTimeout(20)) as response:
@@ -118,9 +118,9 @@ class Traffic:
         timeout = aiohttp.ClientTimeout(total=None)
         async with session.get(API_SERVICES, params=query, timeout=timeout) as response:
             async for line in response.content:
-                self._judge(json.loads(line)["object"])
+                self._record(json.loads(line)["object"])
 
-    def _judge(self, service: dict[str, Any]) -> None:
+    def _record(self, service: dict[str, Any]) -> None:
         name = service["metadata"]["name"]
         if name not in self._watched:
             return

@@ -1,4 +1,4 @@
-"""What the tests of the ways in share: a release of the chart, its values, reading as the HPA."""
+"""What the tests of installations share: a release of the chart, its values, reading as the HPA."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _DEPTH = {
 
 
 def values(**more: Any) -> dict[str, Any]:
-    """A values file with the rule for `depth` alone, and more."""
+    """A values file whose only rule is the one for `depth`, and more."""
     return {"rules": {"default": False, "custom": [_DEPTH]}, **more}
 
 

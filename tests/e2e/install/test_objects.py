@@ -24,12 +24,12 @@ COMPONENTS = sorted(
 ) + sorted(
     str(path.parent.relative_to(MANIFESTS)) for path in MANIFESTS.glob("*/*/kustomization.yaml")
 )
-# Pods of values files that ask for the host network go here, and are not restricted.
+# Pods of values files that use the host network go here, and are not restricted.
 UNRESTRICTED = "kube-system"
 
 
 def mounts_the_host(one: Object) -> bool:
-    """As the exporter's pods do that ask the kubelet: they cannot be restricted."""
+    """As the pods of the exporter, which call the kubelet: they cannot be restricted."""
     pod = one["spec"]["template"]["spec"] if one["kind"] == "DaemonSet" else {}
     return any("hostPath" in volume for volume in pod.get("volumes", ()))
 

@@ -39,7 +39,7 @@ def test_the_chart_as_it_is(site: Installation, prometheus: Backend) -> None:
     site.serve(NAMESPACE, NAME, prometheus_url=prometheus.url)
     site.wait_available(CUSTOM, verified=True)
     ways.read_as_hpa(site, NAME)
-    # Another upgrade leaves alone what the server wrote.
+    # Another upgrade does not touch what the server wrote.
     before = {one: site.api_service(one)["spec"]["caBundle"] for one in CUSTOM}
     ways.install(site, {**chosen, "logLevel": 5})
     assert {one: site.api_service(one)["spec"]["caBundle"] for one in CUSTOM} == before

@@ -1,4 +1,4 @@
-"""The scrape target must expose what it is told, counters by the clock it is given."""
+"""A scrape target exposes its fixture: constants as written, counters by the clock it is given."""
 
 from __future__ import annotations
 
