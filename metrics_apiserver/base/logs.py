@@ -128,21 +128,37 @@ class LossyHandler(logging.StreamHandler[Any]):
 
 
 def configure(verbosity: int, form: str, stream: TextIO | None = None) -> LossyHandler:
-    """Sets up the root logger.
+    """Sets up the root logger by the verbosity of klog, as the server has it.
 
     Args:
-        verbosity: klog's number: below 4 notable events only, from 4 on everything of ours but
-            the queries, from 6 on these too, from 8 on also what the libraries say.
+        verbosity: below 4 notable events only, from 4 on everything of ours but the queries, from
+            6 on these too, from 8 on also what the libraries say.
         form: `text` or `json`.
         stream: standard error by default.
     """
-    handler = LossyHandler(stream or sys.stderr)
-    handler.setFormatter(JsonFormatter() if form == "json" else TextFormatter())
-    root = logging.getLogger()
-    root.handlers[:] = [handler]
-    root.setLevel(logging.DEBUG if verbosity >= 8 else logging.WARNING)
+    handler = _install(logging.DEBUG if verbosity >= 8 else logging.WARNING, form, stream)
     ours = logging.getLogger("metrics_apiserver")
     ours.setLevel(logging.DEBUG if verbosity >= 4 else logging.INFO)
     queries = logging.getLogger("metrics_apiserver.provider.queries")
     queries.setLevel(logging.DEBUG if verbosity >= 6 else logging.INFO)
+    return handler
+
+
+def configure_level(level: str, form: str, stream: TextIO | None = None) -> LossyHandler:
+    """Sets up the root logger by the name of a level, as the exporter has it.
+
+    Args:
+        level: `debug`, `info`, `warning` or `error`, of every logger.
+        form: `text` or `json`.
+        stream: standard error by default.
+    """
+    return _install(level.upper(), form, stream)
+
+
+def _install(level: int | str, form: str, stream: TextIO | None) -> LossyHandler:
+    handler = LossyHandler(stream or sys.stderr)
+    handler.setFormatter(JsonFormatter() if form == "json" else TextFormatter())
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
     return handler

@@ -24,8 +24,8 @@ from prometheus_client import (
     disable_created_metrics,
 )
 
+from metrics_apiserver.base import logs
 from metrics_apiserver.base.clock import wall_clock
-from metrics_apiserver.exporter import logs
 from metrics_apiserver.exporter.attribution.owners import ProcessOwners
 from metrics_apiserver.exporter.attribution.podlogs import PodLogs
 from metrics_apiserver.exporter.attribution.source import (
@@ -127,7 +127,7 @@ def _source(settings: Settings, telemetry: ExporterTelemetry) -> AllocationSourc
 
 def run(settings: Settings) -> int:
     """Serves until it is stopped; returns the exit code."""
-    logs.configure(settings.log_level, settings.log_format)
+    logs.configure_level(settings.log_level, settings.log_format)
     disable_created_metrics()  # type: ignore[no-untyped-call] # the library left it untyped
     sys.setswitchinterval(_SWITCH_SECONDS)
     try:

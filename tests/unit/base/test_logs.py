@@ -120,6 +120,16 @@ def test_verbosity(verbosity: int, ours: int, queries: int, libraries: int) -> N
     assert logging.getLogger("aiohttp").getEffectiveLevel() == libraries
 
 
+@pytest.mark.parametrize("level", ["debug", "info", "warning", "error"])
+def test_one_level_for_every_logger(level: str) -> None:
+    stream = io.StringIO()
+    logs.configure_level(level, "json", stream)
+    logging.getLogger("x").log(getattr(logging, level.upper()) - 1, "no")
+    logging.getLogger("x").log(getattr(logging, level.upper()), "yes", extra={"uuid": 1})
+    document = json.loads(stream.getvalue())
+    assert (document["msg"], document["level"], document["uuid"]) == ("yes", level, "1")
+
+
 def test_configuring_again_replaces_the_handler() -> None:
     first = logs.configure(0, "text", io.StringIO())
     second = logs.configure(0, "json", io.StringIO())
