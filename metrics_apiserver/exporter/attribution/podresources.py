@@ -27,6 +27,8 @@ _OPTIONS = (
     ("grpc.default_authority", "localhost"),
     ("grpc.max_receive_message_length", _MAX_BYTES),
     ("grpc.enable_http_proxy", 0),
+    # Channels otherwise share connections, and with them the backoff of one that just failed.
+    ("grpc.use_local_subchannel_pool", 1),
 )
 _SERVICES = ("v1.PodResourcesLister", "v1alpha1.PodResourcesLister")
 _NVIDIA = ("nvidia.com/gpu", "nvidia.com/gpu.shared")
