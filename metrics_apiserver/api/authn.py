@@ -23,7 +23,8 @@ from multidict import MultiMapping
 from metrics_apiserver.api import tokens
 from metrics_apiserver.base import errors
 from metrics_apiserver.base.caching import TTLCache
-from metrics_apiserver.certs import chain
+from metrics_apiserver.certs import verify
+from metrics_apiserver.certs.peer import PeerChain
 from metrics_apiserver.core.model import UserInfo
 from metrics_apiserver.kube.requestheader import AuthenticationConfig
 
@@ -75,11 +76,11 @@ class Authenticator:
         self._anonymous = anonymous
         self._wall_clock = wall_clock
         self._observe = observe
-        self._chains: TTLCache[tuple[bytes, bytes], chain.ClientCertificate | str] = TTLCache(
+        self._chains: TTLCache[tuple[bytes, bytes], verify.ClientCertificate | str] = TTLCache(
             _CHAINS, clock
         )
 
-    async def authenticate(self, peer: chain.PeerChain | None, headers: Headers) -> UserInfo:
+    async def authenticate(self, peer: PeerChain | None, headers: Headers) -> UserInfo:
         """The caller's identity.
 
         Args:
@@ -99,9 +100,7 @@ class Authenticator:
             raise errors.Forbidden("impersonation is not accepted on direct calls")
         return user
 
-    async def _identify(
-        self, peer: chain.PeerChain | None, headers: Headers
-    ) -> tuple[Method, UserInfo]:
+    async def _identify(self, peer: PeerChain | None, headers: Headers) -> tuple[Method, UserInfo]:
         failures: list[str] = []
         if peer is not None:
             found = self._by_certificate(peer, headers, failures)
@@ -119,7 +118,7 @@ class Authenticator:
         return "anonymous", ANONYMOUS
 
     def _by_certificate(
-        self, peer: chain.PeerChain, headers: Headers, failures: list[str]
+        self, peer: PeerChain, headers: Headers, failures: list[str]
     ) -> tuple[Method, UserInfo] | None:
         config = self._config()
         if config.requestheader_ca:
@@ -142,7 +141,7 @@ class Authenticator:
                 return "certificate", _authenticated(_user_from_certificate(certificate))
         return None
 
-    def _verify(self, peer: chain.PeerChain, ca_pem: bytes) -> chain.ClientCertificate | str:
+    def _verify(self, peer: PeerChain, ca_pem: bytes) -> verify.ClientCertificate | str:
         """The verified leaf, or why it is none, for this bundle and at this moment."""
         now = self._wall_clock()
         key = (peer.fingerprint, ca_pem)
@@ -150,9 +149,9 @@ class Authenticator:
         if isinstance(known, str) or (known is not None and known.is_valid_at(now)):
             return known
         try:
-            found: chain.ClientCertificate | str = chain.verify(peer, ca_pem, now)
+            found: verify.ClientCertificate | str = verify.verify_client(peer, ca_pem, now)
             self._chains.put(key, found, _VERIFIED_SECONDS)
-        except chain.CertificateRefused as error:
+        except verify.CertificateRefused as error:
             found = str(error)
             self._chains.put(key, found, _REFUSED_SECONDS)
         return found
@@ -238,7 +237,7 @@ def _require_unicode(*texts: str) -> None:
         raise errors.Unauthorized(detail="front proxy: a header is not UTF-8") from None
 
 
-def _user_from_certificate(certificate: chain.ClientCertificate) -> UserInfo:
+def _user_from_certificate(certificate: verify.ClientCertificate) -> UserInfo:
     return UserInfo(
         name=certificate.common_name,
         uid=certificate.uids[0] if certificate.uids else "",

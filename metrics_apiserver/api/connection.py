@@ -17,7 +17,7 @@ from aiohttp import http_exceptions, web
 
 from metrics_apiserver.api.answer import Answer
 from metrics_apiserver.api.status import failure
-from metrics_apiserver.certs import chain
+from metrics_apiserver.certs import peer
 
 MALFORMED = failure(400, "BadRequest", "the request is not valid HTTP")
 HEAD_TOO_LARGE = failure(431, "", "the request head is too large")
@@ -99,12 +99,12 @@ class Connection(web.RequestHandler):
         self.context: ssl.SSLContext | None = None
         self.answered = False
         self.head_is_too_large = False
-        self.peer: chain.PeerChain | None = None
+        self.peer: peer.PeerChain | None = None
         self.remote = ""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        self.peer = chain.peer_chain(transport.get_extra_info("ssl_object"))
+        self.peer = peer.peer_chain(transport.get_extra_info("ssl_object"))
         self.remote = str((transport.get_extra_info("peername") or ("",))[0])
         self._arm()
         self._owner.opened(self)

@@ -26,7 +26,7 @@ from metrics_apiserver.api.answer import Answer, common_headers
 from metrics_apiserver.api.connection import HEAD_TOO_LARGE, MALFORMED, Connection, Limits
 from metrics_apiserver.api.encoding import Encoded
 from metrics_apiserver.base import errors
-from metrics_apiserver.certs import chain
+from metrics_apiserver.certs import peer
 
 _logger = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ class Call:
     method: str
     target: str
     headers: CIMultiDictProxy[str]
-    peer: chain.PeerChain | None
+    peer: peer.PeerChain | None
     remote: str
 
 

@@ -10,7 +10,7 @@ from metrics_apiserver.app.supervisor import Loop
 from metrics_apiserver.base import errors
 from metrics_apiserver.base.collect import ErrorCollector
 from metrics_apiserver.base.telemetry import Telemetry
-from metrics_apiserver.certs import chain
+from metrics_apiserver.certs import ca_bundle
 from metrics_apiserver.controllers import self_managed
 from metrics_apiserver.controllers.self_managed import SelfManaged
 from metrics_apiserver.controllers.trust import FlagTrust
@@ -142,9 +142,7 @@ def build_environment(
     sources = _Sources(
         MapperSource(lister, on_change=on_mapper),
         ObjectCache(lister, spawn),
-        AuthenticationSource(
-            authentication, chain.parse_bundle, on_change=lambda _state: on_trust()
-        ),
+        AuthenticationSource(authentication, ca_bundle.parse, on_change=lambda _state: on_trust()),
         not settings.authentication.skip_lookup,
     )
     environment = Environment(

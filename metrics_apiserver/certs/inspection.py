@@ -13,7 +13,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from metrics_apiserver.certs import pair, trust
+from metrics_apiserver.certs import ca_bundle, pair, verify
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ def describe(certificate: x509.Certificate, now: dt.datetime) -> list[Finding]:
         Finding("issuer", certificate.issuer.rfc4514_string() or "(none)"),
         _validity(certificate, now),
         Finding("key", f"{_key(certificate)}{', may sign' if _is_authority(certificate) else ''}"),
-        Finding("sha256", trust.fingerprint(certificate)),
+        Finding("sha256", ca_bundle.fingerprint(certificate)),
     ]
 
 
@@ -44,8 +44,8 @@ def judge(served: bytes, bundle: bytes, now: dt.datetime, host: str = "") -> Fin
     """Whether a bundle vouches for a PEM chain, and for one name if any is given."""
     wanted = f" for {host}" if host else ""
     try:
-        anchor = trust.anchor(served, bundle, now, host)
-    except trust.NotTrusted as refused:
+        anchor = verify.verify_server(served, bundle, now, host)
+    except verify.CertificateRefused as refused:
         return Finding("chain", f"not verified{wanted}: {refused}", good=False)
     return Finding("chain", f"verified{wanted} by {anchor.subject.rfc4514_string()}")
 
@@ -65,7 +65,7 @@ def chain_of(certificates: Sequence[bytes]) -> bytes:
     Raises:
         ValueError: one is none.
     """
-    return trust.join(x509.load_der_x509_certificate(der) for der in certificates)
+    return ca_bundle.join(x509.load_der_x509_certificate(der) for der in certificates)
 
 
 def _validity(certificate: x509.Certificate, now: dt.datetime) -> Finding:

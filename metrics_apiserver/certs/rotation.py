@@ -27,7 +27,7 @@ from enum import Enum
 
 from cryptography import x509
 
-from metrics_apiserver.certs import issue, pair, trust
+from metrics_apiserver.certs import ca_bundle, issue, pair, verify
 from metrics_apiserver.certs.secret import Material
 from metrics_apiserver.certs.source import Source
 
@@ -158,11 +158,11 @@ def perform(step: Step, view: View, source: Source) -> Material:
         case Step.RETIRE:
             kept = (
                 one
-                for one in trust.authorities(material.authorities)
-                if trust.fingerprint(one) == facts.serving
+                for one in ca_bundle.authorities(material.authorities)
+                if ca_bundle.fingerprint(one) == facts.serving
             )
             key = material.authority_key if facts.signer == facts.serving else b""
-            return replace(material, authorities=trust.join(kept), authority_key=key)
+            return replace(material, authorities=ca_bundle.join(kept), authority_key=key)
         case Step.PUBLISH | Step.REST:
             return material
 
@@ -173,25 +173,25 @@ def bundles(view: View, waited: Waited) -> dict[str, bytes]:
     Until the wait is over, what an APIService trusts beside our authorities stays: replicas that
     still serve a pair of it are verified by it.
     """
-    ours = trust.authorities(view.material.authorities)
+    ours = ca_bundle.authorities(view.material.authorities)
     everywhere = _facts(view).is_everywhere(waited)
     wanted: dict[str, bytes] = {}
     for one in view.published:
         if one.unverified and not everywhere:
             continue
-        kept = () if everywhere else trust.authorities(one.bundle)
-        bundle = trust.join((*ours, *kept))
-        if one.unverified or trust.fingerprints(bundle) != trust.fingerprints(one.bundle):
+        kept = () if everywhere else ca_bundle.authorities(one.bundle)
+        bundle = ca_bundle.join((*ours, *kept))
+        if one.unverified or ca_bundle.fingerprints(bundle) != ca_bundle.fingerprints(one.bundle):
             wanted[one.name] = bundle
     return wanted
 
 
 def trusted_by_all(view: View) -> frozenset[str]:
     """Our authorities that every APIService trusts at this look."""
-    found = trust.fingerprints(view.material.authorities)
+    found = ca_bundle.fingerprints(view.material.authorities)
     for one in view.published:
         if not one.unverified:
-            found &= trust.fingerprints(one.bundle)
+            found &= ca_bundle.fingerprints(one.bundle)
     return found
 
 
@@ -221,7 +221,7 @@ def is_trusted(view: View, served: bytes) -> bool:
     takes them from there.
     """
     bundles = [one.bundle for one in view.published if not one.unverified]
-    return trust.is_trusted(served, bundles or [view.material.authorities], view.now)
+    return verify.is_trusted(served, bundles or [view.material.authorities], view.now)
 
 
 def _facts(view: View) -> _Facts:
@@ -230,7 +230,7 @@ def _facts(view: View) -> _Facts:
         serving=_authority_of(material.serving, material.authorities, now),
         upcoming=_authority_of(material.upcoming, material.authorities, now),
         signer=_signer(material, now),
-        own=trust.fingerprints(material.authorities),
+        own=ca_bundle.fingerprints(material.authorities),
     )
 
 
@@ -242,21 +242,21 @@ def _authority_of(found: issue.Pair | None, bundle: bytes, now: dt.datetime) -> 
         known = pair.inspect(found.certificate, found.key)
         if not known.is_valid_at(now.timestamp()):
             return None
-        return trust.fingerprint(trust.anchor(found.certificate, bundle, now))
-    except (pair.PairRefused, trust.NotTrusted):
+        return ca_bundle.fingerprint(verify.verify_server(found.certificate, bundle, now))
+    except (pair.PairRefused, verify.CertificateRefused):
         return None
 
 
 def _signer(material: Material, now: dt.datetime) -> str | None:
     """The first authority, if it is valid and its key is here."""
-    first = next(iter(trust.authorities(material.authorities)), None)
-    if first is None or not material.authority_key or not trust.is_valid_at(first, now):
+    first = next(iter(ca_bundle.authorities(material.authorities)), None)
+    if first is None or not material.authority_key or not ca_bundle.is_valid_at(first, now):
         return None
     try:
-        pair.inspect(trust.join([first]), material.authority_key)
+        pair.inspect(ca_bundle.join([first]), material.authority_key)
     except pair.PairRefused:
         return None
-    return trust.fingerprint(first)
+    return ca_bundle.fingerprint(first)
 
 
 def _with(
@@ -269,6 +269,10 @@ def _with(
     upcoming: issue.Pair | None = None,
 ) -> Material:
     """The material with `first` as the signing authority and a new pair in one of its places."""
-    others = [one for one in trust.authorities(material.authorities) if trust.is_valid_at(one, now)]
-    kept = trust.join([first, *others][:MAX_AUTHORITIES])
+    others = [
+        one
+        for one in ca_bundle.authorities(material.authorities)
+        if ca_bundle.is_valid_at(one, now)
+    ]
+    kept = ca_bundle.join([first, *others][:MAX_AUTHORITIES])
     return Material(serving or material.serving, upcoming, kept, key)

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field, replace
 from cryptography.hazmat.primitives import serialization
 
 from metrics_apiserver.base.files import Reader, WatchedFiles, private_file
-from metrics_apiserver.certs import chain, ciphers, pair, pair_files
+from metrics_apiserver.certs import ca_bundle, ciphers, pair, pair_files
 
 _logger = logging.getLogger(__name__)
 
@@ -179,7 +179,7 @@ class ServingContext:
         with private_file(material.key + b"\n" + material.certificate) as name:
             context.load_cert_chain(name)
         if material.client_ca.strip():
-            authorities = chain.parse_bundle(material.client_ca)
+            authorities = ca_bundle.parse(material.client_ca)
             der = (ca.public_bytes(serialization.Encoding.DER) for ca in authorities)
             context.load_verify_locations(cadata=b"".join(der))
             context.verify_mode = ssl.CERT_OPTIONAL

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from cryptography import x509
 
-from metrics_apiserver.certs import issue, pair, trust
+from metrics_apiserver.certs import ca_bundle, issue, pair
 from metrics_apiserver.certs.issue import KeyAlgorithm, Pair, Subject, Usage
 from metrics_apiserver.certs.secret import Material
 
@@ -58,10 +58,10 @@ class Source:
             now: aware.
         """
         if self.given is not None:
-            return serving != trust.fingerprint(self.given.authority)
+            return serving != ca_bundle.fingerprint(self.given.authority)
         if signer is None or signer != serving:
             return True
-        return self._is_due(trust.authorities(material.authorities)[0], now)
+        return self._is_due(ca_bundle.authorities(material.authorities)[0], now)
 
     def wants_pair(self, material: Material, now: dt.datetime) -> bool:
         """Whether another pair of the same authority is due."""
@@ -86,13 +86,13 @@ class Source:
         """
         if self.given is not None:
             return self.given
-        first = next(iter(trust.authorities(material.authorities)), None)
+        first = next(iter(ca_bundle.authorities(material.authorities)), None)
         if fresh or first is None or self._is_due(first, now):
             authority = self.new_authority(now)
         else:
-            authority = Pair(trust.join([first]), material.authority_key)
+            authority = Pair(ca_bundle.join([first]), material.authority_key)
         made = self.sign(authority, now, self._names(material))
-        return Made(made, trust.authorities(authority.certificate)[0], authority.key)
+        return Made(made, ca_bundle.authorities(authority.certificate)[0], authority.key)
 
     def new_authority(self, now: dt.datetime) -> Pair:
         """An authority; the instant in its name tells those of a bundle apart, for people too."""

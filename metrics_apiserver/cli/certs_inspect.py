@@ -20,7 +20,7 @@ from metrics_apiserver.base.clock import wall_clock
 from metrics_apiserver.base.diagnostics import Diagnostic
 from metrics_apiserver.base.errors import ConfigError
 from metrics_apiserver.base.flags import Parsed
-from metrics_apiserver.certs import chain, inspection, pair_files, publish, trust
+from metrics_apiserver.certs import ca_bundle, inspection, pair_files, peer, publish
 from metrics_apiserver.certs.inspection import Finding
 from metrics_apiserver.cli import output
 from metrics_apiserver.cli.flag_command import FlagCommand
@@ -75,7 +75,7 @@ class _Inspection:
 
     def certificates(self, title: str, pem: bytes, judged: Sequence[Finding] = ()) -> None:
         """A block for each certificate of a PEM text, with what was judged under the first."""
-        found = trust.authorities(pem)
+        found = ca_bundle.authorities(pem)
         if not found:
             self.tell(title, [Finding("found", "no PEM certificate", good=False)])
         for number, certificate in enumerate(found):
@@ -148,7 +148,7 @@ def _connect(place: str, host: str) -> bytes:
         socket.create_connection(target, CONNECT_SECONDS) as connection,
         context.wrap_socket(connection, server_hostname=host or name) as tls,
     ):
-        shown = chain.peer_chain(tls)
+        shown = peer.peer_chain(tls)
     return inspection.chain_of(shown.certificates) if shown is not None else b""
 
 
@@ -190,9 +190,9 @@ def _look_at_api_service(inspected: _Inspection, name: str, item: publish.Object
     host = inspected.host or publish.host_of(item)
     if published.unverified:
         findings.append(Finding("trust", "insecureSkipTLSVerify: verifies nothing", good=False))
-    elif not trust.authorities(published.bundle):
+    elif not ca_bundle.authorities(published.bundle):
         findings.append(Finding("trust", "no caBundle: system authorities only", good=False))
-    for authority in trust.authorities(published.bundle):
+    for authority in ca_bundle.authorities(published.bundle):
         findings += [
             Finding("trusts", authority.subject.rfc4514_string()),
             *(f for f in inspection.describe(authority, inspected.now) if f.about == "valid"),

@@ -16,7 +16,7 @@ from metrics_apiserver.base.clock import wall_clock
 from metrics_apiserver.base.diagnostics import Diagnostic
 from metrics_apiserver.base.errors import ConfigError
 from metrics_apiserver.base.flags import Parsed
-from metrics_apiserver.certs import inspection, pair, pair_files, publish, trust
+from metrics_apiserver.certs import ca_bundle, inspection, pair, pair_files, publish
 from metrics_apiserver.certs.issue import KeyAlgorithm, Pair
 from metrics_apiserver.certs.pair_files import PairFiles
 from metrics_apiserver.certs.publish import Name
@@ -84,7 +84,7 @@ def run(parsed: Parsed) -> int:
         output.write_manifests(_manifests(settings, issued, redacted=redacted))
     if settings.output == "files":
         _write(Path(settings.directory), issued, dry=settings.dry_run)
-        chain = trust.authorities(issued.serving.certificate)
+        chain = ca_bundle.authorities(issued.serving.certificate)
         if not settings.dry_run:
             output.write_findings("tls.crt", inspection.describe(chain[0], now))
     return 0
@@ -114,10 +114,10 @@ def _find_authority(where: PairFiles, now: dt.datetime) -> Pair | None:
         pair.inspect(found.certificate, found.key)
     except pair.PairRefused as error:
         raise _fault(f"{where.certificate} and its key cannot sign: {error}; {advice}") from None
-    first = trust.authorities(found.certificate)[0]
-    if not trust.is_valid_at(first, now):
+    first = ca_bundle.authorities(found.certificate)[0]
+    if not ca_bundle.is_valid_at(first, now):
         raise _fault(f"{where.certificate} is not valid now; {advice}")
-    return Pair(trust.join([first]), found.key)
+    return Pair(ca_bundle.join([first]), found.key)
 
 
 def _fault(text: str, flag: str = "--directory") -> ConfigError:

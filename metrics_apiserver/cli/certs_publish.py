@@ -17,7 +17,7 @@ from metrics_apiserver.base.diagnostics import Diagnostic
 from metrics_apiserver.base.errors import ConfigError
 from metrics_apiserver.base.flags import Parsed
 from metrics_apiserver.base.telemetry import Telemetry
-from metrics_apiserver.certs import pair, publish, rotation, trust
+from metrics_apiserver.certs import pair, publish, rotation, verify
 from metrics_apiserver.certs.issue import Pair
 from metrics_apiserver.certs.rotation import Published, Step, View, Waited
 from metrics_apiserver.certs.source import Made, Source
@@ -99,8 +99,8 @@ def _source(settings: PublishSettings, now: dt.datetime) -> Source:
     given = Pair(files.read(where.certificate), files.read(where.key))
     try:
         found = pair.inspect(given.certificate, given.key)
-        anchor = trust.anchor(given.certificate, bundle, now)
-    except (pair.PairRefused, trust.NotTrusted) as error:
+        anchor = verify.verify_server(given.certificate, bundle, now)
+    except (pair.PairRefused, verify.CertificateRefused) as error:
         raise _fault(f"{where.certificate} cannot be published: {error}") from None
     if lacking := found.lacking(wanted.hosts[:1]):
         raise _fault(f"{where.certificate} does not name {lacking[0]}")

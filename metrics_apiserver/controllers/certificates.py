@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from metrics_apiserver.base import errors
 from metrics_apiserver.base.backoff import Backoff
 from metrics_apiserver.base.telemetry import Telemetry
-from metrics_apiserver.certs import rotation, trust
+from metrics_apiserver.certs import ca_bundle, rotation, verify
 from metrics_apiserver.certs.issue import Pair
 from metrics_apiserver.certs.observations import Sightings
 from metrics_apiserver.certs.rotation import Step, Waited
@@ -160,14 +160,14 @@ class Keeper:
         view, telemetry = look.view, self._telemetry
         self.settled = rotation.is_settled(view, self._source)
         self.problem = "; ".join(look.left_alone)
-        authorities = trust.authorities(view.material.authorities)
+        authorities = ca_bundle.authorities(view.material.authorities)
         telemetry.certificate_authorities.set(len(authorities))
         telemetry.certificate_authority_expiry.set(
             authorities[0].not_valid_after_utc.timestamp() if authorities else 0
         )
         telemetry.certificate_distrusting.set(
             sum(
-                not one.unverified and not trust.is_trusted(self._served, [one.bundle], view.now)
+                not one.unverified and not verify.is_trusted(self._served, [one.bundle], view.now)
                 for one in view.published
             )
         )

@@ -15,7 +15,7 @@ from pathlib import Path
 from metrics_apiserver.base import errors
 from metrics_apiserver.base.diagnostics import Diagnostic
 from metrics_apiserver.base.files import Reader, WatchedFiles
-from metrics_apiserver.certs import chain
+from metrics_apiserver.certs import ca_bundle
 from metrics_apiserver.kube.requestheader import AuthenticationConfig
 from metrics_apiserver.options.authentication import AuthenticationSettings
 
@@ -29,7 +29,7 @@ def _watch(path: str) -> WatchedFiles[bytes]:
         if not path:
             return b""
         content = read(Path(path))
-        chain.parse_bundle(content)
+        ca_bundle.parse(content)
         return content
 
     return WatchedFiles(path, load)

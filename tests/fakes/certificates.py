@@ -7,7 +7,7 @@ import ssl
 from tempfile import NamedTemporaryFile
 from typing import Any
 
-from metrics_apiserver.certs import publish, trust
+from metrics_apiserver.certs import ca_bundle, publish
 from metrics_apiserver.certs.issue import Pair
 from metrics_apiserver.certs.publish import Name
 from metrics_apiserver.certs.rotation import Published
@@ -85,7 +85,7 @@ def published(fake: FakeKubeAPI, name: str = NAMES[0]) -> Published:
 
 def authorities(fake: FakeKubeAPI, name: str = NAMES[0]) -> frozenset[str]:
     """Fingerprints of what an APIService trusts."""
-    return trust.fingerprints(published(fake, name).bundle)
+    return ca_bundle.fingerprints(published(fake, name).bundle)
 
 
 def is_verified(pair: Pair, bundle: bytes, host: str = HOSTS[0]) -> bool:

@@ -27,7 +27,7 @@ from functools import cache
 
 import pytest
 
-from metrics_apiserver.certs import rotation, trust
+from metrics_apiserver.certs import ca_bundle, rotation, verify
 from metrics_apiserver.certs.rotation import Published, Step, View, Waited
 from metrics_apiserver.certs.secret import Material
 from metrics_apiserver.certs.source import Source
@@ -127,7 +127,7 @@ def bundles(view: View, waited: Waited) -> dict[str, bytes]:
 
 @cache
 def trusts(bundle: bytes, certificate: bytes) -> bool:
-    return trust.is_trusted(certificate, [bundle], NOW)
+    return verify.is_trusted(certificate, [bundle], NOW)
 
 
 @cache
@@ -317,7 +317,7 @@ def settled(replicas: int, services: int, *disturbances: str, crashes: int = 0) 
     material = rotation.perform(Step.ISSUE, view_of(nothing, Material()), SOURCE)
     assert material.serving is not None
     bundle = (material.authorities,) * services
-    known = frozenset((one, OVERLAP) for one in trust.fingerprints(material.authorities))
+    known = frozenset((one, OVERLAP) for one in ca_bundle.fingerprints(material.authorities))
     certificate = material.serving.certificate
     one = Replica((), certificate, True, known, certificate, OVERLAP)
     return Environment(

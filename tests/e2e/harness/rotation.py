@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from metrics_apiserver.certs import publish, trust
+from metrics_apiserver.certs import ca_bundle, publish
 from metrics_apiserver.certs.secret import Material
 from tests.e2e.harness import pki, polling, workload
 from tests.e2e.harness.apiclient import ApiClient, Cluster
@@ -55,8 +55,8 @@ class Kept:
     def serving(self) -> str:
         """The leaf in the Secret, PEM; empty when there is none."""
         pair = self.material().serving
-        chain = trust.authorities(pair.certificate) if pair is not None else ()
-        return trust.join(chain[:1]).decode()
+        chain = ca_bundle.authorities(pair.certificate) if pair is not None else ()
+        return ca_bundle.join(chain[:1]).decode()
 
     def bundles(self) -> list[bytes]:
         """The `caBundle` of every APIService."""
@@ -95,16 +95,16 @@ class Kept:
     def _is_settled(self, authority: bytes) -> bool:
         """Whether one authority is left everywhere, and it is another than these."""
         found = self.one_authority()
-        return len(trust.authorities(found)) == 1 and not (
-            trust.fingerprints(found) & trust.fingerprints(authority)
+        return len(ca_bundle.authorities(found)) == 1 and not (
+            ca_bundle.fingerprints(found) & ca_bundle.fingerprints(authority)
         )
 
     def _serves_another(self, serving: str) -> bool:
         """Whether every replica serves the pair of the Secret, which is another than this."""
         found = self.serving()
-        shown = (trust.authorities(one.certificate().encode()) for one in self.replicas)
+        shown = (ca_bundle.authorities(one.certificate().encode()) for one in self.replicas)
         return found not in ("", serving) and all(
-            trust.join(chain).decode() == found for chain in shown
+            ca_bundle.join(chain).decode() == found for chain in shown
         )
 
 
@@ -114,12 +114,12 @@ def under_load(kept: Kept, control_plane: ControlPlane) -> None:
     for client in (kept.cluster, *(one.client(control_plane) for one in kept.replicas)):
         for path in PATHS:
             polling.until(f"{path} answers", partial(_answers, client, path))
-    authorities = trust.fingerprints(kept.material().authorities)
+    authorities = ca_bundle.fingerprints(kept.material().authorities)
     connections = kept.forwarder.connections
     with Traffic(kept.cluster.url, context, PATHS, RATE, kept.api_services) as traffic:
         for number in range(ROTATIONS):
             kept.replace_authority(settled=number % 5 == 4)
-            authorities |= trust.fingerprints(kept.material().authorities)
+            authorities |= ca_bundle.fingerprints(kept.material().authorities)
             if number % 5 == 0:
                 kept.replace_pair()
     print(

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from metrics_apiserver.certs import pair, publish, trust
+from metrics_apiserver.certs import pair, publish, verify
 from tests.fakes import certificates, pki
 from tests.fakes.commands import Ran, Terminal
 
@@ -47,7 +47,7 @@ def test_files(terminal: Terminal, tmp_path: Path) -> None:
         "custom-metrics-apiserver.monitoring",
         "custom-metrics-apiserver.monitoring.svc.cluster.local",
     )
-    trust.anchor(served, (directory / "ca.crt").read_bytes(), pki.NOW, found.hosts[0])
+    verify.verify_server(served, (directory / "ca.crt").read_bytes(), pki.NOW, found.hosts[0])
     assert "PRIVATE" not in ran.out + ran.err
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from metrics_apiserver.certs import trust
+from metrics_apiserver.certs import ca_bundle
 from tests.fakes import certificates, commands
 from tests.fakes.certificates import API_SERVICE_PATH, NAMES, SECRET_PATH
 from tests.fakes.commands import Ran, Terminal
@@ -122,7 +122,7 @@ async def test_a_pair_of_a_directory(kubeapi: FakeKubeAPI, publisher: Publisher)
     ran = await publisher.run(f"--directory={directory}", *FAST)
     assert ran.out.split("\n")[:5] == ["stage", "publish", "promote", "retire", "publish"]
     assert certificates.serving(kubeapi) == (directory / "tls.crt").read_bytes()
-    assert certificates.authorities(kubeapi) == trust.fingerprints(
+    assert certificates.authorities(kubeapi) == ca_bundle.fingerprints(
         (directory / "ca.crt").read_bytes()
     )
 

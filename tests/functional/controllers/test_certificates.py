@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from metrics_apiserver.base.telemetry import Telemetry
-from metrics_apiserver.certs import trust
+from metrics_apiserver.certs import ca_bundle
 from metrics_apiserver.certs.issue import Pair
 from metrics_apiserver.certs.rotation import Step
 from metrics_apiserver.certs.secret import Material
@@ -278,7 +278,7 @@ async def test_an_api_service_that_was_overwritten_is_mended(cluster: Cluster) -
 async def test_a_pair_of_elsewhere_stays_trusted_until_every_replica_had_time() -> None:
     """A takeover from prometheus-adapter, whose pods still serve while ours come."""
     theirs = Source(HOSTS).make(Material(), pki.NOW, fresh=True)
-    bundle = trust.join([theirs.authority])
+    bundle = ca_bundle.join([theirs.authority])
     async with certificates.kubeapi() as fake, KubeClient(fake.config()) as client:
         cluster = Cluster(fake, client)
         for name in NAMES:

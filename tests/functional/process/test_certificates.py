@@ -8,7 +8,7 @@ import signal
 import ssl
 from pathlib import Path
 
-from metrics_apiserver.certs import trust
+from metrics_apiserver.certs import ca_bundle
 from tests.fakes import certificates, process
 from tests.fakes.certificates import NAMES, SECRET_PATH
 from tests.fakes.kubeapi import FakeKubeAPI
@@ -25,7 +25,7 @@ KEPT = (
 
 
 def leaf(pem: bytes) -> bytes:
-    return trust.join(trust.authorities(pem)[:1])
+    return ca_bundle.join(ca_bundle.authorities(pem)[:1])
 
 
 async def shown(server: ServerProcess) -> bytes:

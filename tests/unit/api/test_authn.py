@@ -12,7 +12,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from metrics_apiserver.api import authn
 from metrics_apiserver.api.authn import ANONYMOUS, Authenticator
 from metrics_apiserver.base import errors
-from metrics_apiserver.certs.chain import PeerChain
+from metrics_apiserver.certs.peer import PeerChain
 from metrics_apiserver.core.model import UserInfo
 from metrics_apiserver.kube.requestheader import AuthenticationConfig
 from tests.fakes import pki

@@ -16,7 +16,7 @@ from metrics_apiserver.app import backends, http
 from metrics_apiserver.app.http import Vitals
 from metrics_apiserver.base import errors
 from metrics_apiserver.base.telemetry import Telemetry
-from metrics_apiserver.certs.chain import PeerChain
+from metrics_apiserver.certs.peer import PeerChain
 from metrics_apiserver.core.registry import Snapshot
 from metrics_apiserver.kube.requestheader import AuthenticationConfig
 from tests.fakes import doors, pki, snapshots

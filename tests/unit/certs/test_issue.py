@@ -7,7 +7,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
-from metrics_apiserver.certs import chain, issue, pair
+from metrics_apiserver.certs import issue, pair, peer, verify
 from metrics_apiserver.certs.issue import KeyAlgorithm, Subject, Usage
 from tests.fakes import pki
 
@@ -19,8 +19,8 @@ def test_a_leaf_for_clients_is_believed() -> None:
     subject = Subject("bob", ("a", "b"))
     made = issue.new_leaf(AUTHORITY, subject, [Usage.CLIENT], pki.NOW + DAY, pki.NOW)
     leaf = x509.load_pem_x509_certificates(made.certificate)[0]
-    shown = chain.PeerChain.of((leaf.public_bytes(serialization.Encoding.DER),))
-    found = chain.verify(shown, AUTHORITY.certificate, pki.NOW.timestamp())
+    shown = peer.PeerChain.of((leaf.public_bytes(serialization.Encoding.DER),))
+    found = verify.verify_client(shown, AUTHORITY.certificate, pki.NOW.timestamp())
     assert (found.common_name, found.organizations) == ("bob", ("a", "b"))
 
 

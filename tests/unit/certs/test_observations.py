@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 
-from metrics_apiserver.certs import rotation, trust
+from metrics_apiserver.certs import ca_bundle, rotation
 from metrics_apiserver.certs.observations import Sightings
 from metrics_apiserver.certs.rotation import Published, Step, View, Waited
 from metrics_apiserver.certs.secret import Material
@@ -20,7 +20,7 @@ def issued(view: View) -> Material:
 
 FIRST = issued(View((), Material(), NOW))
 SECOND = issued(View((), Material(), NOW))
-CA = trust.fingerprints(FIRST.authorities)
+CA = ca_bundle.fingerprints(FIRST.authorities)
 TRUSTED = View((Published("a", FIRST.authorities),), FIRST, NOW)
 DISTRUSTED = View((Published("a"),), FIRST, NOW)
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from metrics_apiserver.certs import rotation, trust
+from metrics_apiserver.certs import ca_bundle, rotation, verify
 from metrics_apiserver.certs.issue import Pair
 from metrics_apiserver.certs.rotation import MAX_AUTHORITIES, Published, Step, View, Waited
 from metrics_apiserver.certs.secret import Material
@@ -22,7 +22,7 @@ def issued(now: dt.datetime = NOW) -> Material:
 
 
 FRESH, FOREIGN = issued(), issued()
-[CA] = trust.fingerprints(FRESH.authorities)
+[CA] = ca_bundle.fingerprints(FRESH.authorities)
 EVERYTHING = Waited(frozenset({CA}), served=True)
 OUTSIDE = FOREIGN.authorities
 
@@ -87,8 +87,8 @@ def test_issuing_keeps_an_authority_that_can_sign() -> None:
 
 def test_issuing_adds_an_authority_where_none_can_sign() -> None:
     after = performed(Step.ISSUE, view(replace(FRESH, serving=None, authority_key=b"")))
-    [new, old] = trust.authorities(after.authorities)
-    assert trust.fingerprint(old) == CA
+    [new, old] = ca_bundle.authorities(after.authorities)
+    assert ca_bundle.fingerprint(old) == CA
     assert after.authority_key
     assert new != old
 
@@ -114,7 +114,7 @@ def test_an_authority_that_cannot_sign_or_signs_no_more_is_replaced(material: Ma
     after = performed(Step.STAGE, view(material))
     assert after.serving == material.serving
     assert after.upcoming is not None
-    assert trust.fingerprints(material.authorities) < trust.fingerprints(after.authorities)
+    assert ca_bundle.fingerprints(material.authorities) < ca_bundle.fingerprints(after.authorities)
 
 
 def test_an_authority_that_somebody_put_first_with_its_key_takes_over() -> None:
@@ -128,7 +128,7 @@ def test_an_authority_that_somebody_put_first_with_its_key_takes_over() -> None:
     after = performed(Step.STAGE, view(brought))
     assert after.authorities == brought.authorities
     assert after.upcoming is not None
-    trust.anchor(after.upcoming.certificate, OUTSIDE, NOW)
+    verify.verify_server(after.upcoming.certificate, OUTSIDE, NOW)
 
 
 def test_a_due_authority_is_replaced_step_by_step() -> None:
@@ -140,7 +140,7 @@ def test_a_due_authority_is_replaced_step_by_step() -> None:
     assert step(view(material, old, **now)) is Step.PUBLISH
     assert step(view(material, **now)) is Step.REST
     assert not rotation.is_settled(view(material, **now), SOURCE)
-    waited = Waited(trust.fingerprints(material.authorities))
+    waited = Waited(ca_bundle.fingerprints(material.authorities))
     assert step(view(material, **now), waited) is Step.PROMOTE
     material = performed(Step.PROMOTE, view(material, **now))
     assert material.upcoming is None
@@ -149,7 +149,7 @@ def test_a_due_authority_is_replaced_step_by_step() -> None:
     assert step(view(material, **now), waited) is Step.RETIRE
     before = material.authorities
     material = performed(Step.RETIRE, view(material, **now))
-    assert CA not in trust.fingerprints(material.authorities)
+    assert CA not in ca_bundle.fingerprints(material.authorities)
     assert step(view(material, Published("a", before), **now), waited) is Step.PUBLISH
     assert step(view(material, **now), waited) is Step.REST
     assert rotation.is_settled(view(material, **now), SOURCE)
@@ -174,7 +174,7 @@ def test_authorities_do_not_heap_up() -> None:
     material = FRESH
     for _ in range(MAX_AUTHORITIES + 3):
         material = performed(Step.PROMOTE, view(performed(Step.STAGE, view(material))))
-    assert len(trust.authorities(material.authorities)) == MAX_AUTHORITIES
+    assert len(ca_bundle.authorities(material.authorities)) == MAX_AUTHORITIES
     assert step(view(material)) is Step.REST
 
 
@@ -184,11 +184,11 @@ def test_an_expired_authority_is_not_carried_on() -> None:
     later = View((), old, NOW + 3 * DAY)
     assert rotation.decide(later, Waited(), short) is Step.ISSUE
     after = rotation.perform(Step.ISSUE, later, short)
-    assert not trust.fingerprints(old.authorities) & trust.fingerprints(after.authorities)
+    assert not ca_bundle.fingerprints(old.authorities) & ca_bundle.fingerprints(after.authorities)
 
 
 def test_retiring_drops_a_key_that_signs_no_more() -> None:
-    [authority] = trust.authorities(FRESH.authorities)
+    [authority] = ca_bundle.authorities(FRESH.authorities)
     given = Source((), given=Made(FRESH.serving or Pair(b"", b""), authority))
     both = replace(FRESH, authorities=FRESH.authorities + OUTSIDE, authority_key=b"other")
     assert rotation.decide(view(both), EVERYTHING, given) is Step.RETIRE
@@ -201,9 +201,9 @@ def test_retiring_drops_a_key_that_signs_no_more() -> None:
 
 def test_published_is_added_first_and_taken_away_after_the_wait() -> None:
     seen = view(FRESH, Published("a", OUTSIDE), Published("b", FRESH.authorities), Published("c"))
-    both = trust.fingerprints(FRESH.authorities + OUTSIDE)
+    both = ca_bundle.fingerprints(FRESH.authorities + OUTSIDE)
     early = rotation.bundles(seen, Waited())
-    assert {name: trust.fingerprints(found) for name, found in early.items()} == {
+    assert {name: ca_bundle.fingerprints(found) for name, found in early.items()} == {
         "a": both,
         "c": {CA},
     }
@@ -230,7 +230,7 @@ def test_an_api_service_that_verifies_nothing_begins_to_after_the_wait() -> None
 
 def test_the_order_in_a_bundle_does_not_matter() -> None:
     material = staged()
-    reversed_bundle = trust.join(reversed(trust.authorities(material.authorities)))
+    reversed_bundle = ca_bundle.join(reversed(ca_bundle.authorities(material.authorities)))
     assert rotation.bundles(view(material, Published("a", reversed_bundle)), Waited()) == {}
 
 

@@ -9,7 +9,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from metrics_apiserver.certs import pair, source, trust
+from metrics_apiserver.certs import ca_bundle, pair, source, verify
 from metrics_apiserver.certs.issue import KeyAlgorithm, Pair
 from metrics_apiserver.certs.secret import Material
 from metrics_apiserver.certs.source import DAY, Made, Source
@@ -19,12 +19,12 @@ OURS = Source(("s.n.svc", "s.n"))
 
 
 def content(made: Made) -> Material:
-    return Material(made.pair, None, trust.join([made.authority]), made.authority_key)
+    return Material(made.pair, None, ca_bundle.join([made.authority]), made.authority_key)
 
 
 MADE = OURS.make(Material(), NOW, fresh=True)
 MATERIAL = content(MADE)
-CA = trust.fingerprint(MADE.authority)
+CA = ca_bundle.fingerprint(MADE.authority)
 
 
 def lives(certificate: bytes) -> tuple[dt.timedelta, dt.timedelta]:
@@ -39,7 +39,7 @@ def test_the_defaults() -> None:
     assert (
         MADE.authority.subject.rfc4514_string() == f"CN=metrics-apiserver-ca@{NOW.timestamp():.0f}"
     )
-    trust.anchor(MADE.pair.certificate, MATERIAL.authorities, NOW, "s.n.svc")
+    verify.verify_server(MADE.pair.certificate, MATERIAL.authorities, NOW, "s.n.svc")
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_another_pair_is_of_the_same_authority() -> None:
 def test_another_authority(fresh: bool, days: int) -> None:
     made = OURS.make(MATERIAL, NOW + days * DAY, fresh=fresh)
     assert made.authority != MADE.authority
-    trust.anchor(made.pair.certificate, trust.join([made.authority]), NOW + days * DAY)
+    verify.verify_server(made.pair.certificate, ca_bundle.join([made.authority]), NOW + days * DAY)
 
 
 def test_rsa() -> None:

@@ -8,8 +8,9 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from metrics_apiserver.certs import chain, x509v1
-from metrics_apiserver.certs.chain import CertificateRefused, PeerChain
+from metrics_apiserver.certs import verify, x509v1
+from metrics_apiserver.certs.peer import PeerChain
+from metrics_apiserver.certs.verify import CertificateRefused
 from tests.fakes import pki
 
 CA = pki.authority("front-proxy-ca")
@@ -25,9 +26,9 @@ def client(issuer: pki.Certified, *, days: pki.Days = VALID) -> pki.Certified:
     return made
 
 
-def verify(leaf: pki.Certified, *bundle: pki.Certified) -> chain.ClientCertificate:
+def verify_client(leaf: pki.Certified, *bundle: pki.Certified) -> verify.ClientCertificate:
     pem = b"".join(one.pem for one in bundle)
-    return chain.verify(PeerChain.of((leaf.der,)), pem, pki.NOW.timestamp())
+    return verify.verify_client(PeerChain.of((leaf.der,)), pem, pki.NOW.timestamp())
 
 
 @pytest.mark.parametrize(
@@ -43,7 +44,7 @@ def verify(leaf: pki.Certified, *bundle: pki.Certified) -> chain.ClientCertifica
 )
 def test_accepted(authority: pki.Certified) -> None:
     leaf = client(authority, days=pki.Days(end=5))
-    found = verify(leaf, pki.authority("another"), authority)
+    found = verify_client(leaf, pki.authority("another"), authority)
     assert found.common_name == "front-proxy-client"
     assert found.not_before == authority.certificate.not_valid_before_utc.timestamp()
     assert found.not_after == leaf.certificate.not_valid_after_utc.timestamp()
@@ -56,9 +57,9 @@ def test_an_authority_renewed_with_the_same_key() -> None:
 
     old, new = authority(pki.Days(-9, -1)), authority(pki.Days())
     leaf = client(new)
-    assert verify(leaf, old, new).common_name == "front-proxy-client"
+    assert verify_client(leaf, old, new).common_name == "front-proxy-client"
     with pytest.raises(CertificateRefused, match="not valid at this time"):
-        verify(leaf, old)
+        verify_client(leaf, old)
 
 
 def refused() -> dict[str, tuple[pki.Certified, pki.Certified]]:
@@ -103,7 +104,7 @@ REFUSED = refused()
 def test_refused(case: str) -> None:
     leaf, authority = REFUSED[case]
     with pytest.raises(CertificateRefused):
-        verify(leaf, authority)
+        verify_client(leaf, authority)
 
 
 def test_other_versions_are_for_the_verifier() -> None:

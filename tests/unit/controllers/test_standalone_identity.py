@@ -11,8 +11,8 @@ import yaml
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from metrics_apiserver.certs import chain, pair
-from metrics_apiserver.certs.chain import PeerChain
+from metrics_apiserver.certs import pair, verify
+from metrics_apiserver.certs.peer import PeerChain
 from metrics_apiserver.controllers import standalone_identity
 from tests.fakes import pki
 
@@ -29,11 +29,13 @@ def test_the_two_certificates(tmp_path: Path) -> None:
     serving = pair.inspect(own.where.certificate.read_bytes(), own.where.key.read_bytes())
     assert serving.lacking(["localhost", "127.0.0.1", "::1", "127.0.0.7"]) == []
     assert stat.S_IMODE(own.where.key.stat().st_mode) == 0o600
-    client = chain.verify(shown(own.client.certificate), own.authority, NOW.timestamp())
+    client = verify.verify_client(shown(own.client.certificate), own.authority, NOW.timestamp())
     assert (client.common_name, client.organizations) == ("standalone", ("system:masters",))
     # The serving certificate is nobody's identity.
-    with pytest.raises(chain.CertificateRefused):
-        chain.verify(shown(own.where.certificate.read_bytes()), own.authority, NOW.timestamp())
+    with pytest.raises(verify.CertificateRefused):
+        verify.verify_client(
+            shown(own.where.certificate.read_bytes()), own.authority, NOW.timestamp()
+        )
     other = standalone_identity.make_identity(tmp_path / "other", "127.0.0.1", NOW)
     assert other.authority != own.authority
 

@@ -1,21 +1,26 @@
-"""Reliability rows A2, A4 and A8: whose client certificate is believed, and whose is not."""
+"""Whose certificate is verified, and whose is not: of clients, and of servers."""
 
 from __future__ import annotations
 
+import datetime as dt
 import ssl
 from collections.abc import Callable
-from typing import Literal
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
-from metrics_apiserver.certs import chain
-from metrics_apiserver.certs.chain import CertificateRefused, PeerChain
+from metrics_apiserver.certs import ca_bundle, verify
+from metrics_apiserver.certs.peer import PeerChain
+from metrics_apiserver.certs.verify import CertificateRefused
 from tests.fakes import pki
 
 NOW = pki.NOW.timestamp()
 CA = pki.authority("front-proxy-ca")
+
+DAY = dt.timedelta(days=1)
+OURS, OTHER = pki.authority("ca"), pki.authority("ca")
+LEAF = pki.server(OURS, "s.n.svc")
 
 # Made once by `openssl x509 -req -sha1`: cryptography itself no longer signs with SHA-1.
 SHA1_CA = b"""\
@@ -66,8 +71,8 @@ def shown(*certified: pki.Certified) -> PeerChain:
     return PeerChain.of(tuple(one.der for one in certified))
 
 
-def verify(*certified: pki.Certified, ca: bytes = CA.pem, now: float = NOW) -> str:
-    return chain.verify(shown(*certified), ca, now).common_name
+def common_name_of(*certified: pki.Certified, ca: bytes = CA.pem, now: float = NOW) -> str:
+    return verify.verify_client(shown(*certified), ca, now).common_name
 
 
 @pytest.mark.parametrize("make", pki.FRONT_PROXIES)
@@ -75,7 +80,7 @@ def test_front_proxy_certificates_as_distributions_make_them(
     make: Callable[[], tuple[pki.Certified, pki.Certified]],
 ) -> None:
     ca, leaf = make()
-    assert verify(leaf, ca=ca.pem) in ("front-proxy-client", "system:auth-proxy")
+    assert common_name_of(leaf, ca=ca.pem) in ("front-proxy-client", "system:auth-proxy")
 
 
 def good_intermediate() -> list[pki.Certified]:
@@ -94,7 +99,7 @@ def good_intermediate() -> list[pki.Certified]:
     ids=["client usage", "no usage", "any usage", "intermediate"],
 )
 def test_accepted(certified: list[pki.Certified]) -> None:
-    assert verify(*certified) == "front"
+    assert common_name_of(*certified) == "front"
 
 
 def refused() -> dict[str, list[pki.Certified]]:
@@ -139,7 +144,7 @@ REFUSED = refused()
 @pytest.mark.parametrize("case", list(REFUSED))
 def test_refused(case: str) -> None:
     with pytest.raises(CertificateRefused):
-        verify(*REFUSED[case])
+        common_name_of(*REFUSED[case])
 
 
 def test_sha1_signature_is_refused() -> None:
@@ -147,45 +152,45 @@ def test_sha1_signature_is_refused() -> None:
     der = ssl.PEM_cert_to_DER_cert(SHA1_LEAF.decode())
     instant = ca.not_valid_before_utc.timestamp() + 86400
     with pytest.raises(CertificateRefused, match=r"(?i)forbidden signature algorithm"):
-        chain.verify(PeerChain.of((der,)), SHA1_CA, instant)
+        verify.verify_client(PeerChain.of((der,)), SHA1_CA, instant)
 
 
 def test_each_bundle_is_asked_separately() -> None:
     """A certificate named as the front proxy, of the client authority, is none of the proxy's."""
     other = pki.authority("client-ca")
     spoof = pki.client(other, "front-proxy-client")
-    assert verify(spoof, ca=other.pem) == "front-proxy-client"
+    assert common_name_of(spoof, ca=other.pem) == "front-proxy-client"
     with pytest.raises(CertificateRefused):
-        verify(spoof)
+        common_name_of(spoof)
 
 
 @pytest.mark.parametrize("bundle", [b"", b"x", b"-----BEGIN CERTIFICATE-----\nAAAA\n"])
 def test_an_unusable_bundle_trusts_nobody(bundle: bytes) -> None:
     with pytest.raises(CertificateRefused):
-        verify(pki.client(CA, "front"), ca=bundle)
+        common_name_of(pki.client(CA, "front"), ca=bundle)
 
 
 @pytest.mark.parametrize("certificates", [(), (b"",), (b"x" * 100,), (b"\x30\x82",)])
 def test_what_is_no_certificate_is_refused(certificates: tuple[bytes, ...]) -> None:
     with pytest.raises(CertificateRefused):
-        chain.verify(PeerChain.of(certificates), CA.pem, NOW)
+        verify.verify_client(PeerChain.of(certificates), CA.pem, NOW)
 
 
 def test_an_instant_out_of_range_is_refused() -> None:
     with pytest.raises(CertificateRefused):
-        verify(pki.client(CA, "front"), now=1e18)
+        common_name_of(pki.client(CA, "front"), now=1e18)
 
 
 def test_any_certificate_of_a_bundle_is_an_anchor() -> None:
     middle = pki.authority("middle", pki.authority("root"))
-    assert verify(pki.client(middle, "front"), ca=CA.pem + middle.pem) == "front"
+    assert common_name_of(pki.client(middle, "front"), ca=CA.pem + middle.pem) == "front"
 
 
 def test_what_a_certificate_says() -> None:
     uid = x509.NameAttribute(x509.ObjectIdentifier("1.3.6.1.4.1.57683.2"), "17")
     subject = x509.Name([*pki.name(["first", "bob"], ["b", "a"]), uid])
     leaf = pki.certify(subject, CA, [pki.usage(pki.CLIENT)], days=pki.Days(-1, 5))
-    found = chain.verify(shown(leaf), CA.pem, NOW)
+    found = verify.verify_client(shown(leaf), CA.pem, NOW)
     assert found.common_name == "bob"
     assert found.organizations == ("b", "a")
     assert found.uids == ("17",)
@@ -198,90 +203,61 @@ def test_what_a_certificate_says() -> None:
 
 
 def test_no_common_name_is_empty() -> None:
-    assert verify(pki.certify("", CA, [pki.usage(pki.CLIENT)])) == ""
+    assert common_name_of(pki.certify("", CA, [pki.usage(pki.CLIENT)])) == ""
 
 
-def test_fingerprint_covers_the_whole_chain() -> None:
-    leaf, middle = good_intermediate()
-    assert shown(leaf, middle).fingerprint != shown(leaf).fingerprint
-    assert PeerChain.of((b"ab", b"c")).fingerprint != PeerChain.of((b"a", b"bc")).fingerprint
+def test_the_authority_is_told_apart_from_its_namesake() -> None:
+    found = verify.verify_server(LEAF.pem, OTHER.pem + OURS.pem, pki.NOW, "s.n.svc")
+    assert ca_bundle.fingerprint(found) == ca_bundle.fingerprint(OURS.certificate)
 
 
-class _Handshake:
-    """The attributes of an SSLObject that matter here, as different Pythons have them."""
-
-    def __init__(self, leaf: bytes | None) -> None:
-        self._leaf = leaf
-
-    def getpeercert(self, binary_form: Literal[True]) -> bytes | None:
-        assert binary_form
-        return self._leaf
+def test_an_intermediate_of_a_server_is_sent_along() -> None:
+    middle = pki.authority("middle", OURS)
+    leaf = pki.server(middle, "s.n.svc")
+    assert verify.verify_server(leaf.pem + middle.pem, OURS.pem, pki.NOW) == OURS.certificate
+    assert verify.verify_server(leaf.pem, middle.pem, pki.NOW) == middle.certificate
+    with pytest.raises(CertificateRefused):
+        verify.verify_server(leaf.pem, OURS.pem, pki.NOW)
 
 
-class _Public(_Handshake):
-    def get_unverified_chain(self) -> list[bytes]:
-        return [b"leaf", b"middle"]
+def test_a_wildcard_is_a_name_and_an_rsa_authority_signs() -> None:
+    authority = pki.certify(
+        "rsa", None, [pki.constraints()], key=rsa.generate_private_key(65537, 2048)
+    )
+    leaf = pki.server(authority, "*.n.svc")
+    assert verify.verify_server(leaf.pem, authority.pem, pki.NOW) == authority.certificate
 
 
-class _Other(_Handshake):
-    def get_unverified_chain(self) -> list[bytes]:
-        return [b"middle", b"leaf"]
+@pytest.mark.parametrize(
+    ("served", "bundle", "days", "host", "reason"),
+    [
+        (LEAF.pem, OTHER.pem, 0, "", "signature"),
+        (LEAF.pem, OURS.pem, 0, "other.n.svc", "subjectAltName"),
+        (LEAF.pem, OURS.pem, 60, "", "not valid"),
+        (LEAF.pem, OURS.pem, -2, "", "not valid"),
+        (b"", OURS.pem, 0, "", "no certificate"),
+        (LEAF.pem, b"", 0, "", "bundle"),
+        (LEAF.pem, b"-----BEGIN CERTIFICATE-----\nx", 0, "", "bundle"),
+        (pki.client(OURS, "x").pem, OURS.pem, 0, "", "DNS name"),
+        (pki.server(OURS, "127.0.0.1").pem, OURS.pem, 0, "", "DNS name"),
+        (pki.server(LEAF, "x").pem, LEAF.pem, 0, "", "basicConstraints"),
+        (
+            pki.certify("x", OURS, [pki.usage(pki.CLIENT), pki.alternative_names("x")]).pem,
+            OURS.pem,
+            0,
+            "",
+            "not for servers",
+        ),
+    ],
+)
+def test_a_refused_server(served: bytes, bundle: bytes, days: int, host: str, reason: str) -> None:
+    now = pki.NOW + days * DAY
+    with pytest.raises(CertificateRefused, match=reason):
+        verify.verify_server(served, bundle, now, host)
+    assert host or not verify.is_trusted(served, [bundle], now)
 
 
-def test_peer_chain_without_tls_or_certificate() -> None:
-    assert chain.peer_chain(None) is None
-    assert chain.peer_chain(_Handshake(None)) is None
-
-
-def test_peer_chain_by_the_public_way_of_python_3_13() -> None:
-    found = chain.peer_chain(_Public(b"leaf"))
-    assert found is not None
-    assert found.certificates == (b"leaf", b"middle")
-
-
-@pytest.mark.parametrize("handshake", [_Handshake(b"leaf"), _Other(b"leaf")])
-def test_peer_chain_falls_back_to_the_leaf(handshake: _Handshake) -> None:
-    found = chain.peer_chain(handshake)
-    assert found is not None
-    assert found.certificates == (b"leaf",)
-
-
-def test_peer_chain_of_a_real_handshake() -> None:
-    """Without a socket: two SSLObjects that pass bytes to each other."""
-    leaf, middle = good_intermediate()
-    server = pki.server(CA, "localhost")
-    server_side, client_side = _handshake(server, [leaf, middle])
-    found = chain.peer_chain(server_side)
-    assert found is not None
-    assert found.certificates == (leaf.der, middle.der)
-    assert chain.peer_chain(client_side) is not None
-
-
-def _handshake(
-    server: pki.Certified, client: list[pki.Certified]
-) -> tuple[ssl.SSLObject, ssl.SSLObject]:
-    import tempfile
-
-    def load(context: ssl.SSLContext, certified: list[pki.Certified]) -> None:
-        with tempfile.NamedTemporaryFile() as file:
-            file.write(certified[0].key_pem + b"".join(one.pem for one in certified))
-            file.flush()
-            context.load_cert_chain(file.name)
-
-    server_context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    load(server_context, [server])
-    server_context.verify_mode = ssl.CERT_OPTIONAL
-    server_context.load_verify_locations(cadata=CA.pem.decode())
-    client_context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    client_context.load_verify_locations(cadata=CA.pem.decode())
-    load(client_context, client)
-    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
-    server_side = server_context.wrap_bio(to_server, to_client, server_side=True)
-    client_side = client_context.wrap_bio(to_client, to_server, server_hostname="localhost")
-    for _ in range(10):
-        for side in (client_side, server_side):
-            try:
-                side.do_handshake()
-            except ssl.SSLWantReadError:
-                continue
-    return server_side, client_side
+def test_every_bundle_must_vouch() -> None:
+    assert verify.is_trusted(LEAF.pem, [OURS.pem, OTHER.pem + OURS.pem], pki.NOW)
+    assert not verify.is_trusted(LEAF.pem, [OURS.pem, OTHER.pem], pki.NOW)
+    assert verify.is_trusted(LEAF.pem, [], pki.NOW)
