@@ -2,9 +2,9 @@
 
 Most kinds of changes are mutmut's; negated conditions, removed calls and lost return values are
 ours. Prose (a string with a space in it), annotations and decorators are left alone. A mutant runs
-in a copy of the tree against the test files of its own module, then against the unit tests of its
-room; it is killed when one fails or does not end in time. Everything else is a survivor: a test to
-write, or a change that means the same.
+in a copy of the tree against the test files of its own module, then against the unit and functional
+tests of its room; it is killed when one fails or does not end in time. Everything else is a
+survivor: a test to write, or a change that means the same.
 """
 
 from __future__ import annotations
@@ -143,9 +143,11 @@ def stages(module: Path) -> list[list[str]]:
     """What is run against a mutant of the module, one after the other until a test fails."""
     inside = module.relative_to(PACKAGE)
     test = inside.with_name(f"test_{inside.name}")
-    floors = [Path("tests") / floor for floor in ("unit", "functional")]
-    own = [str(floor / test) for floor in floors if (ROOT / floor / test).is_file()]
-    return [own, [f"tests/unit/{inside.parts[0]}"]]
+    floors = [Path("tests/unit"), Path("tests/functional")]
+    own = [floor / test for floor in floors]
+    room = [floor / inside.parts[0] for floor in floors]
+    found = ([str(path) for path in paths if (ROOT / path).exists()] for paths in (own, room))
+    return [paths for paths in found if paths]
 
 
 def run(tests: Sequence[str], seconds: float | None = None) -> bool:
@@ -181,7 +183,7 @@ def allowed_seconds(tests: tuple[str, ...]) -> float:
 
 def is_killed(mutant: Mutant, turn: int) -> bool:
     """Runs the tests against the mutant; `turn` makes each state of a file another one in time."""
-    limits = [(tests, allowed_seconds(tuple(tests))) for tests in stages(mutant.module) if tests]
+    limits = [(tests, allowed_seconds(tuple(tests))) for tests in stages(mutant.module)]
     target = COPY / mutant.module
     original = target.read_text()
     try:

@@ -52,3 +52,12 @@ def test_kinds_name_themselves(found: dict[str, schemas.Schema], kinds: set[str]
     assert named.keys() == kinds
     for schema in named.values():
         assert {"kind", "apiVersion", "metadata"} <= schema["properties"].keys()
+
+
+@pytest.mark.parametrize(
+    ("kind", "field"), [("NodeMetrics", "usage"), ("PodMetrics", "containers")]
+)
+def test_usage_has_a_time_and_a_window(kind: str, field: str) -> None:
+    schema = schemas.resource(ref)[schemas.model_name("metrics.k8s.io", "v1beta1", kind)]
+    assert schema["required"] == ["timestamp", "window"]
+    assert {"timestamp", "window", field} <= schema["properties"].keys()

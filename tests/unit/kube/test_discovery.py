@@ -56,6 +56,17 @@ async def test_both_forms(api: FakeKubeAPI, client: KubeClient, legacy: bool) ->
     assert "v=v2;" in api.requests[0].accept
 
 
+async def test_groups_in_the_legacy_form_beside_an_aggregated_core(
+    api: FakeKubeAPI, client: KubeClient
+) -> None:
+    legacy = kubediscovery.document("/apis", api.resources, legacy=True)
+    api.discovery["/apis"] = orjson.dumps(legacy)
+    mapper = await discovery.discover(client)
+    assert {r.group_resource for r in mapper.resources} == {
+        r.group_resource for r in kubediscovery.RESOURCES
+    }
+
+
 async def test_aggregated_details(api: FakeKubeAPI, client: KubeClient) -> None:
     api.discovery["/api"] = _list(
         _group("", _version("v1", _resource("pods", "Pod", singularResource="pod")))

@@ -7,6 +7,15 @@ from metrics_apiserver.core.bulk import proof
 SENTINEL = "__bulk__"
 KEYS = frozenset({"namespace", "pod"})
 S = '{namespace=~"a|b",pod!="",__bulk__=""}'
+FUNCTIONS = """
+abs ceil changes day_of_month day_of_week day_of_year days_in_month deg delta deriv exp floor hour
+idelta increase irate ln log10 log2 minute month rad rate resets round sgn sqrt timestamp year
+acos acosh asin asinh atan atanh cos cosh sin sinh tan tanh
+avg_over_time count_over_time last_over_time max_over_time min_over_time present_over_time
+stddev_over_time stdvar_over_time sum_over_time
+histogram_avg histogram_count histogram_stddev histogram_stdvar histogram_sum
+"""
+OF_RANGES = {"changes", "delta", "deriv", "idelta", "increase", "irate", "rate", "resets"}
 SUM = f"sum by (pod, namespace) (x{S})"
 
 
@@ -65,6 +74,12 @@ SUM = f"sum by (pod, namespace) (x{S})"
 )
 def test_what_is_proved(query: str) -> None:
     assert proof.why_not(query, SENTINEL, KEYS) is None
+
+
+@pytest.mark.parametrize("name", FUNCTIONS.split())
+def test_functions_of_one_series(name: str) -> None:
+    ranges = name.endswith("_over_time") or name in OF_RANGES
+    assert proof.why_not(f"{name}(x{S}{'[5m]' if ranges else ''})", SENTINEL, KEYS) is None
 
 
 @pytest.mark.parametrize(

@@ -110,6 +110,12 @@ def test_queries_that_can_never_work(text: str, message: str) -> None:
     assert len(found.message) < 500
 
 
+def test_a_long_query_is_cut_in_the_message() -> None:
+    found = check("sum(" + "a" * 300)
+    assert found is not None
+    assert found.message.endswith(f"(rendered: sum({'a' * 196})")
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
