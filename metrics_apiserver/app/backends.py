@@ -16,7 +16,7 @@ from metrics_apiserver.core.rules.config import RuleFile
 from metrics_apiserver.options.settings import ServeSettings
 from metrics_apiserver.prometheus import credentials
 from metrics_apiserver.prometheus.client import PrometheusClient
-from metrics_apiserver.prometheus.credentials import Credentials
+from metrics_apiserver.prometheus.credentials import PrometheusCredentials
 from metrics_apiserver.provider import reload
 from metrics_apiserver.provider.custom import CustomProvider
 from metrics_apiserver.provider.evaluation.evaluator import Evaluator, Spawn
@@ -37,7 +37,7 @@ _EVALUATIONS = ("bulk", "exact", "shared", "fallback")
 
 
 def make_prometheus(
-    settings: ServeSettings, telemetry: Telemetry, kubeconfig: Credentials | None
+    settings: ServeSettings, telemetry: Telemetry, kubeconfig: PrometheusCredentials | None
 ) -> PrometheusClient:
     """The Prometheus client.
 

@@ -6,10 +6,10 @@ import ssl
 
 from metrics_apiserver.kube import config, credentials, tls
 from metrics_apiserver.options.settings import ServeSettings
-from metrics_apiserver.prometheus.credentials import Credentials
+from metrics_apiserver.prometheus.credentials import PrometheusCredentials
 
 
-def from_kubeconfig(settings: ServeSettings) -> Credentials | None:
+def from_kubeconfig(settings: ServeSettings) -> PrometheusCredentials | None:
     """What `--prometheus-auth-incluster` or `--prometheus-auth-config` ask for, else None.
 
     Raises:
@@ -32,4 +32,4 @@ def from_kubeconfig(settings: ServeSettings) -> Credentials | None:
     def ssl_context() -> ssl.SSLContext:
         return context.current(identity.client_pair) or default
 
-    return Credentials(authorization, ssl_context)
+    return PrometheusCredentials(authorization, ssl_context)

@@ -1,8 +1,11 @@
-"""The four questions this server asks Prometheus, each answered whole or refused.
+"""The four calls of the Prometheus API that this server makes, each answered whole or refused.
 
-Instant queries leave `time` out, so that two clocks never meet. Series are reduced while they
-arrive to distinct names and label names. Every call raises UpstreamError or UpstreamTimeout only
-and tells `observe` how it ended; no call is cached, shared or repeated here.
+Instant queries leave `time` out, so that the two clocks are never compared. Series are reduced to
+distinct names and label names while they arrive. Every call raises only UpstreamError or
+UpstreamTimeout and reports its outcome to `observe`; no call is cached, shared or repeated here.
+Queries are logged at verbosity 6. A warning of a query (a partial answer of Thanos, say) is logged
+when it is new and again after a minute, so that a backend that is partial for hours does not fill
+the log.
 
 Works with Prometheus 2.42 and later and with what answers like it (Thanos, Mimir,
 VictoriaMetrics, whose API may stand behind a path prefix such as `/prometheus`).
@@ -17,26 +20,32 @@ from typing import Protocol, TypeVar
 from urllib.parse import quote
 
 from metrics_apiserver.base import errors
+from metrics_apiserver.base.caching import TTLCache
 from metrics_apiserver.core.model import QueryResult, Series
 from metrics_apiserver.options.prometheus import PrometheusSettings
 from metrics_apiserver.prometheus import decode, failures
-from metrics_apiserver.prometheus.credentials import Credentials
-from metrics_apiserver.prometheus.transport import Question, Transport
+from metrics_apiserver.prometheus.credentials import PrometheusCredentials
+from metrics_apiserver.prometheus.transport import ApiRequest, Transport
 
 _log = logging.getLogger(__name__)
 
+QUERY_CHARACTERS = 1000  # of a query in the log
+WARNING_CHARACTERS = 300
+WARNING_SECONDS = 60.0  # until the same warning is logged again
+_MAX_WARNINGS = 64
+
 Observe = Callable[[str, str, float], None]
-Answer_co = TypeVar("Answer_co", covariant=True)
-Answer = TypeVar("Answer")
+Result_co = TypeVar("Result_co", covariant=True)
+Result = TypeVar("Result")
 
 
-class _Reader(Protocol[Answer_co]):
+class _ResponseReader(Protocol[Result_co]):
     """What decode's readers have in common; `warnings` counts after `finish`."""
 
     warnings: tuple[str, ...]
 
     def feed(self, chunk: bytes) -> None: ...
-    def finish(self) -> Answer_co: ...
+    def finish(self) -> Result_co: ...
 
 
 def _unobserved(endpoint: str, outcome: str, seconds: float) -> None:
@@ -49,8 +58,8 @@ class PrometheusClient:
     Args:
         settings: where it is and what limits hold.
         credentials: from `credentials.from_settings`.
-        observe: told (endpoint, outcome, seconds) of each call. Endpoints are `query`, `series`,
-            `label_values`, `label_names`; outcomes are `ok`, `partial` (with warnings),
+        observe: called with (endpoint, outcome, seconds) for each call. Endpoints are `query`,
+            `series`, `label_values`, `label_names`; outcomes are `ok`, `partial` (with warnings),
             `timeout`, `cancelled`, or the kind of the UpstreamError.
         clock: seconds that never go back.
     """
@@ -58,7 +67,7 @@ class PrometheusClient:
     def __init__(
         self,
         settings: PrometheusSettings,
-        credentials: Credentials,
+        credentials: PrometheusCredentials,
         *,
         observe: Observe = _unobserved,
         clock: Callable[[], float] = time.monotonic,
@@ -67,6 +76,7 @@ class PrometheusClient:
         self._transport = Transport(settings, credentials, clock)
         self._observe = observe
         self._clock = clock
+        self._warned: TTLCache[str, bool] = TTLCache(_MAX_WARNINGS, clock)
 
     async def query(self, text: str, *, timeout: float | None = None) -> QueryResult:
         """Evaluates PromQL at Prometheus' own now; the warnings are in the result.
@@ -78,14 +88,22 @@ class PrometheusClient:
         Raises:
             UpstreamError, UpstreamTimeout: there is no usable answer.
         """
-        question = Question(
+        request = ApiRequest(
             "/api/v1/query",
             (("query", text),),
             self._budget(timeout),
             self._settings.max_body_bytes,
             evaluates=True,
         )
-        return await self._ask("query", question, decode.QueryReader())
+        started = self._clock()
+        result = await self._ask("query", request, decode.QueryReader())
+        if _log.isEnabledFor(logging.DEBUG):
+            fields = {"query": text[:QUERY_CHARACTERS], "samples": len(result.samples)}
+            seconds = f"{self._clock() - started:.3f}"
+            _log.debug("query", extra=fields | {"seconds": seconds})
+        for warning in result.warnings:
+            self._log_warning(warning, text)
+        return result
 
     async def series(
         self,
@@ -106,15 +124,15 @@ class PrometheusClient:
         Raises:
             UpstreamError, UpstreamTimeout: there is no whole answer.
         """
-        question = Question(
+        request = ApiRequest(
             "/api/v1/series",
             _matching([selector], start, end),
             self._budget(timeout),
             self._settings.max_series_body_bytes,
         )
         reader = decode.SeriesReader()
-        found = await self._ask("series", question, reader)
-        self._tell_partial(question, reader.warnings)
+        found = await self._ask("series", request, reader)
+        self._log_partial(request, reader.warnings)
         return found
 
     async def label_values(
@@ -131,14 +149,14 @@ class PrometheusClient:
         Raises:
             UpstreamError, UpstreamTimeout: there is no whole answer.
         """
-        question = Question(
+        request = ApiRequest(
             f"/api/v1/label/{quote(label, safe='')}/values",
             _matching(match, start, None),
             self._budget(timeout),
             self._settings.max_body_bytes,
             may_post=False,
         )
-        return await self._names("label_values", question)
+        return await self._names("label_values", request)
 
     async def label_names(
         self, match: Sequence[str], *, start: float, timeout: float | None = None
@@ -153,13 +171,13 @@ class PrometheusClient:
         Raises:
             UpstreamError, UpstreamTimeout: there is no whole answer.
         """
-        question = Question(
+        request = ApiRequest(
             "/api/v1/labels",
             _matching(match, start, None),
             self._budget(timeout),
             self._settings.max_body_bytes,
         )
-        return await self._names("label_names", question)
+        return await self._names("label_names", request)
 
     async def close(self) -> None:
         """Closes all connections; the client may not be used afterwards."""
@@ -168,18 +186,20 @@ class PrometheusClient:
     def _budget(self, timeout: float | None) -> float:
         return self._settings.timeout_seconds if timeout is None else timeout
 
-    async def _names(self, endpoint: str, question: Question) -> list[str]:
+    async def _names(self, endpoint: str, request: ApiRequest) -> list[str]:
         reader = decode.NamesReader()
-        names = await self._ask(endpoint, question, reader)
-        self._tell_partial(question, reader.warnings)
+        names = await self._ask(endpoint, request, reader)
+        self._log_partial(request, reader.warnings)
         return names
 
-    async def _ask(self, endpoint: str, question: Question, reader: _Reader[Answer]) -> Answer:
+    async def _ask(
+        self, endpoint: str, request: ApiRequest, reader: _ResponseReader[Result]
+    ) -> Result:
         started = self._clock()
         outcome = "cancelled"
         try:
-            await self._transport.ask(question, reader.feed)
-            answer = reader.finish()
+            await self._transport.ask(request, reader.feed)
+            result = reader.finish()
             if reader.warnings and self._settings.fail_on_warnings:
                 why = "the answer of Prometheus has warnings and may be partial"
                 raise failures.upstream(why, kind="warnings", detail="; ".join(reader.warnings))
@@ -190,14 +210,23 @@ class PrometheusClient:
             raise
         finally:
             self._observe(endpoint, outcome, self._clock() - started)
-        return answer
+        return result
 
-    def _tell_partial(self, question: Question, warnings: tuple[str, ...]) -> None:
-        """Lists have no place for warnings, and a metric that is missing here is a 404 later."""
+    def _log_warning(self, warning: str, query: str) -> None:
+        warning = self._transport.redact(warning)[:WARNING_CHARACTERS]
+        if self._warned.get(warning) is None:
+            self._warned.put(warning, True, WARNING_SECONDS)
+            _log.warning(
+                "Prometheus warns: the answer may be partial",
+                extra={"warning": warning, "query": query[:QUERY_CHARACTERS]},
+            )
+
+    def _log_partial(self, request: ApiRequest, warnings: tuple[str, ...]) -> None:
+        """A list cannot carry warnings, and a metric that is missing in it is a 404 later."""
         if warnings:
             text = self._transport.redact("; ".join(warnings))
             _log.warning(
-                "Prometheus warns about %s: %s", question.path, text[: failures.DETAIL_LIMIT]
+                "Prometheus warns about %s: %s", request.path, text[: failures.DETAIL_LIMIT]
             )
 
 

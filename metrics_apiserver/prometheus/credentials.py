@@ -30,7 +30,7 @@ _SECRET_LIMIT = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Credentials:
+class PrometheusCredentials:
     """What a call needs to know.
 
     Attributes:
@@ -45,8 +45,8 @@ class Credentials:
 
 
 def from_settings(
-    settings: PrometheusSettings, kubeconfig: Credentials | None = None
-) -> Credentials:
+    settings: PrometheusSettings, kubeconfig: PrometheusCredentials | None = None
+) -> PrometheusCredentials:
     """Credentials by files, over those of a kubeconfig where the files say nothing.
 
     Args:
@@ -63,10 +63,10 @@ def from_settings(
     async def authorization(renew: bool) -> str:
         return token.watched.reread() if renew else token.watched.look()
 
-    by_files = Credentials(authorization, context.watched.look)
+    by_files = PrometheusCredentials(authorization, context.watched.look)
     if kubeconfig is None:
         return by_files
-    return Credentials(
+    return PrometheusCredentials(
         by_files.authorization if token.paths else kubeconfig.authorization,
         by_files.ssl_context if context.paths else kubeconfig.ssl_context,
     )

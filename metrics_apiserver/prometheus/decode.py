@@ -19,7 +19,7 @@ import orjson
 from metrics_apiserver.base import errors
 from metrics_apiserver.core.model import QueryResult, Sample, Series
 from metrics_apiserver.prometheus import failures
-from metrics_apiserver.prometheus.json_stream import ElementSplitter
+from metrics_apiserver.prometheus.json_stream import JsonArrayStream
 
 _NUMBER_CHARACTERS = "0123456789+-.eE"
 _SPECIAL = {"NaN": math.nan, "+Inf": math.inf, "-Inf": -math.inf}
@@ -49,11 +49,11 @@ class QueryReader:
 
     def __init__(self) -> None:
         self.warnings: tuple[str, ...] = ()
-        self._splitter = ElementSplitter()
+        self._stream = JsonArrayStream()
         self._samples: list[Sample] = []
 
     def feed(self, chunk: bytes) -> None:
-        self._add(self._splitter.feed(chunk))
+        self._add(self._stream.feed(chunk))
 
     def finish(self) -> QueryResult:
         """The whole answer.
@@ -61,18 +61,18 @@ class QueryReader:
         Raises:
             UpstreamError, UpstreamTimeout: the API says error, or the answer is not understood.
         """
-        data, self.warnings = _open_envelope(_finish(self._splitter))
+        data, self.warnings = _open_envelope(_finish(self._stream))
         if not isinstance(data, dict):
             raise failures.protocol("the answer of Prometheus has no result")
         kind, result = data.get("resultType"), data.get("result")
         if not isinstance(result, list):
             raise failures.protocol("the answer of Prometheus has no result")
-        if kind == "scalar" and not self._splitter.taken:
+        if kind == "scalar" and not self._stream.taken:
             return QueryResult("scalar", [_sample({"metric": {}, "value": result})], self.warnings)
         if kind != "vector":
             what = f"a {kind}" if kind in ("matrix", "string") else "something else"
             raise failures.protocol(f"the query gives {what} where a vector is needed")
-        self._add(_remaining(self._splitter, result))
+        self._add(_remaining(self._stream, result))
         return QueryResult("vector", self._samples, self.warnings)
 
     def _add(self, elements: list[Any]) -> None:
@@ -84,12 +84,12 @@ class SeriesReader:
 
     def __init__(self) -> None:
         self.warnings: tuple[str, ...] = ()
-        self._splitter = ElementSplitter()
+        self._stream = JsonArrayStream()
         self._shapes: set[tuple[str, ...]] = set()
         self._series: set[Series] = set()
 
     def feed(self, chunk: bytes) -> None:
-        self._add(self._splitter.feed(chunk))
+        self._add(self._stream.feed(chunk))
 
     def finish(self) -> set[Series]:
         """Distinct series.
@@ -98,10 +98,10 @@ class SeriesReader:
             UpstreamError, UpstreamTimeout: as QueryReader.finish; `too_large` for more
                 distinct series than any rule file can mean.
         """
-        data, self.warnings = _open_envelope(_finish(self._splitter))
+        data, self.warnings = _open_envelope(_finish(self._stream))
         if not isinstance(data, list):
             raise failures.protocol("the list of series is not a list")
-        self._add(_remaining(self._splitter, data))
+        self._add(_remaining(self._stream, data))
         return self._series
 
     def _add(self, elements: list[Any]) -> None:
@@ -152,9 +152,9 @@ class NamesReader:
         return data
 
 
-def _finish(splitter: ElementSplitter) -> object:
+def _finish(stream: JsonArrayStream) -> object:
     try:
-        return splitter.finish()
+        return stream.finish()
     except orjson.JSONDecodeError as error:
         raise failures.protocol("the answer is not JSON", detail=str(error)) from error
 
@@ -176,9 +176,9 @@ def _open_envelope(document: object) -> tuple[object, tuple[str, ...]]:
     return document.get("data"), tuple(warnings)
 
 
-def _remaining(splitter: ElementSplitter, array: list[Any]) -> list[Any]:
+def _remaining(stream: JsonArrayStream, array: list[Any]) -> list[Any]:
     """The elements not read yet; refuses an answer whose other array was read as the result."""
-    if not splitter.taken:
+    if not stream.taken:
         return array
     if not array or type(array[0]) is not int:
         raise failures.protocol("the answer holds its parts in an unknown order")

@@ -14,7 +14,7 @@ import orjson
 
 from metrics_apiserver.base import errors
 
-Failure = errors.UpstreamError | errors.UpstreamTimeout
+PrometheusError = errors.UpstreamError | errors.UpstreamTimeout
 
 PREFIX = "unable to fetch metrics"
 DETAIL_LIMIT = 300
@@ -70,7 +70,7 @@ def timeout(why: str, *, detail: str = "") -> errors.UpstreamTimeout:
     return errors.UpstreamTimeout(f"{PREFIX}: {why}", detail=detail[:_RAW_DETAIL_LIMIT])
 
 
-def api_error(status: int, error_type: object, text: object) -> Failure:
+def api_error(status: int, error_type: object, text: object) -> PrometheusError:
     """An answer of the API that says `status: error`."""
     word = error_type if isinstance(error_type, str) and _ERROR_TYPE.fullmatch(error_type) else ""
     detail = text if isinstance(text, str) else ""
@@ -87,7 +87,7 @@ def api_error(status: int, error_type: object, text: object) -> Failure:
     )
 
 
-def from_response(status: int, body: bytes) -> Failure:
+def from_response(status: int, body: bytes) -> PrometheusError:
     """What an answer other than 200 means.
 
     Args:

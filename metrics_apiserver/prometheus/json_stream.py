@@ -23,7 +23,7 @@ _TOKENS = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)|\},\{', re.DOTALL)
 _TAKEN = b"0,"
 
 
-class ElementSplitter:
+class JsonArrayStream:
     """Feeds on bytes, gives parsed array elements early and the rest of the document at the end.
 
     Attributes:

@@ -1,6 +1,6 @@
-"""One question to Prometheus over HTTP: one deadline, bounded bytes, no surprises.
+"""One request to Prometheus over HTTP, with one deadline and a bound on its bytes.
 
-The budget covers everything: waiting for a place, connecting (2 s at most), asking and reading.
+The budget covers everything: waiting for a slot, connecting (2 s at most), sending and reading.
 Redirects are answers that failed, because a redirect would carry our credentials away; no proxy is
 taken from the environment; no cookie is kept. A connection that breaks before an answer began is
 tried once more (aiohttp itself does so for GET), a 401 once more if fresh credentials differ, and
@@ -24,7 +24,7 @@ from metrics_apiserver.base import errors
 from metrics_apiserver.options.prometheus import PrometheusSettings
 from metrics_apiserver.prometheus import body, failures
 from metrics_apiserver.prometheus.admission import Admission
-from metrics_apiserver.prometheus.credentials import Credentials
+from metrics_apiserver.prometheus.credentials import PrometheusCredentials
 
 CONNECT_SECONDS = 2.0
 _DNS_CACHE_SECONDS = 5
@@ -36,7 +36,7 @@ _ANSWER_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class ApiRequest:
     """One call of the API.
 
     Attributes:
@@ -57,18 +57,18 @@ class Question:
 
 
 class Transport:
-    """Carries questions to one Prometheus; made before the loop runs, used within one loop.
+    """Sends requests to one Prometheus; made before the loop runs, used within one loop.
 
     Args:
         settings: URL, limits.
-        credentials: who we are; asked at each question.
+        credentials: of this server; read for each request.
         clock: seconds that never go back.
     """
 
     def __init__(
         self,
         settings: PrometheusSettings,
-        credentials: Credentials,
+        credentials: PrometheusCredentials,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings = settings
@@ -82,23 +82,23 @@ class Transport:
         self._sent_secret = ""
         self._session: aiohttp.ClientSession | None = None
 
-    async def ask(self, question: Question, feed: Callable[[bytes], None]) -> None:
-        """Sends one question and feeds the decoded body of its 200 answer.
+    async def ask(self, request: ApiRequest, feed: Callable[[bytes], None]) -> None:
+        """Sends one request and feeds the decoded body of its 200 response.
 
         Args:
-            question: what to ask.
+            request: the API call.
             feed: takes the body piece by piece; what it raises ends the call.
 
         Raises:
             UpstreamError: no usable answer; its kind says why.
             UpstreamTimeout: the budget or Prometheus' own time is spent.
         """
-        deadline = self._clock() + question.timeout
+        deadline = self._clock() + request.timeout
         try:
-            async with asyncio.timeout(question.timeout), self._admission.place():
-                await self._ask_again_if_refused(question, deadline, feed)
+            async with asyncio.timeout(request.timeout), self._admission.place():
+                await self._ask_again_if_refused(request, deadline, feed)
         except TimeoutError as error:
-            why = f"no answer from Prometheus within {question.timeout:g} s"
+            why = f"no answer from Prometheus within {request.timeout:g} s"
             raise failures.timeout(why) from error
 
     def redact(self, text: str) -> str:
@@ -115,31 +115,31 @@ class Transport:
             await self._session.close()
 
     async def _ask_again_if_refused(
-        self, question: Question, deadline: float, feed: Callable[[bytes], None]
+        self, request: ApiRequest, deadline: float, feed: Callable[[bytes], None]
     ) -> None:
         authorization = await self._authorization(renew=False)
-        refused = await self._ask_once(question, deadline, authorization, feed)
+        refused = await self._ask_once(request, deadline, authorization, feed)
         if refused is None:
             return
         if getattr(refused, "status", 0) == 401:
             fresh = await self._authorization(renew=True)
             if fresh != authorization:
-                refused = await self._ask_once(question, deadline, fresh, feed)
+                refused = await self._ask_once(request, deadline, fresh, feed)
         if refused is not None:
             raise refused
 
     async def _ask_once(
         self,
-        question: Question,
+        request: ApiRequest,
         deadline: float,
         authorization: str,
         feed: Callable[[bytes], None],
-    ) -> failures.Failure | None:
+    ) -> failures.PrometheusError | None:
         """Feeds the body, or returns what an answer other than 200 means."""
         try:
-            async with await self._send(question, deadline, authorization) as response:
+            async with await self._send(request, deadline, authorization) as response:
                 if response.status == 200:
-                    await body.read(response, question.max_bytes, feed)
+                    await body.read(response, request.max_bytes, feed)
                     return None
                 self._admission.heed(response.status, response.headers.get("Retry-After", ""))
                 text = bytearray()
@@ -152,19 +152,19 @@ class Transport:
             raise failures.from_exception(error) from error
 
     async def _send(
-        self, question: Question, deadline: float, authorization: str
+        self, request: ApiRequest, deadline: float, authorization: str
     ) -> aiohttp.ClientResponse:
         self._admission.check_pause()
-        parameters = question.parameters
-        if question.evaluates:
+        parameters = request.parameters
+        if request.evaluates:
             parameters = (*parameters, ("timeout", _evaluation_time(deadline - self._clock())))
         form = urlencode(parameters)
-        method = self._method(question, form)
+        method = self._method(request, form)
         headers = self._headers.copy()
         if authorization:
             # A header given by flag wins, as in the predecessor.
             headers.setdefault("Authorization", authorization)
-        url = f"{self._base}{question.path}"
+        url = f"{self._base}{request.path}"
         if method == "POST":
             headers["Content-Type"] = "application/x-www-form-urlencoded"
         elif form:
@@ -177,7 +177,7 @@ class Transport:
         except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
             if method == "GET":
                 raise
-        # Every question is a read, so POST may be repeated as aiohttp repeats GET.
+        # Every request is a read, so POST may be repeated as aiohttp repeats GET.
         return await self._request(method, url, headers, data)
 
     async def _request(
@@ -192,8 +192,8 @@ class Transport:
             ssl=self._context() if self._secure else True,
         )
 
-    def _method(self, question: Question, form: str) -> str:
-        if not question.may_post or self._settings.verb == "GET":
+    def _method(self, request: ApiRequest, form: str) -> str:
+        if not request.may_post or self._settings.verb == "GET":
             return "GET"
         if self._settings.verb == "POST" or len(form) > _LONG_QUERY_CHARACTERS:
             return "POST"

@@ -32,7 +32,6 @@ from metrics_apiserver.provider.evaluation.bulk import (
     SamplesByName,
 )
 from metrics_apiserver.provider.evaluation.exact import ExactEvaluator
-from metrics_apiserver.provider.queries import ToldBackend
 
 __all__ = ["Backend", "Evaluator", "SamplesByName", "Spawn"]
 
@@ -72,8 +71,7 @@ class Evaluator:
         clock: Callable[[], float] = time.monotonic,
         why_not_bulk: WhyNotBulk = queryplan.why_not_bulk,
     ) -> None:
-        told = ToldBackend(backend, clock)
-        self._backend = told
+        self._backend = backend
         self._settings = settings
         self._spawn = spawn
         self._observe = observe
@@ -82,7 +80,7 @@ class Evaluator:
         self._states: OrderedDict[QueryPlan, BulkState] = OrderedDict()
         self._held = 0
         self._refreshes: SingleFlight[QueryPlan, BulkResult] = SingleFlight()
-        self._exact = ExactEvaluator(told, settings, observe=observe, clock=clock)
+        self._exact = ExactEvaluator(backend, settings, observe=observe, clock=clock)
 
     def why_exact(self, plan: QueryPlan) -> str | None:
         """None where the plan is evaluated in bulk; else the reason why not."""

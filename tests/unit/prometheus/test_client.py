@@ -1,21 +1,30 @@
-"""What each question sends, what comes of warnings, and what is told to whoever counts."""
+"""What each call sends and logs, what comes of warnings, and what `observe` is given."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from metrics_apiserver.base import errors
 from metrics_apiserver.core.model import Sample, Series
 from metrics_apiserver.options.prometheus import PrometheusSettings
+from metrics_apiserver.prometheus import client as client_module
 from metrics_apiserver.prometheus import credentials
-from metrics_apiserver.prometheus.client import PrometheusClient
+from metrics_apiserver.prometheus.client import (
+    QUERY_CHARACTERS,
+    WARNING_CHARACTERS,
+    WARNING_SECONDS,
+    PrometheusClient,
+)
 from tests.fakes import upstream
+from tests.fakes.evaluation import FakeClock
 from tests.fakes.upstream import Mood, Upstream
 
 
@@ -44,10 +53,14 @@ def observed() -> Observed:
 
 @asynccontextmanager
 async def client_to(
-    backend: Upstream, observed: Observed, **settings: object
+    backend: Upstream,
+    observed: Observed,
+    clock: Callable[[], float] = time.monotonic,
+    **settings: object,
 ) -> AsyncIterator[PrometheusClient]:
     made = PrometheusSettings(backend.url, **settings)  # type: ignore[arg-type] # any, by name
-    client = PrometheusClient(made, credentials.from_settings(made), observe=observed)
+    identity = credentials.from_settings(made)
+    client = PrometheusClient(made, identity, observe=observed, clock=clock)
     try:
         yield client
     finally:
@@ -68,6 +81,29 @@ async def test_query(backend: Upstream, observed: Observed) -> None:
     assert request.form["query"] == ['up{pod=~"a|b"}']
     assert observed.calls == [("query", "ok")]
     assert 0 < observed.seconds[0] < 5
+
+
+async def test_a_query_is_logged_at_debug_and_cut(
+    backend: Upstream, caplog: pytest.LogCaptureFixture
+) -> None:
+    backend.mood = upstream.vector(({}, "1"))
+    caplog.set_level(logging.DEBUG, client_module.__name__)
+    async with client_to(backend, Observed(), clock=FakeClock()) as prometheus:
+        await prometheus.query("q" * 1500)
+    [record] = [record for record in caplog.records if record.name == client_module.__name__]
+    assert record.levelno == logging.DEBUG
+    assert record.__dict__["query"] == "q" * QUERY_CHARACTERS
+    assert (record.__dict__["samples"], record.__dict__["seconds"]) == (1, "0.000")
+
+
+async def test_a_query_is_not_logged_below_debug(
+    backend: Upstream, caplog: pytest.LogCaptureFixture
+) -> None:
+    backend.mood = upstream.vector(({}, "1"))
+    caplog.set_level(logging.INFO, client_module.__name__)
+    async with client_to(backend, Observed()) as prometheus:
+        await prometheus.query("q")
+    assert not caplog.records
 
 
 async def test_series(backend: Upstream, observed: Observed) -> None:
@@ -172,7 +208,7 @@ async def test_cancellation_is_told_and_passed_on(backend: Upstream, observed: O
     ],
 )
 async def test_limits(
-    backend: Upstream, observed: Observed, limits: dict[str, int], endpoint: str, outcome: str
+    backend: Upstream, observed: Observed, limits: dict[str, Any], endpoint: str, outcome: str
 ) -> None:
     backend.mood = upstream.success([{"__name__": "m", "pad": "x" * 2000}])
     async with client_to(backend, observed, **limits) as client:
@@ -203,15 +239,51 @@ class TestWarnings:
             async with client_to(backend, observed) as client:
                 await CALLS[endpoint](client)
         assert observed.calls == [(endpoint, "partial")]
-        told = [record.getMessage() for record in caplog.records]
-        # The result of a query carries its warnings; lists have no place for them.
-        assert len(told) == (0 if endpoint == "query" else 1)
-        assert all("store b is away" in text for text in told)
+        (record,) = caplog.records
+        # That of a query is structured, because it names the query too.
+        text = record.__dict__["warning"] if endpoint == "query" else record.getMessage()
+        assert "store b is away" in text
 
     async def test_the_result_carries_them(self, backend: Upstream, observed: Observed) -> None:
         backend.mood = upstream.vector(({}, "1"), warnings=["w1", "w2"])
         async with client_to(backend, observed) as client:
             assert (await client.query("x")).warnings == ("w1", "w2")
+
+    async def test_one_of_queries_is_logged_once_a_minute(
+        self, backend: Upstream, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        backend.mood = upstream.vector(({}, "1"), warnings=["store is down", "x" * 5000])
+        clock = FakeClock()
+        async with client_to(backend, Observed(), clock=clock) as client:
+            for _ in range(3):
+                await client.query("q")
+            clock.now += WARNING_SECONDS - 0.1
+            await client.query("q")
+            assert [record.__dict__["warning"] for record in caplog.records] == [
+                "store is down",
+                "x" * WARNING_CHARACTERS,
+            ]
+            clock.now += 0.1
+            await client.query("q")
+        assert len(caplog.records) == 4
+
+    async def test_those_that_differ_each_time_are_not_remembered_without_end(
+        self, backend: Upstream
+    ) -> None:
+        async with client_to(backend, Observed()) as client:
+            for number in range(200):
+                backend.mood = upstream.vector(({}, "1"), warnings=[f"warning {number}"])
+                await client.query("q")
+            assert len(client._warned) <= 64
+
+    async def test_they_repeat_no_secret(
+        self, backend: Upstream, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        backend.mood = upstream.vector(({}, "1"), warnings=["the tenant sesame-42 is unknown"])
+        async with client_to(backend, Observed(), headers=("X-Key=sesame-42",)) as client:
+            await client.query("q")
+        (record,) = caplog.records
+        assert record.__dict__["warning"] == "the tenant [redacted] is unknown"
 
     @pytest.mark.parametrize("endpoint", CALLS)
     async def test_they_may_be_failures(
@@ -242,7 +314,10 @@ async def test_a_backend_that_echoes_our_secrets(
 ) -> None:
     (tmp_path / "token").write_text("t0ken-s3cret")
     backend.mood = answer("you sent Bearer t0ken-s3cret and h3ader-s3cret" + "x" * 900)
-    settings = {"token_file": str(tmp_path / "token"), "headers": ("X-Key=h3ader-s3cret",)}
+    settings: dict[str, Any] = {
+        "token_file": str(tmp_path / "token"),
+        "headers": ("X-Key=h3ader-s3cret",),
+    }
     async with client_to(backend, observed, **settings) as client:
         with pytest.raises((errors.UpstreamError, errors.UpstreamTimeout)) as failed:
             await client.query("x")

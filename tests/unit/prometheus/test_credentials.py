@@ -14,7 +14,7 @@ import trustme
 from metrics_apiserver.base.errors import ConfigError
 from metrics_apiserver.options.prometheus import PrometheusSettings
 from metrics_apiserver.prometheus import credentials
-from metrics_apiserver.prometheus.credentials import Credentials
+from metrics_apiserver.prometheus.credentials import PrometheusCredentials
 from tests.fakes import authorities, pki
 
 URL = "https://prometheus.example"
@@ -176,13 +176,13 @@ class TestContext:
 class TestKubeconfig:
     """Files stand over what a kubeconfig says, side by side."""
 
-    def kubeconfig(self) -> Credentials:
+    def kubeconfig(self) -> PrometheusCredentials:
         context = ssl.create_default_context()
 
         async def authorization(renew: bool) -> str:
             return "Bearer kube"
 
-        return Credentials(authorization, lambda: context)
+        return PrometheusCredentials(authorization, lambda: context)
 
     async def test_alone(self) -> None:
         kube = self.kubeconfig()

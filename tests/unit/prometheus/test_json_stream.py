@@ -9,18 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metrics_apiserver.prometheus.json_stream import ElementSplitter
+from metrics_apiserver.prometheus.json_stream import JsonArrayStream
 
 AWKWARD = st.text(st.sampled_from('"\\},{[]:a\u2028é')) | st.just('"},{"') | st.just("},{" * 9)
 ELEMENTS = st.lists(st.dictionaries(AWKWARD, AWKWARD, min_size=1, max_size=3), max_size=12)
 
 
 def split(document: bytes, *, slice_bytes: int, chunk: int) -> tuple[list[Any], Any, bool]:
-    splitter = ElementSplitter(slice_bytes)
+    stream = JsonArrayStream(slice_bytes)
     early: list[Any] = []
     for start in range(0, len(document), chunk):
-        early += splitter.feed(document[start : start + chunk])
-    return early, splitter.finish(), splitter.taken
+        early += stream.feed(document[start : start + chunk])
+    return early, stream.finish(), stream.taken
 
 
 def put_together(early: list[Any], rest: list[Any], taken: bool) -> list[Any]:
@@ -92,10 +92,10 @@ def test_elements_of_another_array_leave_the_expected_one_without_the_mark() -> 
 @pytest.mark.parametrize("cut", [1, 2, 10, 40, 60])
 def test_an_answer_that_breaks_off_is_no_json(cut: int) -> None:
     document = orjson.dumps({"data": [{"n": str(i)} for i in range(20)]})
-    splitter = ElementSplitter(50)
-    splitter.feed(document[:-cut])
+    stream = JsonArrayStream(50)
+    stream.feed(document[:-cut])
     with pytest.raises(orjson.JSONDecodeError):
-        splitter.finish()
+        stream.finish()
 
 
 @pytest.mark.parametrize("garbage", [b'{"n":"1"}}', b'{"n":1,,}', b'{"n":"\xff"}', b"]", b'"'])

@@ -16,8 +16,8 @@ import trustme
 from metrics_apiserver.base import errors
 from metrics_apiserver.options.prometheus import PrometheusSettings
 from metrics_apiserver.prometheus import credentials
-from metrics_apiserver.prometheus.credentials import Credentials
-from metrics_apiserver.prometheus.transport import Question, Transport
+from metrics_apiserver.prometheus.credentials import PrometheusCredentials
+from metrics_apiserver.prometheus.transport import ApiRequest, Transport
 from tests.fakes import upstream
 from tests.fakes.subprocesses import free_port
 from tests.fakes.upstream import Mood, Upstream
@@ -34,7 +34,7 @@ async def backend() -> AsyncIterator[Upstream]:
 @asynccontextmanager
 async def transport_to(
     url: str,
-    who: Credentials | None = None,
+    who: PrometheusCredentials | None = None,
     clock: Callable[[], float] = time.monotonic,
     **settings: object,
 ) -> AsyncIterator[Transport]:
@@ -46,32 +46,32 @@ async def transport_to(
         await transport.close()
 
 
-def question(
+def call(
     *parameters: tuple[str, str],
     timeout: float = 5,
     max_bytes: int = 1 << 20,
     evaluates: bool = False,
     may_post: bool = True,
-) -> Question:
-    return Question("/api/v1/x", parameters, timeout, max_bytes, evaluates, may_post)
+) -> ApiRequest:
+    return ApiRequest("/api/v1/x", parameters, timeout, max_bytes, evaluates, may_post)
 
 
-async def ask(transport: Transport, asked: Question | None = None) -> bytes:
+async def ask(transport: Transport, request: ApiRequest | None = None) -> bytes:
     pieces: list[bytes] = []
-    await transport.ask(asked or question(), pieces.append)
+    await transport.ask(request or call(), pieces.append)
     return b"".join(pieces)
 
 
-async def refusal(transport: Transport, asked: Question | None = None) -> errors.UpstreamError:
+async def refusal(transport: Transport, request: ApiRequest | None = None) -> errors.UpstreamError:
     with pytest.raises(errors.UpstreamError) as refused:
-        await ask(transport, asked)
+        await ask(transport, request)
     return refused.value
 
 
 class TestForm:
     async def test_a_short_question_is_a_get(self, backend: Upstream) -> None:
         async with transport_to(backend.url) as transport:
-            assert await ask(transport, question(("match[]", 'a{b="c d&é"}'), ("match[]", "x")))
+            assert await ask(transport, call(("match[]", 'a{b="c d&é"}'), ("match[]", "x")))
         (request,) = backend.requests
         assert (request.method, request.path) == ("GET", "/api/v1/x")
         assert request.form == {"match[]": ['a{b="c d&é"}', "x"]}
@@ -83,7 +83,7 @@ class TestForm:
     async def test_a_long_question_is_a_post(self, backend: Upstream) -> None:
         text = 'up{pod=~"' + "a+b|é" * 500 + '"}'
         async with transport_to(backend.url) as transport:
-            await ask(transport, question(("query", text)))
+            await ask(transport, call(("query", text)))
         (request,) = backend.requests
         assert request.method == "POST"
         assert request.form == {"query": [text]}
@@ -103,7 +103,7 @@ class TestForm:
         self, backend: Upstream, verb: str, may_post: bool, length: int, method: str
     ) -> None:
         async with transport_to(backend.url, verb=verb) as transport:
-            await ask(transport, question(("query", "x" * length), may_post=may_post))
+            await ask(transport, call(("query", "x" * length), may_post=may_post))
         (request,) = backend.requests
         assert request.method == method
         assert request.form == {"query": ["x" * length]}
@@ -132,7 +132,7 @@ class TestForm:
         self, backend: Upstream, budget: float, least: int, most: int
     ) -> None:
         async with transport_to(backend.url) as transport:
-            await ask(transport, question(("query", "x"), timeout=budget, evaluates=True))
+            await ask(transport, call(("query", "x"), timeout=budget, evaluates=True))
         (value,) = backend.requests[0].form["timeout"]
         assert value.endswith("ms")
         assert least <= int(value.removesuffix("ms")) <= most
@@ -217,7 +217,7 @@ class TestDeadline:
         async with transport_to(backend.url) as transport:
             started = time.monotonic()
             with pytest.raises(errors.UpstreamTimeout) as late:
-                await ask(transport, question(timeout=0.3))
+                await ask(transport, call(timeout=0.3))
             assert 0.25 < time.monotonic() - started < 2
             backend.mood = OK
             assert await ask(transport) == b"ok"
@@ -230,7 +230,7 @@ class TestDeadline:
         backend.mood = upstream.drip(OK)
         async with transport_to(backend.url) as transport:
             with pytest.raises(errors.UpstreamTimeout):
-                await ask(transport, question(timeout=0.3))
+                await ask(transport, call(timeout=0.3))
 
     async def test_a_slow_one_within_the_budget(self, backend: Upstream) -> None:
         backend.mood = upstream.slow(0.2, OK)
@@ -275,7 +275,7 @@ class TestPlaces:
 
             async def outcome() -> str:
                 try:
-                    await ask(transport, question(timeout=0.5))
+                    await ask(transport, call(timeout=0.5))
                 except errors.UpstreamError as refused:
                     return refused.kind
                 except errors.UpstreamTimeout:
@@ -308,7 +308,7 @@ class TestRetry:
     async def test_a_reset_is_tried_once_more(self, backend: Upstream, verb: str) -> None:
         backend.script = [upstream.reset()]
         async with transport_to(backend.url, verb=verb) as transport:
-            assert await ask(transport, question(("query", "x"))) == b"ok"
+            assert await ask(transport, call(("query", "x"))) == b"ok"
         assert [request.form for request in backend.requests] == [{"query": ["x"]}] * 2
 
     @pytest.mark.parametrize("verb", ["GET", "POST"])
@@ -407,7 +407,7 @@ class TestAnswers:
         async with transport_to(backend.url) as transport:
             if kind == "timeout":
                 with pytest.raises(errors.UpstreamTimeout):
-                    await ask(transport, question(timeout=0.3))
+                    await ask(transport, call(timeout=0.3))
             else:
                 assert (await refusal(transport)).kind == kind
             assert await ask(transport) == b"ok"
@@ -444,7 +444,7 @@ class TestAnswers:
 
         async with transport_to(backend.url, max_concurrent=1) as transport:
             with pytest.raises(LookupError):
-                await transport.ask(question(), refuse)
+                await transport.ask(call(), refuse)
             assert await ask(transport) == b"ok"
 
     async def test_an_endless_error_page_keeps_its_status(self, backend: Upstream) -> None:
@@ -500,29 +500,29 @@ class TestRetryAfter:
             assert await ask(transport) == b"ok"
 
 
-def bearer(*tokens: str) -> tuple[Credentials, list[bool]]:
+def bearer(*tokens: str) -> tuple[PrometheusCredentials, list[bool]]:
     """Gives the first token until a fresh one is asked for; the last one stays."""
     left = list(tokens)
-    asked: list[bool] = []
+    request: list[bool] = []
 
     async def authorization(renew: bool) -> str:
-        asked.append(renew)
+        request.append(renew)
         if renew and len(left) > 1:
             left.pop(0)
         return f"Bearer {left[0]}"
 
-    return Credentials(authorization, ssl.create_default_context), asked
+    return PrometheusCredentials(authorization, ssl.create_default_context), request
 
 
 class TestCredentials:
     async def test_a_refused_token_is_renewed_once(self, backend: Upstream) -> None:
-        who, asked = bearer("old", "new")
+        who, request = bearer("old", "new")
         backend.script = [upstream.answer(b"", 401)]
         async with transport_to(backend.url, who) as transport:
             assert await ask(transport) == b"ok"
         sent = [request.headers["authorization"] for request in backend.requests]
         assert sent == ["Bearer old", "Bearer new"]
-        assert asked == [False, True]
+        assert request == [False, True]
 
     async def test_not_twice(self, backend: Upstream) -> None:
         who, _ = bearer("old", "new", "newest")
@@ -539,11 +539,11 @@ class TestCredentials:
         assert (refused.status, backend.hits) == (401, 1)
 
     async def test_a_forbidden_query_asks_for_no_token(self, backend: Upstream) -> None:
-        who, asked = bearer("old", "new")
+        who, request = bearer("old", "new")
         backend.mood = upstream.answer(b"", 403)
         async with transport_to(backend.url, who) as transport:
             await refusal(transport)
-        assert asked == [False]
+        assert request == [False]
 
     async def test_a_token_file_is_read_again_at_401(
         self, backend: Upstream, tmp_path: Path
@@ -577,7 +577,7 @@ class TestCredentials:
             raise error
 
         async with transport_to(
-            backend.url, Credentials(fails, ssl.create_default_context)
+            backend.url, PrometheusCredentials(fails, ssl.create_default_context)
         ) as transport:
             refused = await refusal(transport)
         assert refused.message.endswith("the credentials for Prometheus cannot be read")
@@ -678,7 +678,9 @@ class TestTLS:
         def fails() -> ssl.SSLContext:
             raise ssl.SSLError("bad pair")
 
-        async with transport_to("https://localhost:1", Credentials(nobody, fails)) as transport:
+        async with transport_to(
+            "https://localhost:1", PrometheusCredentials(nobody, fails)
+        ) as transport:
             refused = await refusal(transport)
         assert refused.message.endswith("the credentials for Prometheus cannot be read")
 
