@@ -61,3 +61,15 @@ def test_usage_has_a_time_and_a_window(kind: str, field: str) -> None:
     schema = schemas.resource(ref)[schemas.model_name("metrics.k8s.io", "v1beta1", kind)]
     assert schema["required"] == ["timestamp", "window"]
     assert {"timestamp", "window", field} <= schema["properties"].keys()
+
+
+@pytest.mark.parametrize(
+    "found",
+    [schemas.custom(ref, "v1beta1"), schemas.external(ref), schemas.resource(ref)],
+    ids=["custom", "external", "resource"],
+)
+def test_kinds_say_what_their_type_fields_hold(found: dict[str, schemas.Schema]) -> None:
+    for schema in found.values():
+        for field in ("kind", "apiVersion"):
+            if field in schema["properties"]:
+                assert schema["properties"][field]["description"]

@@ -130,6 +130,14 @@ def test_a_requirement_whose_bound_is_no_integer_matches_nothing() -> None:
     assert not Requirement("a", Operator.GREATER_THAN, ("x",)).matches({"a": "5"})
 
 
+@pytest.mark.parametrize("operator", [Operator.GREATER_THAN, Operator.LESS_THAN])
+@pytest.mark.parametrize("bound", ["-7", "-1", "0", "1", "7"])
+def test_an_object_without_the_label_is_neither_above_nor_below(
+    operator: Operator, bound: str
+) -> None:
+    assert not Requirement("a", operator, (bound,)).matches({"b": "5"})
+
+
 def test_to_label_selector() -> None:
     parsed = selector.parse("z=1,y==2,x in (b,a),w notin (c),v!=d,u,!t")
     assert selector.to_label_selector(parsed) == {

@@ -38,16 +38,20 @@ class FakeSource:
         answers: by selector; what is not there finds nothing.
         asked: (selector, start, end) of every query.
         times: when they were asked, on the loop's clock.
+        seconds: how long each takes.
     """
 
     def __init__(self, answers: dict[str, Answer] | None = None) -> None:
         self.answers = answers or {}
         self.asked: list[tuple[str, float, float | None]] = []
         self.times: list[float] = []
+        self.seconds = 0.0
 
     async def series(self, selector: str, *, start: float, end: float | None) -> set[Series]:
         self.asked.append((selector, start, end))
         self.times.append(asyncio.get_running_loop().time())
+        if self.seconds:
+            await asyncio.sleep(self.seconds)
         answer = self.answers.get(selector, set())
         if isinstance(answer, errors.MetricsError):
             raise answer
@@ -321,4 +325,17 @@ async def test_new_rules_and_new_resources_wake_the_loop() -> None:
         environment.relister.wake()
         await asyncio.sleep(0.001)
         assert environment.relister.turns == 3
+        running.cancel()
+
+
+@pytest.mark.looptime
+async def test_a_wake_during_a_turn_leads_to_one_more_at_once() -> None:
+    environment = Environment(rules("a"), {"a": found("a")})
+    environment.source.seconds = 2.0
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(environment.relister.run())
+        await asyncio.sleep(1.0)
+        environment.relister.wake()
+        await asyncio.sleep(30.0)
+        assert environment.source.times == [0.0, 2.0]
         running.cancel()

@@ -114,6 +114,14 @@ def test_the_namespace_shows_nowhere(query: str) -> None:
             f'label_join(sum by ({GROUP}) ({X}), "a", "-", "pod", "ns")',
             "label_join reads the label ns",
         ),
+        (
+            f'label_join(sum by ({GROUP}) ({X}), "a", "-", "ns", "pod")',
+            "label_join reads the label ns",
+        ),
+        (
+            f'label_join(sum by ({GROUP}) ({X}), "a", "-", "pod", "ns", "q")',
+            "label_join reads the label ns",
+        ),
     ],
 )
 def test_the_namespace_shows(query: str, why: str) -> None:

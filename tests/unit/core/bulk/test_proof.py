@@ -123,6 +123,8 @@ def test_functions_of_one_series(name: str) -> None:
         (f"{SUM} / on (pod) {SUM}", "/ on (pod) does not keep namespace, pod apart"),
         (f"{SUM} / ignoring (pod) {SUM}", "/ ignoring (pod) does not keep"),
         (f"{SUM} * on (namespace, pod) group_left (a) fill (0) {SUM}", "* fills in values"),
+        (f"{SUM} * on (namespace, pod) fill_left (0) {SUM}", "* fills in values"),
+        (f"{SUM} * on (namespace, pod) fill_right (0) {SUM}", "* fills in values"),
         (f"{SUM} * on () group_left (pod) y", "* copies a label that tells answers apart"),
         (f"x{S} * y", "* joins a vector without the label matchers"),
         (f"x{S} * on () y", "* joins a vector without the label matchers"),

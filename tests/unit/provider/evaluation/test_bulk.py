@@ -59,6 +59,15 @@ async def test_everybody_is_asked_for_when_nobody_is_named() -> None:
     assert answer.take({"unheard-of": None}) == {"unheard-of": {}}
 
 
+def test_an_answer_covers_a_read_only_with_all_of_its_namespaces() -> None:
+    answer = BulkResult(0.0, {"a": {}, "b": {}}, 0, everything=False)
+    assert answer.covers({"a": None})
+    assert answer.covers({"a": None, "b": None})
+    assert not answer.covers({"a": None, "c": None})
+    assert not answer.covers({"c": None, "a": None})
+    assert not answer.covers({"c": None})
+
+
 async def test_an_answer_that_is_too_large_is_asked_for_in_halves() -> None:
     def answer(text: str) -> list[Sample]:
         if "|" in text:
