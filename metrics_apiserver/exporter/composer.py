@@ -16,11 +16,11 @@ from metrics_apiserver.exporter.attribution.source import AllocationSource
 from metrics_apiserver.exporter.exposition import RenderedExposition
 from metrics_apiserver.exporter.families import custom, dcgm, nvidia_gpu, pods, state
 from metrics_apiserver.exporter.families.text import MetricFamily
-from metrics_apiserver.exporter.model import NodeAllocations, Pod, Reading
+from metrics_apiserver.exporter.model import NodeAllocations, NodeUsage, Pod, Reading
 from metrics_apiserver.exporter.sampler import SamplingRound
 from metrics_apiserver.exporter.settings import Exposition
 from metrics_apiserver.exporter.telemetry import ExporterTelemetry
-from metrics_apiserver.exporter.usage import NodeUsage, UsageMeter
+from metrics_apiserver.exporter.usage import UsageMeter
 
 # Averages, and values that are read rarely: they predate the reallocation of a device.
 _STALE_KEYS = ("duty_cycle", "sm_util", "enc_util", "dec_util")

@@ -7,13 +7,14 @@ GPU, a stale handle, or a library that must be initialised again.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
 from metrics_apiserver.exporter import activity, probes
 from metrics_apiserver.exporter.activity import ActivityReader
 from metrics_apiserver.exporter.device_caller import RAISED, DeviceCaller, NVMLContext
+from metrics_apiserver.exporter.duty_cycle import DutyCycle
 from metrics_apiserver.exporter.model import Device, ProcessMemory, Reading
 from metrics_apiserver.exporter.nvml import gpm, instances
 from metrics_apiserver.exporter.nvml.library import Code, Handle, NVMLError
@@ -23,11 +24,8 @@ from metrics_apiserver.exporter.rates import Rates
 from metrics_apiserver.exporter.values import Values
 from metrics_apiserver.exporter.window import Window
 
-_SAMPLES = "nvmlDeviceGetSamples"
-_GPU_UTILIZATION_SAMPLES = 1
 _MEMORY = "nvmlDeviceGetMemoryInfo"
 _FIELDS = "nvmlDeviceGetFieldValues"
-_SILENCE_SECONDS = 5.0  # without a new sample; drivers take several per second
 
 
 class _Instance:
@@ -80,10 +78,7 @@ class Gpu:
         ]
         self._due: dict[ReadInterval, float] = dict.fromkeys(ReadInterval, float("-inf"))
         self._values = Values(self._caller.count_dropped)
-        self._window = Window(window)
-        self._seen_sample = 0
-        self._sampled_at = self._rewound_at = now
-        self._was_settled = False
+        self._duty_cycle = DutyCycle(self._caller, handle, window)
         self._processes = ProcessTracker(self._caller, handle)
         self._rates = Rates()
         self._activity = ActivityReader(self._caller, handle)
@@ -122,7 +117,7 @@ class Gpu:
         """Clears what was measured for the previous pods, because the device was reallocated."""
         own = [one for one in self._instances if one.device.uuid == uuid]
         if uuid == self.device.uuid:
-            self._window.clear()
+            self._duty_cycle.clear()
         elif not own:
             return
         for one in own:
@@ -199,42 +194,7 @@ class Gpu:
         if not caller.is_settled:
             values.keep("gpu_util", None)
             values.keep("mem_copy_util", None)
-        samples = caller.attempt(_SAMPLES, self._fetch_samples, quiet=(Code.NOT_FOUND,))
-        has_buffer = samples is not None or self._seen_sample > 0
-        if self._take_samples(samples or ()):
-            self._sampled_at = caller.now
-        elif not has_buffer or caller.now - self._sampled_at >= _SILENCE_SECONDS:
-            # One value a round, without a sample buffer or while the buffer has nothing new.
-            if "gpu_util" in values:
-                self._window.add(caller.now, values["gpu_util"], caller.now)
-            if caller.now - self._rewound_at >= _SILENCE_SECONDS:
-                # The driver's clock may have been set back: read the buffer from its start.
-                self._rewound_at, self._seen_sample = caller.now, 0
-        values.keep("duty_cycle", self._window.mean(caller.now))
-
-    def _fetch_samples(self) -> list[tuple[int, int]]:
-        _, found = self._caller.library.call(
-            _SAMPLES, self.handle, _GPU_UTILIZATION_SAMPLES, self._seen_sample
-        )
-        return [(int(one.timeStamp), int(one.sampleValue.uiVal)) for one in found]
-
-    def _take_samples(self, samples: Iterable[tuple[int, int]]) -> bool:
-        """Whether at least one sample is usable."""
-        # The first result is the whole buffer of the driver, from before sampling started.
-        caller, seen = self._caller, self._seen_sample
-        is_usable = self._was_settled and seen > 0
-        self._was_settled = caller.is_settled
-        is_any = False
-        for stamp, value in sorted(samples):
-            if stamp <= seen:
-                continue
-            self._seen_sample = stamp
-            if not 0 <= value <= 100:
-                caller.count_dropped("duty_cycle")
-            elif is_usable:
-                self._window.add(stamp / 1e6, value, caller.now)
-                is_any = True
-        return is_any
+        values.keep("duty_cycle", self._duty_cycle.update(values.get("gpu_util")))
 
     def _read_activity(self) -> None:
         activity.keep(self._values, self._activity.measure(None))

@@ -113,6 +113,60 @@ class NodeAllocations:
     is_known: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class ProcessOwner:
+    """The pod and container a process runs in.
+
+    Attributes:
+        pod: None for a process of the host.
+        container: empty if unknown.
+        name: of the process.
+        is_nameless: it runs in a pod whose name is unknown.
+    """
+
+    pod: Pod | None
+    container: str = ""
+    name: str = ""
+    is_nameless: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class UsageRecord:
+    """What one container or process used of a device; None if unknown.
+
+    Attributes:
+        use: percent of the device; over the window, or for a process over the last round.
+        memory: bytes.
+        is_legal: the device is allocated to the pod.
+        pid, kinds, name: of a process; 0 and empty for a container.
+    """
+
+    device: str
+    pod: Pod
+    container: str
+    use: ProcessUtilization | None
+    memory: int | None
+    is_legal: bool = True
+    pid: int = 0
+    kinds: str = ""
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeUsage:
+    """The usage of all devices in one round.
+
+    Attributes:
+        containers: by (device, pod, container), including pods without an allocation.
+        processes: one record each.
+        unattributed: number of processes that belong to no known pod.
+    """
+
+    containers: Mapping[tuple[str, Pod, str], UsageRecord] = field(default_factory=dict)
+    processes: tuple[UsageRecord, ...] = ()
+    unattributed: int = 0
+
+
 Mode = Literal["none", "exclusive", "share"]
 
 

@@ -18,9 +18,10 @@ from metrics_apiserver.exporter.model import (
     DeviceAllocation,
     Mode,
     NodeAllocations,
+    NodeUsage,
     Reading,
+    UsageRecord,
 )
-from metrics_apiserver.exporter.usage import NodeUsage, UsageRecord
 
 # Usage of a device; on a shared device it belongs to no single pod.
 USE_KEYS = frozenset(

@@ -24,7 +24,7 @@ from metrics_apiserver.exporter.nvml import events
 from metrics_apiserver.exporter.nvml.library import Code, DriverVersions, Library, NVMLError
 from metrics_apiserver.exporter.session import (
     BROKEN_LIMIT,
-    REBUILD_SECONDS,
+    RESTART_SECONDS,
     FatalError,
     NVMLSession,
 )
@@ -90,7 +90,7 @@ class Sampler:
         self._wall = wall
         self._history = DeviceHistory()
         self._broken_rounds = 0
-        self._rebuild = ""
+        self._restart_reason = ""
         self._lost: dict[str, float] = {}
         self._indices: dict[str, int] = {}
         self._gone: frozenset[str] = frozenset()  # lost when NVML was initialised again
@@ -108,8 +108,8 @@ class Sampler:
         Raises:
             FatalError: see `session`.
         """
-        if self._rebuild and now - self.session.opened_at >= REBUILD_SECONDS:
-            self._context.telemetry.nvml_restarts.labels(self._rebuild).inc()
+        if self._restart_reason and now - self.session.opened_at >= RESTART_SECONDS:
+            self._context.telemetry.nvml_restarts.labels(self._restart_reason).inc()
             self.session.close(now)
         was_open = self.session.inventory is not None
         if not self.session.open(now):
@@ -123,7 +123,9 @@ class Sampler:
             readings = self._read_all(found, now)
         except NVMLError as error:
             self.session.count_error(error)
-            self._rebuild = "uninitialized" if error.code == Code.UNINITIALIZED else "failure"
+            self._restart_reason = (
+                "uninitialized" if error.code == Code.UNINITIALIZED else "failure"
+            )
             return SamplingRound(is_up=False)
         return SamplingRound(
             is_up=True,
@@ -155,7 +157,7 @@ class Sampler:
         gone = {uuid: self._indices[uuid] for uuid in self._gone}
         self._indices = gone | {uuid: gpu.device.index for uuid, gpu in found.gpus.items()}
         self._lost.clear()
-        self._rebuild = ""
+        self._restart_reason = ""
         self._hot_plug_check_at = now + _HOT_PLUG_CHECK_SECONDS
         self._absent_check_at = now + _LOST_PROBE_SECONDS
         self._mig_check_at = now + _MIG_CHECK_SECONDS
@@ -174,7 +176,7 @@ class Sampler:
                 self._handle_device_error(uuid, error, now)
                 continue
             if self._lost.pop(uuid, None) is not None:
-                self._rebuild = "device_back"
+                self._restart_reason = "device_back"
                 continue
             broken.append(gpu.is_broken)
             self._history.observe(uuid, part[0].values, now)
@@ -191,7 +193,7 @@ class Sampler:
                 _logger.error("GPU is lost", extra={"uuid": uuid, "error": str(error)})
             self._lost[uuid] = now + _LOST_PROBE_SECONDS
         elif error.code == Code.INVALID_ARGUMENT:
-            self._rebuild = "stale_handle"
+            self._restart_reason = "stale_handle"
         else:
             raise error
 
@@ -203,7 +205,7 @@ class Sampler:
             addresses = inventory.list_pci_addresses(self._context.settings.driver_proc)
             count = int(self._library.call("nvmlDeviceGetCount"))
             if count != found.count or addresses != found.pci_addresses:
-                self._rebuild = "hot_plug"
+                self._restart_reason = "hot_plug"
         if now >= self._mig_check_at:
             self._mig_check_at = now + _MIG_CHECK_SECONDS
             for uuid, gpu in found.gpus.items():
@@ -212,12 +214,12 @@ class Sampler:
         if now >= self._absent_check_at:
             self._absent_check_at = now + _LOST_PROBE_SECONDS
             if any(self._is_back(index) for index in found.absent):
-                self._rebuild = "device_back"
+                self._restart_reason = "device_back"
         if self.session.end_pauses(now):
-            self._rebuild = "mig"
+            self._restart_reason = "mig"
 
     def _check_event_watcher(self, found: Inventory, now: float) -> None:
-        error = self.session.watcher.failure
+        error = self.session.watcher.error
         if error is None:
             if now - self._events_at > _EVENTS_GOOD_SECONDS:
                 self._events_backoff.reset()
@@ -250,7 +252,7 @@ class Sampler:
             # Open handles block the change: release this GPU and try again later.
             self.session.pause(gpu.device.index, now)
         if change:
-            self._rebuild = "mig"
+            self._restart_reason = "mig"
 
     def _take_events(self, now: float) -> None:
         for event in self.session.watcher.drain():

@@ -21,7 +21,7 @@ from metrics_apiserver.exporter.nvml.library import Code, DriverVersions, NVMLEr
 _logger = logging.getLogger(__name__)
 
 BROKEN_LIMIT = 3
-REBUILD_SECONDS = 5.0  # between two initialisations
+RESTART_SECONDS = 5.0  # between two initialisations
 _RETRY_SECONDS = 30.0
 _RETRY_MAX_SECONDS = 300.0
 _PAUSE_SECONDS = 30.0
@@ -164,7 +164,7 @@ class NVMLSession:
                 raise FatalError(
                     f"{error}, {self._unrecoverable_errors} times: the device nodes may be missing"
                 )
-            self._retry_at = now + REBUILD_SECONDS
+            self._retry_at = now + RESTART_SECONDS
             return
         if self._without_driver_since is None:
             self._without_driver_since = now

@@ -9,73 +9,21 @@ end with the allocation, so that a new pod does not inherit the load of the prev
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from metrics_apiserver.exporter import sums
 from metrics_apiserver.exporter.model import (
     DeviceAllocation,
     NodeAllocations,
+    NodeUsage,
     Pod,
     ProcessMemory,
+    ProcessOwner,
     ProcessUtilization,
     Reading,
+    UsageRecord,
 )
 from metrics_apiserver.exporter.window import Window
-
-
-@dataclass(frozen=True, slots=True)
-class ProcessOwner:
-    """The pod and container a process runs in.
-
-    Attributes:
-        pod: None for a process of the host.
-        container: empty if unknown.
-        name: of the process.
-        is_nameless: it runs in a pod whose name is unknown.
-    """
-
-    pod: Pod | None
-    container: str = ""
-    name: str = ""
-    is_nameless: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class UsageRecord:
-    """What one container or process used of a device; None if unknown.
-
-    Attributes:
-        use: percent of the device; over the window, or for a process over the last round.
-        memory: bytes.
-        is_legal: the device is allocated to the pod.
-        pid, kinds, name: of a process; 0 and empty for a container.
-    """
-
-    device: str
-    pod: Pod
-    container: str
-    use: ProcessUtilization | None
-    memory: int | None
-    is_legal: bool = True
-    pid: int = 0
-    kinds: str = ""
-    name: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class NodeUsage:
-    """The usage of all devices in one round.
-
-    Attributes:
-        containers: by (device, pod, container), including pods without an allocation.
-        processes: one record each.
-        unattributed: number of processes that belong to no known pod.
-    """
-
-    containers: Mapping[tuple[str, Pod, str], UsageRecord] = field(default_factory=dict)
-    processes: tuple[UsageRecord, ...] = ()
-    unattributed: int = 0
 
 
 class _UtilizationWindows:
@@ -149,15 +97,12 @@ class UsageMeter:
         pods = {allocation.pod for allocation in allocated}
         sole = allocated[0] if len(pods) == 1 and not allocated[0].is_shared else None
         owners = self._owners(reading)
-        can_tell = sole is not None or owners is not None
         uses = None if reading.uses is None else sums.normalized(reading.uses)
+        is_separable = _is_separable(sole, owners, allocated)
         for allocation in allocated:
             key = (device, allocation.pod, allocation.container)
-            # Containers of one pod on one device can only be distinguished by their processes.
-            is_separable = owners is not None or len({h.container for h in allocated}) == 1
-            known = can_tell and is_separable
-            totals.uses[key] = sums.ZERO if known and uses is not None else None
-            totals.memory[key] = 0 if known and reading.memory is not None else None
+            totals.uses[key] = sums.ZERO if is_separable and uses is not None else None
+            totals.memory[key] = 0 if is_separable and reading.memory is not None else None
         unattributed = _UnattributedUse()
         for pid in {*(uses or ()), *(reading.memory or ())}:
             owner = (owners or {}).get(pid)
@@ -217,6 +162,17 @@ class UsageMeter:
                 key not in totals.illegal,
             )
         return NodeUsage(containers, tuple(totals.processes), totals.unattributed)
+
+
+def _is_separable(
+    sole: DeviceAllocation | None,
+    owners: Mapping[int, ProcessOwner] | None,
+    allocated: Sequence[DeviceAllocation],
+) -> bool:
+    """Whether the usage of the containers of a device can be distinguished."""
+    # Those of one pod can only be distinguished by their processes.
+    is_one_container = len({allocation.container for allocation in allocated}) == 1
+    return owners is not None or (sole is not None and is_one_container)
 
 
 def _pod_and_container(

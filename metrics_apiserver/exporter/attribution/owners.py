@@ -13,7 +13,7 @@ from pathlib import Path
 from metrics_apiserver.base.caching import TTLCache
 from metrics_apiserver.exporter.attribution import cgroups
 from metrics_apiserver.exporter.attribution.podlogs import PodLogs
-from metrics_apiserver.exporter.usage import ProcessOwner
+from metrics_apiserver.exporter.model import ProcessOwner
 
 _KEEP_SECONDS = 60.0
 _RETRY_SECONDS = 2.0  # while the name of the pod or container is unknown

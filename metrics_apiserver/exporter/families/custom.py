@@ -12,10 +12,9 @@ from functools import lru_cache
 
 from metrics_apiserver.exporter.families import allocated
 from metrics_apiserver.exporter.families.text import MAX_CACHED, MetricFamily, labels
-from metrics_apiserver.exporter.model import Device, Mode, Pod
+from metrics_apiserver.exporter.model import Device, Mode, NodeUsage, Pod, UsageRecord
 from metrics_apiserver.exporter.rows import Row
 from metrics_apiserver.exporter.settings import Exposition
-from metrics_apiserver.exporter.usage import NodeUsage, UsageRecord
 
 _MIB = 1 << 20
 

@@ -12,8 +12,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from metrics_apiserver.exporter.families.text import MetricFamily, labels
-from metrics_apiserver.exporter.model import DeviceAllocation, NodeAllocations, Pod, Reading
-from metrics_apiserver.exporter.usage import NodeUsage, UsageRecord
+from metrics_apiserver.exporter.model import (
+    DeviceAllocation,
+    NodeAllocations,
+    NodeUsage,
+    Pod,
+    Reading,
+    UsageRecord,
+)
 
 UTILIZATION = "gpu_pod_utilization_percent"
 SM = "gpu_pod_sm_utilization_percent"

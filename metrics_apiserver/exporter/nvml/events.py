@@ -58,14 +58,14 @@ class EventWatcher:
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._keys: dict[int, str] = {}
-        self.failure: NVMLError | None = None
+        self.error: NVMLError | None = None
 
     def start(self, library: Library, handles: Mapping[str, Handle]) -> frozenset[str]:
         """Registers the devices and starts to wait; returns the keys of those that report events.
 
         Called by the sampling thread. If no device reports events, no thread is started.
         """
-        self.failure = None
+        self.error = None
         self._stopping.clear()
         event_set = library.call("nvmlEventSetCreate")
         able = [key for key, handle in handles.items() if _register(library, handle, event_set)]
@@ -109,7 +109,7 @@ class EventWatcher:
                     continue
                 # The sampling thread creates a new event set.
                 _logger.warning("waiting for events failed", extra={"error": str(error)})
-                self.failure = error
+                self.error = error
                 break
             event = NVMLEvent(
                 self._keys.get(_address(data.device), ""), int(data.eventType), int(data.eventData)

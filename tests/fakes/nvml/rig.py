@@ -11,11 +11,17 @@ from prometheus_client import CollectorRegistry
 from metrics_apiserver.exporter.attribution.source import AllocationSource
 from metrics_apiserver.exporter.composer import Composer, ComposerInputs
 from metrics_apiserver.exporter.exposition import RenderedExposition
-from metrics_apiserver.exporter.model import DeviceAllocation, NodeAllocations, Pod, Reading
+from metrics_apiserver.exporter.model import (
+    DeviceAllocation,
+    NodeAllocations,
+    Pod,
+    ProcessOwner,
+    Reading,
+)
 from metrics_apiserver.exporter.sampler import Sampler, SamplingRound
 from metrics_apiserver.exporter.settings import Exposition, Sampling
 from metrics_apiserver.exporter.telemetry import ExporterTelemetry
-from metrics_apiserver.exporter.usage import ProcessOwner, UsageMeter
+from metrics_apiserver.exporter.usage import UsageMeter
 from metrics_apiserver.exporter.watchdog import Heartbeat
 from tests.fakes.nvml.loaded import EPOCH_SECONDS, FakeNvml
 

@@ -127,7 +127,7 @@ def test_a_new_event_set(nvml: FakeNvml) -> None:
     assert made.open(0.0)
 
     def is_failed() -> bool:
-        return made.watcher.failure is not None
+        return made.watcher.error is not None
 
     deadline = time.monotonic() + 5
     while not is_failed():

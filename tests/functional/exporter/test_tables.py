@@ -15,11 +15,10 @@ from prometheus_client import CollectorRegistry
 
 from metrics_apiserver.exporter import flagtypes, options, probes, settings
 from metrics_apiserver.exporter.families import custom, dcgmtable, nvidia_gpu, pods, state
-from metrics_apiserver.exporter.model import DeviceAllocation, Pod
+from metrics_apiserver.exporter.model import DeviceAllocation, Pod, ProcessOwner
 from metrics_apiserver.exporter.rows import USE_KEYS
 from metrics_apiserver.exporter.settings import Exposition, Sampling
 from metrics_apiserver.exporter.telemetry import ExporterTelemetry
-from metrics_apiserver.exporter.usage import ProcessOwner
 from tests.fakes.nvml.loaded import FakeNvml
 from tests.fakes.nvml.rig import Rig, Text, build_rig
 from tests.fakes.nvml.scenario import MIB, gpu_uuid

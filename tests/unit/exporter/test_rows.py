@@ -7,11 +7,12 @@ from metrics_apiserver.exporter.model import (
     Device,
     DeviceAllocation,
     NodeAllocations,
+    NodeUsage,
     Pod,
     ProcessUtilization,
     Reading,
+    UsageRecord,
 )
-from metrics_apiserver.exporter.usage import NodeUsage, UsageRecord
 
 DEVICE = Device("GPU-1", 0, "H100", "0:1", 0)
 VALUES = {"duty_cycle": 70.0, "temperature": 61, "memory_free": 5, "memory_total": 80}

@@ -10,12 +10,14 @@ from metrics_apiserver.exporter.model import (
     Device,
     DeviceAllocation,
     NodeAllocations,
+    NodeUsage,
     Pod,
     ProcessMemory,
+    ProcessOwner,
     ProcessUtilization,
     Reading,
 )
-from metrics_apiserver.exporter.usage import NodeUsage, ProcessOwner, UsageMeter
+from metrics_apiserver.exporter.usage import UsageMeter
 
 DEVICE = Device("GPU-1", 0, "H100", "0:1", 0)
 ONE, TWO = Pod("ai", "one"), Pod("ai", "two")

@@ -91,7 +91,7 @@ def test_a_failed_wait_is_reported(watcher: EventWatcher, library: Library, nvml
     start(watcher, library)
     nvml.scenario.set("*", "fail.nvmlEventSetWait_v2", 999)
     nvml.write()
-    poll(lambda: watcher.failure is not None)
+    poll(lambda: watcher.error is not None)
     assert watcher.stop()
 
 

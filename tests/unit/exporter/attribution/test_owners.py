@@ -8,8 +8,7 @@ import pytest
 
 from metrics_apiserver.exporter.attribution.owners import ProcessOwners
 from metrics_apiserver.exporter.attribution.podlogs import PodLogs
-from metrics_apiserver.exporter.model import Pod
-from metrics_apiserver.exporter.usage import ProcessOwner
+from metrics_apiserver.exporter.model import Pod, ProcessOwner
 from tests.fakes.clock import Clock
 from tests.fakes.hostproc import Host
 

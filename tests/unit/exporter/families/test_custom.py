@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from metrics_apiserver.exporter.families.custom import CustomBuilder
 from metrics_apiserver.exporter.families.text import MetricFamily
-from metrics_apiserver.exporter.model import Device, DeviceAllocation, Pod, ProcessUtilization
+from metrics_apiserver.exporter.model import (
+    Device,
+    DeviceAllocation,
+    NodeUsage,
+    Pod,
+    ProcessUtilization,
+    UsageRecord,
+)
 from metrics_apiserver.exporter.rows import Row
 from metrics_apiserver.exporter.settings import Exposition
-from metrics_apiserver.exporter.usage import NodeUsage, UsageRecord
 
 GPU = Device("GPU-1", 0, "H100", "0:1")
 POD = Pod("ai", "bert")

@@ -12,11 +12,12 @@ from metrics_apiserver.exporter.model import (
     Device,
     DeviceAllocation,
     NodeAllocations,
+    NodeUsage,
     Pod,
     ProcessUtilization,
     Reading,
+    UsageRecord,
 )
-from metrics_apiserver.exporter.usage import NodeUsage, UsageRecord
 
 POD = Pod("ai", "bert")
 
