@@ -15,13 +15,16 @@ from rich.table import Table
 from rich.text import Text
 
 from metrics_apiserver.base import errors
+from metrics_apiserver.base import settings as declared
 from metrics_apiserver.base.diagnostics import Diagnostic
 from metrics_apiserver.base.flags import Parsed
 from metrics_apiserver.cli import output
 from metrics_apiserver.cli.flag_command import FlagCommand
 from metrics_apiserver.core.bulk import report
 from metrics_apiserver.core.bulk.report import QueryEvaluation
+from metrics_apiserver.core.rules import config, yamlload
 from metrics_apiserver.core.rules.model import RuleFile
+from metrics_apiserver.options.commands import OutputSettings
 from metrics_apiserver.provider import reload
 
 _HELP = """\
@@ -54,12 +57,11 @@ def run(parsed: Parsed) -> int:
     Raises:
         errors.ConfigError: flags that cannot be used, or no file.
     """
-    diagnostics = output.validate_format(parsed)
     if not parsed.positional:
-        diagnostics.append(Diagnostic("name one rule file or more", path="arguments"))
-    output.refuse(diagnostics)
+        parsed.diagnostics.append(Diagnostic("name one rule file or more", path="arguments"))
+    settings = declared.build(OutputSettings, parsed, takes_arguments=True)
     checked = [check(file) for file in parsed.positional]
-    if output.is_json(parsed):
+    if settings.output == "json":
         output.write_json({"files": [_as_json(one) for one in checked]})
     else:
         for one in checked:
@@ -70,11 +72,24 @@ def run(parsed: Parsed) -> int:
 def check(file: str) -> Checked:
     """Validates one file."""
     try:
-        _, rules = reload.load(Path(file))
+        rules = _load(file)
     except errors.ConfigError as error:
         return Checked(file, error.diagnostics)
     warnings = tuple(replace(one, severity="warning") for one in rules.warnings)
     return Checked(file, warnings, rules, tuple(report.build(rules)))
+
+
+def _load(file: str) -> RuleFile:
+    """The rules of a file, a pipe (`<(kubectl get …)`) or, as `-`, of standard input.
+
+    Raises:
+        errors.ConfigError: they cannot be read or used.
+    """
+    path = Path("/dev/stdin" if file == "-" else file)
+    if not path.is_fifo():
+        return reload.load(path)[1]
+    with path.open("rb") as pipe:
+        return config.parse(pipe.read(yamlload.MAX_BYTES + 1), file)
 
 
 def _as_json(checked: Checked) -> dict[str, Any]:
@@ -127,4 +142,6 @@ def _evaluation(one: QueryEvaluation) -> str:
     return f"a query for each read: {one.reason}"
 
 
-command = FlagCommand("check", (output.FORMAT,), run, description=_HELP, arguments="FILE...")
+command = FlagCommand(
+    "check", declared.table(OutputSettings), run, description=_HELP, arguments="FILE..."
+)

@@ -8,10 +8,12 @@ from __future__ import annotations
 import click
 from click import shell_completion
 
+from metrics_apiserver.base import settings as declared
 from metrics_apiserver.base.diagnostics import Diagnostic
 from metrics_apiserver.base.flags import Parsed
 from metrics_apiserver.cli import main, output
 from metrics_apiserver.cli.flag_command import FlagCommand
+from metrics_apiserver.options.commands import NoSettings
 
 SHELLS = {
     "bash": shell_completion.BashComplete,
@@ -38,7 +40,9 @@ def run(parsed: Parsed) -> int:
         errors.ConfigError: no shell, or one that is not known.
     """
     if len(parsed.positional) != 1 or parsed.positional[0] not in SHELLS:
-        output.refuse([Diagnostic(f"name one shell: {', '.join(SHELLS)}", path="arguments")])
+        message = f"name one shell: {', '.join(SHELLS)}"
+        parsed.diagnostics.append(Diagnostic(message, path="arguments"))
+    declared.build(NoSettings, parsed, takes_arguments=True)
     made = SHELLS[parsed.positional[0]](
         click.Group(), {}, "metrics-apiserver", main.COMPLETION_VARIABLE
     )

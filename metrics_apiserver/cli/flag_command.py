@@ -36,7 +36,7 @@ class FlagOption(click.Option):
         super().__init__(
             [name, *([f"-{flag.shorthand}"] if flag.shorthand else []), f"--{flag.name}"],
             is_flag=is_bool,
-            type=None if is_bool else str,
+            type=None if is_bool else _completed_by(flag),
             metavar=None if is_bool else flag.placeholder or flag.kind,
             multiple=flag.is_list,
             hidden=flag.ignored,
@@ -50,6 +50,13 @@ def _shown_default(flag: Flag) -> str:
     return f" (default {flags.format_value(flag, flag.default)})"
 
 
+def _completed_by(flag: Flag) -> click.ParamType[Any]:
+    """How a shell completes the value; values are read by `base.flags` alone."""
+    if flag.choices:
+        return click.Choice(flag.choices)
+    return click.Path() if flag.kind in ("string", "strings", "stringArray") else click.STRING
+
+
 def declare(table: Iterable[Flag]) -> Iterator[FlagOption]:
     """The options of a table of flags."""
     return map(FlagOption, table)
@@ -61,7 +68,8 @@ class FlagCommand(click.Command):
     Args:
         name: as it is typed.
         table: its flags.
-        run: takes what was read, gives the exit code.
+        run: makes settings of what was read, which refuses what cannot be used; gives the exit
+            code.
         description: what it does; the first sentence is shown in lists of commands.
         arguments: what its words that are no flags stand for, such as `FILE...`; empty for none,
             which `run` checks.
@@ -87,17 +95,13 @@ class FlagCommand(click.Command):
         self._run = run
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Reads the words; asked for help, it shows that and ends.
-
-        Raises:
-            errors.ConfigError: unknown flags or bad values, all of them.
-        """
+        """Reads the words; asked for help, it shows that and ends."""
         if ctx.resilient_parsing:  # a completing shell: the words are not finished
             return []
         if any(word in HELP_WORDS for word in takewhile(lambda word: word != "--", args)):
             click.echo(ctx.get_help())
             ctx.exit()
-        ctx.obj = flags.parse(self._table, args)
+        ctx.obj = flags.scan(self._table, args)
         return []
 
     def invoke(self, ctx: click.Context) -> int:

@@ -21,44 +21,11 @@ from rich.table import Table
 from rich.text import Text
 
 from metrics_apiserver.base.diagnostics import Diagnostic
-from metrics_apiserver.base.errors import ConfigError
-from metrics_apiserver.base.flags import Flag, Parsed
 from metrics_apiserver.certs.inspection import Finding
 
-FORMAT = Flag("output", "string", "text", "-o: text, or json for programs", "Output", shorthand="o")
-FORMATS = ("text", "json")
 _SOURCE_BYTES = 4 << 20
 _LINE_BREAK = re.compile(r"\r\n|[\n\r\x85\u2028\u2029]")  # as YAML counts lines
 _STYLES = {"error": "bold red", "warning": "bold yellow", "info": "bold"}
-
-
-def validate_format(parsed: Parsed) -> list[Diagnostic]:
-    """What is wrong with `--output`."""
-    if parsed.values["output"] in FORMATS:
-        return []
-    return [Diagnostic("must be text or json", path="--output")]
-
-
-def unexpected(parsed: Parsed) -> list[Diagnostic]:
-    """The words of a command that takes flags only."""
-    return [
-        Diagnostic(f"unexpected argument {word!r}", path="arguments") for word in parsed.positional
-    ]
-
-
-def refuse(diagnostics: list[Diagnostic]) -> None:
-    """Ends the command, if there are any.
-
-    Raises:
-        errors.ConfigError: with all of them.
-    """
-    if diagnostics:
-        raise ConfigError("command line", tuple(diagnostics))
-
-
-def is_json(parsed: Parsed) -> bool:
-    """Whether programs read what is printed."""
-    return bool(parsed.values["output"] == "json")
 
 
 def say(line: str) -> None:

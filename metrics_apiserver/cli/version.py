@@ -5,9 +5,11 @@ from __future__ import annotations
 import platform
 
 from metrics_apiserver import __version__
+from metrics_apiserver.base import settings as declared
 from metrics_apiserver.base.flags import Parsed
 from metrics_apiserver.cli import output
 from metrics_apiserver.cli.flag_command import FlagCommand
+from metrics_apiserver.options.commands import OutputSettings
 
 
 def run(parsed: Parsed) -> int:
@@ -16,8 +18,8 @@ def run(parsed: Parsed) -> int:
     Raises:
         errors.ConfigError: words that mean nothing here.
     """
-    output.refuse([*output.validate_format(parsed), *output.unexpected(parsed)])
-    if output.is_json(parsed):
+    settings = declared.build(OutputSettings, parsed)
+    if settings.output == "json":
         output.write_json(
             {
                 "name": "metrics-apiserver",
@@ -31,4 +33,6 @@ def run(parsed: Parsed) -> int:
     return 0
 
 
-command = FlagCommand("version", (output.FORMAT,), run, description="Print the version.")
+command = FlagCommand(
+    "version", declared.table(OutputSettings), run, description="Print the version."
+)

@@ -22,6 +22,7 @@ from metrics_apiserver.options.certificates import (
     CertificateSettings,
     PairSettings,
 )
+from metrics_apiserver.options.commands import FORMAT
 
 _WHAT = "What to inspect"
 
@@ -151,14 +152,7 @@ class InspectSettings(Settings):
         )
     )
     kubeconfig: str = filled_by(_KUBECONFIG)
-    output: str = flag(
-        "output",
-        "text",
-        "-o: text, or json for programs",
-        group="Output",
-        shorthand="o",
-        choices=("text", "json"),
-    )
+    output: str = filled_by(FORMAT)
 
     @property
     def host(self) -> str:

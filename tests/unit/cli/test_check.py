@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -63,13 +65,34 @@ def test_warnings_are_shown_and_are_no_error(
     [
         ([], "arguments: name one rule file or more"),
         (["--output=json"], "arguments: name one rule file or more"),
-        (["--flag"], "--flag: unknown flag; see --help"),
+        ([VALID, "--flag"], "--flag: unknown flag; see --help"),
         ([VALID, "--outputs=x"], "--outputs: unknown flag; did you mean --output?"),
         ([VALID, "-o", "yaml"], "--output: must be text or json"),
     ],
 )
 def test_wrong_words(capsys: pytest.CaptureFixture[str], words: list[str], message: str) -> None:
-    assert run(capsys, *words) == (2, "", f"command line: {message}\n")
+    code, out, err = run(capsys, *words)
+    assert (code, out) == (2, "")
+    assert err.startswith(f"command line: {message}")
+    assert len(err.splitlines()) == 1
+
+
+def test_everything_wrong_is_named_at_once(capsys: pytest.CaptureFixture[str]) -> None:
+    _, _, err = run(capsys, "--flag", "-o", "yaml")
+    found = [line.split(": ")[1] for line in err.splitlines()]
+    assert sorted(found) == ["--flag", "--output", "arguments"]
+
+
+@pytest.mark.parametrize("form", ["<(cat {})", "- < {}", "- <<< 'surprise: 1'", "<(echo x: 1)"])
+def test_pipes_and_standard_input(form: str) -> None:
+    command = f"{sys.executable} -m metrics_apiserver check {form.format(VALID)}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    if VALID in command:
+        assert (done.returncode, done.stderr) == (0, "")
+        assert ": valid: 9 rules" in done.stdout
+    else:
+        assert done.returncode == 2
+        assert ":1: unknown key" in done.stderr
 
 
 def test_for_programs(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

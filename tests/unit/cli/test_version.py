@@ -23,7 +23,6 @@ def test_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_every_wrong_word_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert main.main(["version", "-oyaml", "now"]) == 2
-    assert capsys.readouterr().err.splitlines() == [
-        "command line: --output: must be text or json",
-        "command line: arguments: unexpected argument 'now'",
-    ]
+    output, argument = capsys.readouterr().err.splitlines()
+    assert output.startswith("command line: --output: must be text or json")
+    assert "unexpected argument 'now'" in argument

@@ -1,0 +1,33 @@
+"""The settings of the small commands (`check`, `version`, `completion`), with their flags.
+
+`FORMAT` is the one declaration of `-o text|json`, for every command that programs read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from metrics_apiserver.base.flags import Flag
+from metrics_apiserver.base.settings import Settings, filled_by
+
+FORMAT = Flag(
+    "output",
+    "string",
+    "text",
+    "-o: text, or json for programs",
+    "Output",
+    shorthand="o",
+    choices=("text", "json"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class OutputSettings(Settings):
+    """Of a command that only chooses how it prints."""
+
+    output: str = filled_by(FORMAT)
+
+
+@dataclass(frozen=True, slots=True)
+class NoSettings(Settings):
+    """Of a command that takes no flags."""
