@@ -10,8 +10,9 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from metrics_apiserver.base import flags
+from metrics_apiserver.base import flaghelp, flags
 from metrics_apiserver.base.telemetry import Telemetry
+from metrics_apiserver.exporter import flags as exporter
 from metrics_apiserver.options import serve
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -20,10 +21,11 @@ _TABLE = re.compile(r"<!-- table: (?P<name>[^>]+?) -->\n(?P<body>.*?)<!-- end --
 
 
 def flag_tables() -> dict[str, str]:
-    """One table for each group of flags, by the group's name."""
+    """One table for each group of the server's flags, by the group's name; one of the exporter."""
     groups: dict[str, list[flags.Flag]] = {}
     for flag in serve.TABLE:
         groups.setdefault(flag.group, []).append(flag)
+    groups["nvml-exporter"] = list(exporter.TABLE)
     return {
         group: _table(("Flag", "Kind", "Default", "Meaning"), map(_flag_row, members))
         for group, members in groups.items()
@@ -31,8 +33,10 @@ def flag_tables() -> dict[str, str]:
 
 
 def _flag_row(flag: flags.Flag) -> tuple[str, ...]:
-    default = flags.format_value(flag, flag.default)
-    return f"`--{flag.name}`", flag.kind, f"`{default}`" if default else "", flag.help
+    default = f"${flag.environment}" if flag.environment else ""
+    default = default or flaghelp.format_value(flag, flag.default)
+    kind = "duration" if flag.kind == "seconds" else flag.kind
+    return f"`--{flag.name}`", kind, f"`{default}`" if default else "", flag.help
 
 
 def metric_table() -> str:

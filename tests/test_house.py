@@ -96,7 +96,8 @@ def test_every_self_metric_is_fed() -> None:
 
 @pytest.mark.parametrize("name", docs.tables())
 def test_generated_tables_are_up_to_date(name: str) -> None:
-    page = docs.DOCS / "metrics.md" if name == "self-metrics" else CONFIGURATION
+    pages = {"self-metrics": "metrics.md", "flags of nvml-exporter": "gpu-exporter.md"}
+    page = docs.DOCS / pages.get(name, CONFIGURATION.name)
     found = docs.written(page)
     assert name in found, f"{page.name} has no table called {name}"
     advice = "run `python -m tests.docs`"

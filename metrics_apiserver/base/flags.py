@@ -80,7 +80,9 @@ class Flag:
     def validate(self, value: Any) -> list[str]:
         """What is wrong with a value of the kind."""
         wrong = [
-            f"{member!r} is not {self._known}" if self.is_list else f"must be {self._known}"
+            f"{member!r} is not {self._known}"
+            if self.is_list
+            else f"must be {self._known}, not {member!r}"
             for member in (value if self.is_list else [value])
             if self.choices and member not in self.choices and value != self.default
         ]
@@ -89,6 +91,8 @@ class Flag:
     @property
     def _known(self) -> str:
         *others, last = self.choices
+        if self.is_list:
+            return f"one of {', '.join(self.choices)}"
         return f"{', '.join(others)} or {last}" if others else last
 
 
@@ -219,41 +223,3 @@ def parse(
     if parser.parsed.diagnostics:
         raise errors.ConfigError("command line", tuple(parser.parsed.diagnostics))
     return parser.parsed
-
-
-def render_help(table: Iterable[Flag]) -> str:
-    """The flags by group, as --help prints them; those without a meaning stand last, by name."""
-    groups: dict[str, list[Flag]] = {}
-    ignored: list[str] = []
-    for flag in table:
-        if flag.ignored:
-            ignored.append(f"--{flag.name}")
-        else:
-            groups.setdefault(flag.group, []).append(flag)
-    lines: list[str] = []
-    for group, members in groups.items():
-        lines.append(f"\n{group}:")
-        for flag in members:
-            head = f"  --{flag.name} {'' if flag.kind == 'bool' else flag.kind}".rstrip()
-            lines.append(f"{head:<48} {flag.help}{_shown_default(flag)}")
-    if ignored:
-        lines.append("\nAccepted for drop-in use, without a meaning here:")
-        lines += [f"  {name}" for name in sorted(ignored)]
-    return "\n".join(lines).lstrip("\n")
-
-
-def _shown_default(flag: Flag) -> str:
-    if flag.default in ("", False, None) or flag.default == []:
-        return ""
-    return f" (default {format_value(flag, flag.default)})"
-
-
-def format_value(flag: Flag, value: Any) -> str:
-    """A value as one would write it on the command line."""
-    if flag.kind in ("duration", "seconds"):
-        return f"{value / 3600:g}h" if value and value % 3600 == 0 else f"{value:g}s"
-    if flag.is_list:
-        return ",".join(value)
-    if flag.kind == "bool":
-        return "true" if value else "false"
-    return str(value)

@@ -15,7 +15,7 @@ from typing import Any
 
 import click
 
-from metrics_apiserver.base import flags
+from metrics_apiserver.base import flaghelp, flags
 from metrics_apiserver.base.flags import Flag, Parsed
 
 HELP_WORDS = ("-h", "--help")
@@ -37,17 +37,11 @@ class FlagOption(click.Option):
             [name, *([f"-{flag.shorthand}"] if flag.shorthand else []), f"--{flag.name}"],
             is_flag=is_bool,
             type=None if is_bool else _completed_by(flag),
-            metavar=None if is_bool else flag.placeholder or flag.kind,
+            metavar=None if is_bool else flaghelp.value_name(flag),
             multiple=flag.is_list,
             hidden=flag.ignored,
-            help=f"{flag.help}{_shown_default(flag)}",
+            help=f"{flag.help}{flaghelp.shown_default(flag)}",
         )
-
-
-def _shown_default(flag: Flag) -> str:
-    if flag.default in ("", False, None) or flag.default == []:
-        return ""
-    return f" (default {flags.format_value(flag, flag.default)})"
 
 
 def _completed_by(flag: Flag) -> click.ParamType[Any]:

@@ -11,7 +11,7 @@ import sys
 from itertools import pairwise
 from pathlib import Path
 
-from metrics_apiserver.base import errors, flags, logs
+from metrics_apiserver.base import errors, flaghelp, logs
 from metrics_apiserver.options import serve
 from metrics_apiserver.options.settings import ServeSettings
 
@@ -29,7 +29,9 @@ def run(words: list[str]) -> int:
         ExceptionGroup: of errors.ConfigError: flags and files that cannot be used.
     """
     if "--help" in words or "-h" in words:
-        sys.stdout.write(f"{USAGE}\n{flags.render_help(serve.TABLE)}\n")
+        sys.stdout.write(
+            f"{USAGE}\n{flaghelp.render_help(serve.TABLE, flaghelp.terminal_width())}\n"
+        )
         return 0
     settings = _settings(words)
     logs.configure(settings.verbosity, settings.log_format)

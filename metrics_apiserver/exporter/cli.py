@@ -6,8 +6,16 @@ import os
 import sys
 from collections.abc import Sequence
 
+from metrics_apiserver import __version__
+from metrics_apiserver.base import flaghelp
+from metrics_apiserver.base.errors import ConfigError
 from metrics_apiserver.exporter import flags
-from metrics_apiserver.exporter.commandline import WrongFlags
+
+USAGE = """\
+Usage: nvml-exporter [flags]
+
+GPU use per pod for Prometheus, read from NVML.
+"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -15,14 +23,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if arguments is None else arguments
     try:
         settings = flags.parse(words, os.environ)
-    except WrongFlags as wrong:
-        for fault in wrong.faults:
-            sys.stderr.write(f"nvml-exporter: {fault}\n")
+    except ConfigError as error:
+        for one in error.diagnostics:
+            sys.stderr.write(f"nvml-exporter: {one.path}: {one.message}\n")
         sys.stderr.write("nvml-exporter --help lists the flags\n")
         return 2
-    except SystemExit:  # argparse has shown the help or the version
+    except flags.Asked as asked:
+        text = f"nvml-exporter {__version__}"
+        if asked.flag is flags.HELP:
+            text = f"{USAGE}\n{flaghelp.render_help(flags.TABLE, flaghelp.terminal_width())}"
+        sys.stdout.write(f"{text}\n")
         return 0
-    # Imported late: judging flags needs neither NVML nor gRPC.
+    # Imported late: validating flags needs neither NVML nor gRPC.
     try:
         from metrics_apiserver.exporter import runtime
     except ModuleNotFoundError as error:

@@ -1,13 +1,13 @@
-"""Kinds of values on the exporter's command line: durations, addresses, labels, lists of words."""
+"""Values on the exporter's command line that have a form of their own: addresses, pages, labels.
+
+A reader raises ValueError that says what is wrong; `each` makes a check of the members of a list.
+"""
 
 from __future__ import annotations
 
-import argparse
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)?")
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, None: 1.0}
 _LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _PATH = re.compile(r"(?:/[\w.-]+)+")
 _OTHER_PAGES = ("/snapshot.json", "/healthz", "/readyz")
@@ -22,80 +22,53 @@ window_size_in_ms xid clock_event
 OWN_LABELS = frozenset(_TAKEN.split())
 
 
-def seconds(text: str) -> float:
-    """Such as 500ms, 1s, 10m or 1h; a bare number means seconds."""
-    match = _DURATION.fullmatch(text)
-    if match is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is no duration such as 1s or 10m")
-    return float(match[1]) * _UNITS[match[2]]
-
-
-def interval(text: str) -> float:
-    """A duration that ticks can have."""
-    found = seconds(text)
-    if not 0.1 <= found <= 60:
-        raise argparse.ArgumentTypeError("must lie between 100ms and 60s")
-    return found
-
-
-def window(text: str) -> float:
-    """A duration that values can be averaged over, within what a window can hold."""
-    found = seconds(text)
-    if not 1 <= found <= 300:
-        raise argparse.ArgumentTypeError("must lie between 1s and 5m")
-    return found
-
-
-def count(text: str) -> int:
-    """A whole number from 1 on."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1 on")
-    return int(text)
-
-
 def path(text: str) -> str:
-    """Of a page that is not another's."""
+    """The path of a page that is not another's.
+
+    Raises:
+        ValueError: it is none.
+    """
     if _PATH.fullmatch(text) is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is no path such as /metrics")
+        raise ValueError(f"{text!r} is no path such as /metrics")
     if text in _OTHER_PAGES:
-        raise argparse.ArgumentTypeError(f"{text} is a page of its own")
+        raise ValueError(f"{text} is a page of its own")
     return text
 
 
 def address(text: str) -> tuple[str, int]:
-    """Host and port; an empty host means all addresses."""
+    """Host and port; an empty host means all addresses.
+
+    Raises:
+        ValueError: it is none.
+    """
     host, colon, port = text.rpartition(":")
     if not colon or not port.isdecimal() or int(port) > 65535:
-        raise argparse.ArgumentTypeError(f"{text!r} is no address such as :9445 or 127.0.0.1:9445")
+        raise ValueError(f"{text!r} is no address such as :9445 or 127.0.0.1:9445")
     return host.removeprefix("[").removesuffix("]"), int(port)
 
 
 def pair(text: str) -> tuple[str, str]:
-    """A label's name and its value."""
+    """A label's name and its value.
+
+    Raises:
+        ValueError: it is none, or a label that the exporter sets itself.
+    """
     name, equals, value = text.partition("=")
     if not equals or _LABEL.fullmatch(name) is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is no label such as NodePoolId=np1")
+        raise ValueError(f"{text!r} is no label such as NodePoolId=np1")
     if name in OWN_LABELS or name.startswith("__"):
-        raise argparse.ArgumentTypeError(f"the label {name} is taken")
+        raise ValueError(f"the label {name} is taken")
     return name, value
 
 
-def words(known: Sequence[str]) -> type[argparse.Action]:
-    """An action for a list of words with commas between them, out of the known ones."""
+def each(read: Callable[[str], object]) -> Callable[[Sequence[str]], Iterator[str]]:
+    """A check of a list: what the reader refuses of its members."""
 
-    class Words(argparse.Action):
-        def __call__(
-            self,
-            parser: argparse.ArgumentParser,
-            namespace: argparse.Namespace,
-            values: object,
-            option_string: str | None = None,
-        ) -> None:
-            words = [word for word in str(values).split(",") if word]
-            unknown = [word for word in words if word not in known]
-            if unknown:
-                text = f"{option_string}: {unknown[0]!r} is not one of {', '.join(known)}"
-                parser.error(text)
-            setattr(namespace, self.dest, frozenset(words))
+    def check(texts: Sequence[str]) -> Iterator[str]:
+        for text in texts:
+            try:
+                read(text)
+            except ValueError as error:
+                yield str(error)
 
-    return Words
+    return check

@@ -117,7 +117,7 @@ def test_everything_that_is_wrong_is_told_in_the_order_of_the_flags() -> None:
         *("--up-timeout=0", "--verbose", "--directory=/d", "ok"),
     ) == [
         ("--label", "must be NAME=VALUE"),
-        ("--sizes", "'huge' is not small or large"),
+        ("--sizes", "'huge' is not one of small, large"),
         ("--up-retries", "must not be negative"),
         ("--up-timeout", "must be greater than 0"),
         ("--verbose", "needs --up-retries=0 and --directory"),

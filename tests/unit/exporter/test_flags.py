@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from metrics_apiserver.base.errors import ConfigError
+from metrics_apiserver.base.flags import Flag
 from metrics_apiserver.exporter import flags
-from metrics_apiserver.exporter.commandline import WrongFlags
+from metrics_apiserver.exporter.flags import Asked
 
 
 def test_defaults_and_the_downward_api() -> None:
@@ -55,10 +57,10 @@ def test_the_gpus_of_a_sidecar() -> None:
     assert found.holders.gpu_uuids == ("a", "b")
 
 
-def faults(*words: str, **environment: str) -> tuple[str, ...]:
-    with pytest.raises(WrongFlags) as wrong:
+def diagnostics(*words: str, **environment: str) -> tuple[str, ...]:
+    with pytest.raises(ConfigError) as wrong:
         flags.parse(words, environment)
-    return wrong.value.faults
+    return tuple(f"{one.path}: {one.message}" for one in wrong.value.diagnostics)
 
 
 @pytest.mark.parametrize(
@@ -69,37 +71,84 @@ def faults(*words: str, **environment: str) -> tuple[str, ...]:
         ("--window=x", "no duration"),
         ("--window=0s", "between 1s and 5m"),
         ("--families=pods,other", "'other' is not one of"),
-        ("--label-style=mine", "invalid choice: 'mine'"),
+        ("--label-style=mine", "must be dcgm, dcgm-old or alibaba, not 'mine'"),
         ("--extra-label=a b=c", "no label"),
         ("--extra-label=gpu=0", "the label gpu is taken"),
-        ("--max-series=0", "no whole number from 1 on"),
+        ("--max-series=0", "must be greater than 0"),
         ("--web.listen-address=9445", "no address"),
         ("--web.listen-address=:70000", "no address"),
         ("--web.telemetry-path=metrics", "no path"),
         ("--attribution=sidecar", "needs POD_NAME and POD_NAMESPACE"),
         ("--gpu-uuids=a", "needs --attribution=sidecar"),
         ("--resource-slices", "needs NODE_NAME"),
-        ("--unknown", "unrecognized"),
-        ("--fam=pods", "unrecognized"),
+        ("--unknown", "unknown flag; see --help"),
+        ("--familes=pods", "unknown flag; did you mean --families?"),
     ],
 )
-def test_faults(word: str, complaint: str) -> None:
-    (fault,) = faults(word)
-    assert complaint in fault
+def test_what_cannot_be_used(word: str, complaint: str) -> None:
+    (diagnostic,) = diagnostics(word)
+    assert complaint in diagnostic
 
 
 def test_what_only_a_daemonset_can_do() -> None:
     words = ["--processes", "--resource-slices"]
     for mode in ("sidecar", "none"):
-        found = faults(f"--attribution={mode}", *words, NODE_NAME="n", **SIDECAR)
-        assert [one.partition(" ")[0] for one in found] == words
+        found = diagnostics(f"--attribution={mode}", *words, NODE_NAME="n", **SIDECAR)
+        assert [one.partition(":")[0] for one in found] == words
 
 
-def test_all_faults_at_once() -> None:
-    found = faults("--interval=x", "--families=y", "--web.listen-address", "z", "--max-series=-1")
+def test_all_diagnostics_at_once() -> None:
+    found = diagnostics(
+        "--interval=x", "--families=y", "--web.listen-address", "z", "--max-series=-1"
+    )
     assert [one.partition(":")[0] for one in found] == [
         "--interval",
         "--families",
         "--web.listen-address",
         "--max-series",
     ]
+
+
+def test_values_beside_and_behind_their_flags() -> None:
+    words = ["--window", "20s", "--per-process", "--extra-label", "a=b", "--extra-label=c=d"]
+    found = flags.parse(words, {})
+    assert found.sampling.window_seconds == 20
+    assert found.exposition.per_process
+    assert found.exposition.extra_labels == {"a": "b", "c": "d"}
+
+
+def test_a_word_that_is_no_flag_is_shown_by_its_beginning() -> None:
+    found = diagnostics("stray-secret", "--window=20s", "--log.level=loud", "more")
+    assert found == (
+        "--log.level: must be debug, info, warning or error, not 'loud'",
+        "arguments: unexpected argument 'str…' (word 1)",
+        "arguments: unexpected argument 'mor…' (word 4)",
+    )
+
+
+@pytest.mark.parametrize("word", ["--help", "-h", "--version"])
+def test_what_is_asked_for_is_shown_whatever_else_is_wrong(word: str) -> None:
+    with pytest.raises(Asked) as asked:
+        flags.parse(["--window=x", word, "--unknown"], {})
+    assert asked.value.flag is (flags.VERSION if word == "--version" else flags.HELP)
+
+
+def test_a_flag_stands_over_the_downward_api() -> None:
+    found = flags.parse(["--node-name=m"], {"NODE_NAME": "n"})
+    assert found.exposition.node == found.holders.node == "m"
+
+
+@pytest.mark.parametrize("flag", flags.TABLE, ids=lambda flag: flag.name)
+def test_a_flag_says_what_it_is_for(flag: Flag) -> None:
+    assert len(flag.help) > 10, "a default alone explains nothing"
+    assert flag.group
+    assert flag.validate(flag.default) == [] if flag.default is not None else True
+
+
+def test_the_downward_api_fills_names() -> None:
+    variables = {flag.name: flag.environment for flag in flags.TABLE if flag.environment}
+    assert variables == {
+        "node-name": "NODE_NAME",
+        "pod-name": "POD_NAME",
+        "pod-namespace": "POD_NAMESPACE",
+    }

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from metrics_apiserver.base import flags
+from metrics_apiserver.base import flaghelp, flags
 from metrics_apiserver.options import serve
 
 # What `prometheus-adapter --help` of v0.12 lists, with the kinds it gives them, and klog's flags of
@@ -82,7 +82,7 @@ def test_a_flag_is_well_formed(flag: flags.Flag) -> None:
     assert re.fullmatch(r"[a-z][a-z0-9-]*", flag.name)
     assert flag.help
     assert flag.group
-    shown = flags.format_value(flag, flag.default)
+    shown = flaghelp.format_value(flag, flag.default)
     if flag.kind == "stringArray":
         assert flag.default == []
     else:
