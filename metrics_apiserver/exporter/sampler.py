@@ -12,7 +12,6 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from metrics_apiserver.base.backoff import Backoff, no_jitter
 from metrics_apiserver.exporter import inventory
 from metrics_apiserver.exporter.capability import Capabilities
 from metrics_apiserver.exporter.device import Gpu
@@ -37,9 +36,6 @@ _logger = logging.getLogger(__name__)
 _LOST_PROBE_SECONDS = 30.0
 _MIG_CHECK_SECONDS = 5.0
 _HOT_PLUG_CHECK_SECONDS = 60.0
-_EVENTS_SECONDS = 5.0  # between two event sets; doubled while waiting on them fails
-_EVENTS_MAX_SECONDS = 300.0
-_EVENTS_GOOD_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +91,6 @@ class Sampler:
         self._indices: dict[str, int] = {}
         self._gone: frozenset[str] = frozenset()  # lost when NVML was initialised again
         self._mig_check_at = self._hot_plug_check_at = self._absent_check_at = now
-        self._events_at = now
-        self._events_backoff = Backoff(
-            first=_EVENTS_SECONDS, last=_EVENTS_MAX_SECONDS, jitter=no_jitter
-        )
 
     # --- one round --------------------------------------------------------------------------
 
@@ -199,7 +191,9 @@ class Sampler:
 
     def _check(self, found: Inventory, now: float) -> None:
         """Checks whether the devices are still those that were opened."""
-        self._check_event_watcher(found, now)
+        if (reporting := self.session.check_event_watcher(now)) is not None:
+            # While no event can arrive, an XID of 0 would be a guess.
+            self._history.begin(found.gpus, reporting)
         if now >= self._hot_plug_check_at:
             self._hot_plug_check_at = now + _HOT_PLUG_CHECK_SECONDS
             addresses = inventory.list_pci_addresses(self._context.settings.driver_proc)
@@ -217,20 +211,6 @@ class Sampler:
                 self._restart_reason = "device_back"
         if self.session.end_pauses(now):
             self._restart_reason = "mig"
-
-    def _check_event_watcher(self, found: Inventory, now: float) -> None:
-        error = self.session.watcher.error
-        if error is None:
-            if now - self._events_at > _EVENTS_GOOD_SECONDS:
-                self._events_backoff.reset()
-        elif now >= self._events_at:
-            self.session.count_error(error)
-            self._events_at = now + self._events_backoff.next()
-            self.session.restart_event_watcher()
-            self._history.begin(found.gpus, self.session.reporting)
-        else:
-            # No event can arrive, so an XID of 0 would be a guess.
-            self._history.begin(found.gpus, frozenset())
 
     def _is_back(self, index: int) -> bool:
         if self.session.is_paused(index):

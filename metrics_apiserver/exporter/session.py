@@ -25,6 +25,9 @@ RESTART_SECONDS = 5.0  # between two initialisations
 _RETRY_SECONDS = 30.0
 _RETRY_MAX_SECONDS = 300.0
 _PAUSE_SECONDS = 30.0
+_EVENTS_SECONDS = 5.0  # between two event sets; doubled while waiting on them fails
+_EVENTS_MAX_SECONDS = 300.0
+_EVENTS_GOOD_SECONDS = 60.0
 _STUCK = "the wait for events does not return"
 _UNRECOVERABLE = (Code.OPERATING_SYSTEM, Code.UNKNOWN)
 
@@ -54,6 +57,10 @@ class NVMLSession:
         self.opened_at = float("-inf")
         self._retry_at = now
         self._backoff = Backoff(first=_RETRY_SECONDS, last=_RETRY_MAX_SECONDS, jitter=no_jitter)
+        self._events_at = now
+        self._events_backoff = Backoff(
+            first=_EVENTS_SECONDS, last=_EVENTS_MAX_SECONDS, jitter=no_jitter
+        )
         self._without_driver_since: float | None = None
         self._unrecoverable_errors = 0
         self._paused: dict[int, float] = {}
@@ -107,6 +114,27 @@ class NVMLSession:
         self._retry_at = now
         with contextlib.suppress(NVMLError):
             self.context.library.shutdown()
+
+    def check_event_watcher(self, now: float) -> frozenset[str] | None:
+        """Restarts the event watcher if it failed, with growing delays.
+
+        Returns:
+            None while it works, else the UUIDs of the GPUs that report events now.
+
+        Raises:
+            FatalError, NVMLError: as `restart_event_watcher`.
+        """
+        error = self.watcher.error
+        if error is None:
+            if now - self._events_at > _EVENTS_GOOD_SECONDS:
+                self._events_backoff.reset()
+            return None
+        if now < self._events_at:
+            return frozenset()
+        self.count_error(error)
+        self._events_at = now + self._events_backoff.next()
+        self.restart_event_watcher()
+        return self.reporting
 
     def restart_event_watcher(self) -> None:
         """Creates a new event set after waiting on the previous one failed.

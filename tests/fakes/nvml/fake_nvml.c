@@ -167,7 +167,7 @@ static double level(const Entry *e, u64 at)
     return part(e->value, NULL, 0) + part(e->value, "rate", 0) * ((double)at - (double)loaded_at) / 1e6;
 }
 
-/* A number by key: the value, or the code of the failure. */
+/* A number by key: the value, or the code of the error. */
 static int number(const char *dev, const char *key, u64 at, double *out)
 {
     Entry *e = find(dev, key, at);
@@ -460,7 +460,7 @@ CALL(nvmlDeviceGetClockInfo, (void *h, int type, u32 *out), h, GPU,
 API nvmlDeviceGetPcieThroughput(void *h, int counter, u32 *out)
 {
     ENTER(nvmlDeviceGetPcieThroughput, h, GPU);
-    usleep(20000); /* as drivers do; nobody should call it each tick */
+    usleep(20000); /* as drivers do; it must not be called every round */
     return number_at(h, counter ? "pcie_rx" : "pcie_tx", out);
 }
 
@@ -674,7 +674,7 @@ API nvmlDeviceGetGpuInstanceProfileInfoV(void *h, u32 profile, ProfileInfo *out)
     ENTER(nvmlDeviceGetGpuInstanceProfileInfoV, h, GPU);
     if (out->version != (sizeof *out | 2u << 24)) return leave(VERSION_MISMATCH);
     snprintf(key, sizeof key, "profile.%u", profile);
-    out->id = 100 + profile; /* drivers number profiles otherwise than the question does */
+    out->id = 100 + profile; /* the profile IDs of drivers differ from the profile numbers of calls */
     return leave(copy_text(text_of(DEV(h), key, NULL), out->name, sizeof out->name));
 }
 
