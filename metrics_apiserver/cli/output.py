@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -74,14 +73,15 @@ def terminal(*, err: bool = False) -> Console | None:
 
 def as_json(diagnostic: Diagnostic, file: str) -> dict[str, Any]:
     """A diagnostic with its place; 0 and "" stand for what is not known."""
-    fields = asdict(diagnostic)
     return {
-        "severity": fields.pop("severity"),
-        "code": fields.pop("code"),
+        "severity": diagnostic.severity,
+        "code": diagnostic.code,
         "file": file,
-        "line": fields.pop("line"),
-        "column": fields.pop("column"),
-        **fields,
+        "line": diagnostic.line,
+        "column": diagnostic.column,
+        "path": diagnostic.path,
+        "message": diagnostic.message,
+        "cure": diagnostic.cure,
     }
 
 
