@@ -44,6 +44,30 @@ def test_the_usual_kinds_are_there() -> None:
     assert len(mapper) == len(builtin.mapper(naming("jobs.batch", "services", "pod")))
 
 
+def test_they_are_in_the_order_of_kube_apiserver_and_of_version_1() -> None:
+    resources = builtin.mapper(naming("pods")).resources
+    assert {one.version for one in resources} == {"v1"}
+    assert [str(one.group_resource) for one in resources if one.namespaced] == [
+        "pods",
+        "services",
+        "persistentvolumeclaims",
+        "replicationcontrollers",
+        "deployments.apps",
+        "statefulsets.apps",
+        "daemonsets.apps",
+        "replicasets.apps",
+        "jobs.batch",
+        "cronjobs.batch",
+        "ingresses.networking.k8s.io",
+    ]
+    assert [str(one.group_resource) for one in resources if not one.namespaced] == [
+        "namespaces",
+        "nodes",
+        "persistentvolumes",
+    ]
+    assert [one.singular for one in resources] == [one.kind.lower() for one in resources]
+
+
 @pytest.mark.parametrize(
     ("named", "asked", "expected"),
     [
