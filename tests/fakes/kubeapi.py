@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
-import json
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -23,7 +22,7 @@ from aiohttp import web
 
 from metrics_apiserver.core.model import GroupResource, MappedResource
 from metrics_apiserver.kube.connection import FileOrData, KubeConfig
-from tests.fakes import kubediscovery, kubewire
+from tests.fakes import kubeconfig, kubediscovery, kubewire
 from tests.fakes.kubestore import Expired, KubeStore, Object
 from tests.fakes.kubewire import Fault, Seen, Verb, gone, status
 
@@ -122,17 +121,8 @@ class FakeKubeAPI:
     def kubeconfig(self, user: Mapping[str, Any], **cluster: Any) -> bytes:
         """A kubeconfig document for this server."""
         authority = base64.b64encode(self.ca_pem).decode()
-        node = {"server": self.url, "certificate-authority-data": authority, **cluster}
-        return json.dumps(
-            {
-                "apiVersion": "v1",
-                "kind": "Config",
-                "current-context": "test",
-                "contexts": [{"name": "test", "context": {"cluster": "c", "user": "u"}}],
-                "clusters": [{"name": "c", "cluster": node}],
-                "users": [{"name": "u", "user": dict(user)}],
-            }
-        ).encode()
+        fields = {"certificate_authority_data": authority, **cluster}
+        return kubeconfig.document(self.url, user, **fields)
 
     def rotate_ca(self) -> None:
         """New handshakes show a certificate of a new CA; `ca_pem` is then the new one's."""

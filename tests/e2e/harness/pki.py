@@ -6,12 +6,13 @@ tests of forged callers check that the server does not confuse them.
 
 from __future__ import annotations
 
-import json
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
 
 import trustme
+
+from tests.fakes import kubeconfig
 
 
 @dataclass(frozen=True)
@@ -76,21 +77,6 @@ def write_kubeconfig(
         user = {"client-certificate": str(pair.certificate), "client-key": str(pair.key)}
     if token_file is not None:
         user["tokenFile"] = str(token_file)
-    config = {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "current-context": "environment",
-        "contexts": [
-            {"name": "environment", "context": {"cluster": "environment", "user": "user"}}
-        ],
-        "clusters": [
-            {
-                "name": "environment",
-                "cluster": {"server": url, "certificate-authority": str(authority)},
-            }
-        ],
-        "users": [{"name": "user", "user": user}],
-    }
     path.touch(mode=0o600)
-    path.write_text(json.dumps(config, indent=1))
+    path.write_bytes(kubeconfig.document(url, user, certificate_authority=str(authority)))
     return path

@@ -7,14 +7,8 @@ from metrics_apiserver.base import errors
 from metrics_apiserver.core import gotemplate, promql, selector
 from metrics_apiserver.core.bulk import queryplan
 from metrics_apiserver.core.bulk.queryplan import QueryPlan
+from tests.fakes.evaluation import FIELDS
 
-FIELDS = {
-    "Series": str,
-    "LabelMatchers": str,
-    "LabelValuesByName": dict,
-    "GroupBy": str,
-    "GroupBySlice": list,
-}
 SUM = "sum(<<.Series>>{<<.LabelMatchers>>}) by (<<.GroupBy>>)"
 BY_VALUE = (
     'sum(<<.Series>>{ns="<<index .LabelValuesByName "ns">>",'
