@@ -61,7 +61,7 @@ def make_prometheus(
 
 
 def load_rules(settings: ServeSettings) -> None:
-    """Judges the rule file without using it.
+    """Validates the rule file without using it.
 
     Raises:
         errors.ConfigError: the file cannot be read or holds faults.

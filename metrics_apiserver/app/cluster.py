@@ -1,4 +1,4 @@
-"""The surroundings in a cluster: clients of kube-apiserver, and what is watched through them."""
+"""The environment in a cluster: clients of kube-apiserver, and what is watched through them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from metrics_apiserver.base.collect import ErrorCollector
 from metrics_apiserver.base.telemetry import Telemetry
 from metrics_apiserver.certs import ca_bundle
 from metrics_apiserver.controllers import self_managed
-from metrics_apiserver.controllers.self_managed import SelfManaged
+from metrics_apiserver.controllers.self_managed import SelfManagedPair
 from metrics_apiserver.controllers.trust import FlagTrust
 from metrics_apiserver.core.restmapper import RESTMapper
 from metrics_apiserver.kube import config, objects
@@ -80,10 +80,10 @@ class _Sources:
     def _unless(self, good: bool, reason: str, part: str) -> str | None:
         if good:
             return None
-        trouble = self.troubles().get(part)
-        return f"{reason}: {trouble}" if trouble else reason
+        condition = self.conditions().get(part)
+        return f"{reason}: {condition}" if condition else reason
 
-    def troubles(self) -> dict[str, str]:
+    def conditions(self) -> dict[str, str]:
         found: dict[str, str] = {}
         if self.mapper.problem is not None:
             found["discovery"] = _said(self.mapper.problem)
@@ -125,11 +125,11 @@ def build_environment(
         faults: takes what cannot be used: a kubeconfig, the pod's service account, a bundle.
         telemetry: takes what is counted of self-managed certificates.
         spawn: starts background work.
-        on_mapper: told of each new resource table.
-        on_trust: told when it changed whom to believe, or what pair to serve.
+        on_mapper: called with each new resource table.
+        on_trust: called when the trusted authorities, or the pair to serve, have changed.
 
     Returns:
-        The surroundings; None when there were faults.
+        The environment; None when there were faults.
     """
     clients = _Clients()
     kube = settings.kube
@@ -155,28 +155,28 @@ def build_environment(
         close=clients.close,
         loops=sources.loops(kube.discovery_interval_seconds),
         checks=sources.checks(),
-        troubles=sources.troubles,
+        conditions=sources.conditions,
         watched=sources.watched,
     )
-    told = settings.certificates
-    if not told.secret:
+    certificates = settings.certificates
+    if not certificates.secret:
         return environment
-    kept = faults.of(lambda: SelfManaged(told, authentication, telemetry, on_trust))
-    return _with_certificates(environment, kept) if kept is not None else None
+    managed = faults.of(lambda: SelfManagedPair(certificates, authentication, telemetry, on_trust))
+    return _with_certificates(environment, managed) if managed is not None else None
 
 
-def _with_certificates(environment: Environment, kept: SelfManaged) -> Environment:
-    """The surroundings of a server that keeps its pair in a Secret."""
+def _with_certificates(environment: Environment, managed: SelfManagedPair) -> Environment:
+    """The environment of a server that keeps its pair in a Secret."""
 
     async def close() -> None:
         await environment.close()
-        await kept.close()
+        await managed.close()
 
     return replace(
         environment,
         close=close,
-        loops={**environment.loops, self_managed.PART: kept.keeper.run},
-        checks={**environment.checks, self_managed.PART: kept.check},
-        troubles=lambda: {**environment.troubles(), **kept.troubles()},
-        where=kept.where,
+        loops={**environment.loops, self_managed.PART: managed.controller.run},
+        checks={**environment.checks, self_managed.PART: managed.check},
+        conditions=lambda: {**environment.conditions(), **managed.conditions()},
+        pair_paths=managed.pair_paths,
     )

@@ -1,4 +1,4 @@
-"""What the server knows of its surroundings, in the same shape with and without a cluster."""
+"""What the server knows of its environment, in the same shape with and without a cluster."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from metrics_apiserver.provider.listing import ObjectLister
 Check = Callable[[], str | None]
 
 
-def _no_troubles() -> Mapping[str, str]:
+def _no_conditions() -> Mapping[str, str]:
     return {}
 
 
@@ -25,20 +25,20 @@ def _nothing_watched() -> Mapping[str, int]:
 
 @dataclass(slots=True)
 class Environment:
-    """Surroundings.
+    """Where the server runs: in a cluster, or standalone.
 
     Attributes:
         mapper: the resources there are; None while unknown.
-        ask_mapper: asks for a new look at them soon.
+        ask_mapper: asks for a new discovery soon.
         objects: names and labels of objects.
-        authentication: whose certificates and headers are believed now.
+        authentication: which certificates and headers are trusted now.
         tokens, access: reviewers; None where there is no cluster to ask.
         close: ends connections.
         loops: by name; each runs for ever.
         checks: readiness checks by name; None or the reason why not.
-        troubles: what is wrong now, by the part that has it; ready or not.
+        conditions: what is wrong now, by name; ready or not.
         watched: number of objects held, by resource.
-        where: the serving pair, where the surroundings bring one.
+        pair_paths: the serving pair, where the environment brings one.
     """
 
     mapper: Callable[[], RESTMapper | None]
@@ -50,6 +50,6 @@ class Environment:
     close: Callable[[], Awaitable[None]]
     loops: Mapping[str, Loop] = field(default_factory=dict)
     checks: Mapping[str, Check] = field(default_factory=dict)
-    troubles: Callable[[], Mapping[str, str]] = _no_troubles
+    conditions: Callable[[], Mapping[str, str]] = _no_conditions
     watched: Callable[[], Mapping[str, int]] = _nothing_watched
-    where: pair_files.PairFiles | None = None
+    pair_paths: pair_files.PairFiles | None = None

@@ -25,7 +25,7 @@ STALLED_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Vitals:
+class ProcessState:
     """What the probes ask of the process.
 
     Attributes:
@@ -64,7 +64,7 @@ def make_gate(
             environment.tokens, ttl_seconds=settings.authentication.token_ttl_seconds
         )
     known = {name: telemetry.authentications.labels(name).inc for name in authn.METHODS}
-    told = settings.authorization
+    authorization = settings.authorization
     return TwoStepGate(
         Authenticator(
             environment.authentication,
@@ -73,28 +73,30 @@ def make_gate(
             observe=lambda method: known[method](),
         ),
         Authorizer(
-            environment.access, paths, Memory(told.allowed_ttl_seconds, told.denied_ttl_seconds)
+            environment.access,
+            paths,
+            Memory(authorization.allowed_ttl_seconds, authorization.denied_ttl_seconds),
         ),
     )
 
 
-def make_health(environment: Environment, vitals: Vitals) -> health.Health:
+def make_health(environment: Environment, state: ProcessState) -> health.Health:
     """Liveness watches the loops; readiness what is known; neither asks a backend."""
 
     def event_loop() -> str | None:
-        late = time.monotonic() - vitals.loop_ticked()
+        late = time.monotonic() - state.loop_ticked()
         return None if late < STALLED_SECONDS else f"the event loop is {late:.0f} s late"
 
     alive: dict[str, Check] = {
         "ping": lambda: None,
         "event-loop": event_loop,
-        "relist": lambda: "the relist loop does not turn" if vitals.relist_overdue() else None,
+        "relist": lambda: "the relist loop does not turn" if state.relist_overdue() else None,
     }
     ready: dict[str, Check] = {
         **alive,
         **environment.checks,
-        "first-relist": lambda: None if vitals.relisted() else "no relist was done yet",
-        "shutdown": lambda: "the process is shutting down" if vitals.is_stopping() else None,
+        "first-relist": lambda: None if state.relisted() else "no relist was done yet",
+        "shutdown": lambda: "the process is shutting down" if state.is_stopping() else None,
     }
     return health.Health({"healthz": alive, "livez": alive, "readyz": ready})
 
@@ -153,10 +155,10 @@ def _observer(telemetry: Telemetry) -> Callable[[str, int, float], None]:
     return observe
 
 
-def export_door(entrance: Server, in_flight: InFlight, telemetry: Telemetry) -> None:
+def export_gauges(server: Server, in_flight: InFlight, telemetry: Telemetry) -> None:
     """Gauges that are read when they are scraped."""
     telemetry.in_flight.set_function(lambda: in_flight.current)
-    telemetry.connections.set_function(lambda: len(entrance.connections))
+    telemetry.connections.set_function(lambda: len(server.connections))
 
 
 def render_metrics(environment: Environment, telemetry: Telemetry) -> bytes:
@@ -168,12 +170,12 @@ def render_metrics(environment: Environment, telemetry: Telemetry) -> bytes:
     return telemetry.render()
 
 
-def count_refusals(entrance: Server, in_flight: InFlight, telemetry: Telemetry) -> None:
-    """Brings the counters of refusals up to what the door and the places have counted."""
+def count_refusals(server: Server, in_flight: InFlight, telemetry: Telemetry) -> None:
+    """Raises the counters of refusals to what the server and the in-flight limit have counted."""
     counted: Mapping[str, int] = {
-        "handshake": entrance.handshakes_failed,
-        "malformed": entrance.requests_malformed,
-        "evicted": entrance.connections_evicted,
+        "handshake": server.handshakes_failed,
+        "malformed": server.requests_malformed,
+        "evicted": server.connections_evicted,
         "overload": in_flight.refused,
     }
     for reason, total in counted.items():

@@ -20,7 +20,7 @@ from metrics_apiserver.options.settings import ServeSettings
 from metrics_apiserver.provider.relist import Relister
 
 SERVING_SECONDS = 0.5
-TROUBLES_SECONDS = 1.0
+CONDITIONS_SECONDS = 1.0
 WAITING_SECONDS = 30.0
 RENEWAL_SECONDS = 3600.0
 
@@ -31,7 +31,7 @@ class PeriodicWork:
     Args:
         settings: what the flags say.
         telemetry: takes what is counted.
-        environment: the surroundings.
+        environment: cluster or standalone.
         serving: the context to keep current.
         relister: whose rules may wait for a resource.
     """
@@ -49,39 +49,39 @@ class PeriodicWork:
         self._environment = environment
         self._serving = serving
         self._relister = relister
-        self._troubles = ConditionLog(environment.troubles)
+        self._conditions = ConditionLog(environment.conditions)
 
-    def loops(self, at_door: Callable[[], None]) -> dict[str, Loop]:
+    def loops(self, after_reload: Callable[[], None]) -> dict[str, Loop]:
         """The turns as loops, by name.
 
         Args:
-            at_door: what the door has to do after each look at the certificates.
+            after_reload: what the server has to do after each reload of certificates.
         """
 
-        def look() -> None:
-            self.look_at_certificates()
-            at_door()
+        def reload() -> None:
+            self.reload_certificates()
+            after_reload()
 
         return {
-            "serving certificate": lambda: _every(SERVING_SECONDS, look),
+            "serving certificate": lambda: _every(SERVING_SECONDS, reload),
             "pair renewal": lambda: _every(RENEWAL_SECONDS, self.renew_pair),
-            "surroundings": lambda: _every(TROUBLES_SECONDS, self.look_around),
+            "conditions": lambda: _every(CONDITIONS_SECONDS, self.log_conditions),
             "waiting rules": lambda: _every(WAITING_SECONDS, self.ask_for_resources),
         }
 
-    def look_at_certificates(self) -> None:
+    def reload_certificates(self) -> None:
         """Takes over a new pair and new authorities, and tells how the pair stands."""
         self._serving.reload_once()
         self._telemetry.certificate_expiry.set(self._serving.not_after)
         self._telemetry.certificate_reload_ok.set(self._serving.last_reload_successful)
 
     def renew_pair(self) -> None:
-        """Renews a self-made pair when it is due; `look_at_certificates` takes it over."""
-        serving_pair.renew(self._settings, self._environment.where)
+        """Renews a self-signed pair when it is due; `reload_certificates` takes it over."""
+        serving_pair.renew(self._settings, self._environment.pair_paths)
 
-    def look_around(self) -> None:
-        """Logs what began or ceased to be wrong."""
-        self._troubles.look_once()
+    def log_conditions(self) -> None:
+        """Logs the conditions that have changed."""
+        self._conditions.log_changes()
 
     def ask_for_resources(self) -> None:
         """While a rule waits for a resource, the cluster is asked for it now and then."""

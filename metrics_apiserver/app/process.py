@@ -17,7 +17,7 @@ from metrics_apiserver.api.handler import Columns
 from metrics_apiserver.api.server import Server
 from metrics_apiserver.app import backends, cluster, http, standalone, upstream
 from metrics_apiserver.app.environment import Environment
-from metrics_apiserver.app.http import Vitals
+from metrics_apiserver.app.http import ProcessState
 from metrics_apiserver.app.lag import LagMeter
 from metrics_apiserver.app.periodic import PeriodicWork
 from metrics_apiserver.app.supervisor import Loop, Supervisor
@@ -57,11 +57,11 @@ class Process:
         faults = ErrorCollector()
         paths = faults.of(lambda: http.make_allowed_paths(settings))
         prometheus = self._make_prometheus(faults)
-        around = None if settings.standalone else self._make_cluster(faults)
+        environment = None if settings.standalone else self._make_cluster(faults)
         if faults.errors:
-            # Nothing more is made; what can be judged still is.
+            # Nothing more is made; what can be validated still is.
             faults.of(lambda: backends.load_rules(settings))
-            _judge_serving(settings, faults)
+            _validate_serving(settings, faults)
         self._prometheus = faults.settle(prometheus)
         self._sources = backends.make_sources(
             settings, self.telemetry, self._prometheus, self._mapper, self._on_snapshot
@@ -69,21 +69,21 @@ class Process:
         relister = self._sources.relister
         faults.of(self._sources.reloader.load_first)
         if settings.standalone:
-            around = faults.of(
+            environment = faults.of(
                 lambda: standalone.build_environment(
                     settings, lambda: relister.rules, self._prometheus
                 )
             )
         if faults.errors:
-            _judge_serving(settings, faults)
-        self._environment: Environment = faults.settle(around)
+            _validate_serving(settings, faults)
+        self._environment: Environment = faults.settle(environment)
         self._serving = faults.settle(faults.of(lambda: _make_serving(settings, self._environment)))
         self._lag = LagMeter(self.telemetry.loop_lag_seconds.set)
-        self._upkeep = PeriodicWork(
+        self._periodic = PeriodicWork(
             settings, self.telemetry, self._environment, self._serving, relister
         )
         gate = http.make_gate(settings, self._environment, faults.settle(paths), self.telemetry)
-        probes = http.make_health(self._environment, self._vitals())
+        probes = http.make_health(self._environment, self._state())
         self._front = http.make_front(
             settings, self._environment, gate, self._make_columns(), probes, self.telemetry
         )
@@ -114,8 +114,8 @@ class Process:
             self._supervisor.spawn,
         )
 
-    def _vitals(self) -> Vitals:
-        return Vitals(
+    def _state(self) -> ProcessState:
+        return ProcessState(
             is_stopping=self._stop.is_set,
             loop_ticked=lambda: self._lag.ticked,
             relisted=lambda: self._sources.relister.snapshot is not None,
@@ -162,60 +162,60 @@ class Process:
             )
             await self._close()
             return 1
-        entrance = Server(
+        http_server = Server(
             self._front.site,
             lambda: self._serving.context,
             Limits(connections=settings.serving.max_connections),
         )
-        http.export_door(entrance, self._front.in_flight, self.telemetry)
+        http.export_gauges(http_server, self._front.in_flight, self.telemetry)
         self._handle_signals()
         # What start-up made stays: no collection needs to walk it again.
         gc.collect()
         gc.freeze()
         # Answers are trees without cycles: looking for garbage in them each time only stalls.
         gc.set_threshold(*GC_THRESHOLDS)
-        return await self._serve(entrance, listener)
+        return await self._serve(http_server, listener)
 
-    async def _serve(self, entrance: Server, listener: socket.socket) -> int:
+    async def _serve(self, http_server: Server, listener: socket.socket) -> int:
         host, port = listener.getsockname()[:2]
         log.info("serving", extra={"address": f"{host}:{port}", "version": __version__})
         ended = asyncio.Event()
         try:
             async with asyncio.TaskGroup() as group:
-                door_task = group.create_task(entrance.serve(listener))
-                work = group.create_task(self._supervisor.run(self._loops(entrance), ended))
+                serving = group.create_task(http_server.serve(listener))
+                work = group.create_task(self._supervisor.run(self._loops(http_server), ended))
                 stop = group.create_task(self._stop.wait())
                 await asyncio.wait((stop, work), return_when=asyncio.FIRST_COMPLETED)
                 good = not work.done()
                 stop.cancel()
-                await self._drain(entrance, quick=not good)
+                await self._drain(http_server, quick=not good)
                 ended.set()
-                await door_task
+                await serving
                 good = await work and good
         finally:
             await self._close()
         log.info("stopped", extra={"clean": good})
         return 0 if good else 1
 
-    def _loops(self, entrance: Server) -> dict[str, Loop]:
+    def _loops(self, http_server: Server) -> dict[str, Loop]:
         def look() -> None:
-            entrance.close_outdated()
-            http.count_refusals(entrance, self._front.in_flight, self.telemetry)
+            http_server.close_outdated()
+            http.count_refusals(http_server, self._front.in_flight, self.telemetry)
 
         return {
             **self._environment.loops,
-            **self._upkeep.loops(look),
+            **self._periodic.loops(look),
             "rule reload": self._sources.reloader.run,
             "relist": self._sources.relister.run,
             "event loop lag": self._lag.run,
         }
 
-    async def _drain(self, entrance: Server, *, quick: bool) -> None:
+    async def _drain(self, http_server: Server, *, quick: bool) -> None:
         """Readiness fails first, then answers close their connections, then nothing is taken."""
-        entrance.begin_drain()
+        http_server.begin_drain()
         if not quick:
             await asyncio.sleep(self._settings.serving.drain_seconds)
-        await entrance.finish(FINISH_SECONDS)
+        await http_server.finish(FINISH_SECONDS)
 
     async def _close(self) -> None:
         await self._prometheus.close()
@@ -239,17 +239,17 @@ class Process:
         self._serving.reload_once()
 
 
-def _judge_serving(settings: ServeSettings, faults: ErrorCollector) -> None:
-    """Judges a given pair; one of its own is not made for a process that will not serve."""
+def _validate_serving(settings: ServeSettings, faults: ErrorCollector) -> None:
+    """Validates a given pair; one of its own is not made for a process that will not serve."""
     if settings.serving.cert_file:
         faults.of(lambda: serving_pair.make_serving(settings, None, lambda: b""))
 
 
-def _make_serving(settings: ServeSettings, around: Environment) -> ServingContext:
-    """Serves with the pair of the surroundings or of flags, and knows whose clients they know."""
+def _make_serving(settings: ServeSettings, environment: Environment) -> ServingContext:
+    """Serves with the pair of flags or of the environment, and knows whose clients they know."""
 
     def client_ca() -> bytes:
-        trusted = around.authentication()
+        trusted = environment.authentication()
         return trusted.client_ca + b"\n" + trusted.requestheader_ca
 
-    return serving_pair.make_serving(settings, around.where, client_ca)
+    return serving_pair.make_serving(settings, environment.pair_paths, client_ca)

@@ -1,4 +1,4 @@
-"""The surroundings without a cluster: `--standalone`."""
+"""The environment without a cluster: `--standalone`."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def build_environment(
         tokens=None,
         access=None,
         close=close,
-        where=own.where,
+        pair_paths=own.pair_paths,
     )
 
 

@@ -24,8 +24,8 @@ from metrics_apiserver.certs.source import Made, Source
 from metrics_apiserver.cli import certs_issue, output
 from metrics_apiserver.cli.flag_command import FlagCommand
 from metrics_apiserver.controllers import self_managed
-from metrics_apiserver.controllers.certificates import Keeper, Pace
-from metrics_apiserver.controllers.published import Look
+from metrics_apiserver.controllers.certificates import CertificateController, RotationTiming
+from metrics_apiserver.controllers.published import PublishedState
 from metrics_apiserver.options import certs
 from metrics_apiserver.options.certs import PublishSettings
 
@@ -58,28 +58,28 @@ async def _run(settings: PublishSettings, source: Source) -> int:
     async with Cluster(settings.kubeconfig) as client:
         objects = self_managed.make_objects(client, wanted)
         if settings.dry_run:
-            _show(await objects.look(), source, settings)
+            _show(await objects.read(), source, settings)
             return 0
-        pace = Pace(wanted.overlap_seconds, wanted.interval_seconds)
-        keeper = Keeper(objects, source, pace, Telemetry())
-        keeper.forced = FORCED[settings.rotate]
-        return await _publish(keeper, wait=settings.wait, seconds=wanted.overlap_seconds)
+        timing = RotationTiming(wanted.overlap_seconds, wanted.interval_seconds)
+        controller = CertificateController(objects, source, timing, Telemetry())
+        controller.forced = FORCED[settings.rotate]
+        return await _publish(controller, wait=settings.wait, seconds=wanted.overlap_seconds)
 
 
-async def _publish(keeper: Keeper, *, wait: bool, seconds: float) -> int:
+async def _publish(controller: CertificateController, *, wait: bool, seconds: float) -> int:
     told = -1
     problem = ""
     while True:
-        delay = await keeper.turn()
-        for step in keeper.performed[max(told, 0) :]:
+        delay = await controller.turn()
+        for step in controller.performed[max(told, 0) :]:
             output.say(step.value)
-        advanced, told = len(keeper.performed) > told, len(keeper.performed)
-        if keeper.problem != problem:
-            problem = keeper.problem
+        advanced, told = len(controller.performed) > told, len(controller.performed)
+        if controller.problem != problem:
+            problem = controller.problem
             output.remark(problem)
-        if keeper.failed:
+        if controller.failed:
             return 1
-        if keeper.settled:
+        if controller.settled:
             output.say("everything is as it should be")
             return 0
         if not wait:
@@ -111,11 +111,11 @@ def _fault(text: str) -> ConfigError:
     return ConfigError("command line", (Diagnostic(text, path="--directory"),))
 
 
-def _show(look: Look, source: Source, settings: PublishSettings) -> None:
+def _show(state: PublishedState, source: Source, settings: PublishSettings) -> None:
     """What would be done now, and the objects after it."""
-    view, steps = _foresee(look.view, source, FORCED[settings.rotate])
+    view, steps = _foresee(state.view, source, FORCED[settings.rotate])
     output.remark(f"would do: {', '.join(step.value for step in steps) or 'nothing'}")
-    for text in look.left_alone:
+    for text in state.left_alone:
         output.remark(text)
     secret = publish.Name(settings.certificates.secret_namespace, settings.certificates.secret_name)
     redacted = settings.output != "yaml"

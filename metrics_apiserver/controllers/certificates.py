@@ -1,9 +1,9 @@
 """Self-managed certificates: turns that keep the Secret and the APIServices as they should be.
 
-A turn looks, takes the pair of the Secret over when it may, does what `certs.rotation` says is due,
-and looks again until nothing is. Replicas do this side by side without a leader. What cannot be
-read or written leaves the pair that is served as it is; the turn comes again soon. Nothing is
-decided on half a look.
+A turn reads the objects, takes over the pair of the Secret when it may, does the step that
+`certs.rotation` says is due, and reads again until none is. Replicas do this side by side without
+a leader. What cannot be read or written leaves the pair that is served as it is; the turn comes
+again soon. Nothing is decided on a partial read.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from metrics_apiserver.certs.issue import Pair
 from metrics_apiserver.certs.observations import Sightings
 from metrics_apiserver.certs.rotation import Step, Waited
 from metrics_apiserver.certs.source import Source
-from metrics_apiserver.controllers.published import Conflict, Look, PublishedObjects
+from metrics_apiserver.controllers.published import Conflict, PublishedObjects, PublishedState
 
 log = logging.getLogger(__name__)
 
-MAX_LOOKS = 12
+MAX_READS = 12
 CONFLICT_SECONDS = 0.2
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class RotationTiming:
     """How fast.
 
     Attributes:
@@ -45,15 +45,15 @@ class Pace:
     interval_seconds: float
 
 
-class Keeper:
+class CertificateController:
     """Keeps them.
 
     Args:
         objects: the Secret and the APIServices.
         source: what makes pairs.
-        pace: how fast.
+        timing: how fast.
         telemetry: takes what is counted.
-        take: told of the pair to serve from now on.
+        take: called with the pair to serve from now on.
         clock: monotonic seconds.
 
     Attributes:
@@ -69,7 +69,7 @@ class Keeper:
         self,
         objects: PublishedObjects,
         source: Source,
-        pace: Pace,
+        timing: RotationTiming,
         telemetry: Telemetry,
         *,
         take: Callable[[Pair], None] = lambda _: None,
@@ -77,11 +77,11 @@ class Keeper:
     ) -> None:
         self._objects = objects
         self._source = source
-        self._pace = pace
+        self._timing = timing
         self._telemetry = telemetry
         self._take = take
         self._clock = clock
-        self._sightings = Sightings(longest_gap=pace.overlap_seconds)
+        self._sightings = Sightings(longest_gap=timing.overlap_seconds)
         self._backoff = Backoff()
         self._served = b""
         self.problem = ""
@@ -107,29 +107,29 @@ class Keeper:
         self._backoff.reset()
         self._telemetry.certificate_sync_timestamp.set_to_current_time()
         share = 0.8 + 0.2 * random.random()  # noqa: S311 - keeps replicas apart, guards nothing
-        return self._pace.interval_seconds * share
+        return self._timing.interval_seconds * share
 
     async def _steps(self) -> None:
-        for _ in range(MAX_LOOKS):
-            look = await self._objects.look()
-            waited = self._see(look)
-            step = rotation.decide(look.view, waited, self._source)
-            if step is Step.REST and self.forced and look.view.material.upcoming is None:
+        for _ in range(MAX_READS):
+            state = await self._objects.read()
+            waited = self._see(state)
+            step = rotation.decide(state.view, waited, self._source)
+            if step is Step.REST and self.forced and state.view.material.upcoming is None:
                 step = self.forced
             if step is Step.REST:
-                self._tell(look)
+                self._tell(state)
                 return
             try:
-                await self._perform(step, look, waited)
+                await self._perform(step, state, waited)
             except Conflict:
                 log.debug("another replica was faster", extra={"step": step.value})
                 pause = CONFLICT_SECONDS * random.random()  # noqa: S311 - as above
                 await asyncio.sleep(pause)
 
-    def _see(self, look: Look) -> Waited:
-        now, view = self._clock(), look.view
+    def _see(self, state: PublishedState) -> Waited:
+        now, view = self._clock(), state.view
         self._sightings.see(view, now)
-        soon = self._sightings.waited(self._pace.overlap_seconds / 4, now).trusted
+        soon = self._sightings.waited(self._timing.overlap_seconds / 4, now).trusted
         serving = view.material.serving
         if (
             serving is not None
@@ -140,26 +140,26 @@ class Keeper:
             self._served = serving.certificate
             log.info("serving the pair of the Secret", extra={"secret": str(self._objects.secret)})
         self.ready = self.ready or rotation.is_trusted(view, self._served)
-        return self._sightings.waited(self._pace.overlap_seconds, now)
+        return self._sightings.waited(self._timing.overlap_seconds, now)
 
-    async def _perform(self, step: Step, look: Look, waited: Waited) -> None:
+    async def _perform(self, step: Step, state: PublishedState, waited: Waited) -> None:
         if step is Step.PUBLISH:
-            for name, bundle in rotation.bundles(look.view, waited).items():
-                await self._objects.write_api_service(look, name, bundle)
+            for name, bundle in rotation.bundles(state.view, waited).items():
+                await self._objects.write_api_service(state, name, bundle)
         else:
             # Making a key may take long enough for other requests to notice.
-            material = await asyncio.to_thread(rotation.perform, step, look.view, self._source)
-            await self._objects.write_secret(look, material)
+            material = await asyncio.to_thread(rotation.perform, step, state.view, self._source)
+            await self._objects.write_secret(state, material)
         if step is self.forced:
             self.forced = None
         self.performed.append(step)
         self._telemetry.certificate_steps.labels(step.value).inc()
         log.info("certificates: %s", step.value, extra={"secret": str(self._objects.secret)})
 
-    def _tell(self, look: Look) -> None:
-        view, telemetry = look.view, self._telemetry
+    def _tell(self, state: PublishedState) -> None:
+        view, telemetry = state.view, self._telemetry
         self.settled = rotation.is_settled(view, self._source)
-        self.problem = "; ".join(look.left_alone)
+        self.problem = "; ".join(state.left_alone)
         authorities = ca_bundle.authorities(view.material.authorities)
         telemetry.certificate_authorities.set(len(authorities))
         telemetry.certificate_authority_expiry.set(

@@ -1,4 +1,4 @@
-"""What is wrong with the surroundings: logged when it begins, when it changes and when it ends.
+"""Conditions of the environment, such as a refused watch: logged when one begins, changes or ends.
 
 Watches and look-ups try again by themselves, so one line a change says more than one a try. The
 same texts are the reasons of the readiness checks.
@@ -16,19 +16,19 @@ class ConditionLog:
     """Compares what is wrong now with what was.
 
     Args:
-        look: what is wrong, by the part that has it.
+        conditions: what is wrong now, by name.
     """
 
-    def __init__(self, look: Callable[[], Mapping[str, str]]) -> None:
-        self._look = look
+    def __init__(self, conditions: Callable[[], Mapping[str, str]]) -> None:
+        self._conditions = conditions
         self._known: Mapping[str, str] = {}
 
-    def look_once(self) -> None:
-        """One line for each part whose state changed."""
-        found = dict(self._look())
-        for part, problem in found.items():
-            if self._known.get(part) != problem:
-                log.warning("trouble", extra={"part": part, "problem": problem})
-        for part in self._known.keys() - found.keys():
-            log.info("no trouble any more", extra={"part": part})
+    def log_changes(self) -> None:
+        """One line for each condition that has changed."""
+        found = dict(self._conditions())
+        for name, reason in found.items():
+            if self._known.get(name) != reason:
+                log.warning("condition changed", extra={"condition": name, "reason": reason})
+        for name in self._known.keys() - found.keys():
+            log.info("condition resolved", extra={"condition": name})
         self._known = found

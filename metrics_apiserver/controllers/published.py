@@ -1,10 +1,10 @@
 """The Secret and the APIServices of self-managed certificates, in kube-apiserver.
 
-`get` and `update` on exactly the named objects, nothing else. One look reads the APIServices first
+`get` and `update` on exactly the named objects, nothing else. One read takes the APIServices first
 and the Secret after them, which the steps in `certs.rotation` rely on. Every write carries the
-`resourceVersion` of its look; one that somebody overtook is a `Conflict`, not an error. The instant
-of a look is kube-apiserver's own, from its `Date` header, because its clock is the one that judges
-certificates; ours counts only where there is no such header.
+`resourceVersion` of its read; one that somebody overtook is a `Conflict`, not an error. The time of
+a read is kube-apiserver's own, from its `Date` header, because certificates are validated by its
+clock; ours counts only where there is no such header.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ _MAX_BYTES = 4 << 20
 
 
 class Conflict(Exception):
-    """Somebody wrote the object since it was looked at: look again."""
+    """Somebody wrote the object since it was read: read it again."""
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class PublishedState:
     """The objects as they were, and what they mean.
 
     Attributes:
@@ -75,7 +75,7 @@ class PublishedObjects:
     def _secret_path(self) -> str:
         return f"/api/v1/namespaces/{self.secret.namespace}/secrets/{self.secret.name}"
 
-    async def look(self) -> Look:
+    async def read(self) -> PublishedState:
         """The objects now.
 
         Raises:
@@ -106,29 +106,29 @@ class PublishedObjects:
             )
         published = tuple(publish.read_api_service(name, item) for name, item in found.items())
         view = View(published, publish.read_secret(secret), self._instant(response))
-        return Look(view, secret, found, tuple(left_alone))
+        return PublishedState(view, secret, found, tuple(left_alone))
 
-    async def write_secret(self, look: Look, material: Material) -> None:
+    async def write_secret(self, state: PublishedState, material: Material) -> None:
         """Replaces what is ours in the Secret.
 
         Raises:
-            Conflict: it was written since the look.
+            Conflict: it was written since the state.
             errors.KubeError: it cannot be written.
         """
-        await self._put(self._secret_path, publish.secret_with(look.secret, material))
+        await self._put(self._secret_path, publish.secret_with(state.secret, material))
 
-    async def write_api_service(self, look: Look, name: str, bundle: bytes) -> None:
-        """Replaces the `caBundle` of one APIService of the look.
+    async def write_api_service(self, state: PublishedState, name: str, bundle: bytes) -> None:
+        """Replaces the `caBundle` of one APIService of the state.
 
         Raises:
-            Conflict: it was written since the look.
+            Conflict: it was written since the state.
             errors.KubeError: it cannot be written.
         """
-        item = publish.api_service_with(look.api_services[name], bundle)
+        item = publish.api_service_with(state.api_services[name], bundle)
         await self._put(f"{_API_SERVICES}/{name}", item)
 
     async def _get_api_services(self) -> dict[str, wire.Response | None]:
-        """All at once: a look that takes long sees a change late."""
+        """All at once: a read that takes long sees a change late."""
         try:
             async with asyncio.TaskGroup() as group:
                 tasks = {
@@ -160,10 +160,14 @@ class PublishedObjects:
 
     def _instant(self, response: wire.Response) -> dt.datetime:
         try:
-            told = email.utils.parsedate_to_datetime(response.headers.get("Date", ""))
+            instant = email.utils.parsedate_to_datetime(response.headers.get("Date", ""))
         except ValueError:
-            told = dt.datetime.fromtimestamp(self._wall_clock(), dt.UTC)
-        return told.astimezone(dt.UTC) if told.tzinfo is not None else told.replace(tzinfo=dt.UTC)
+            instant = dt.datetime.fromtimestamp(self._wall_clock(), dt.UTC)
+        return (
+            instant.astimezone(dt.UTC)
+            if instant.tzinfo is not None
+            else instant.replace(tzinfo=dt.UTC)
+        )
 
 
 def _explain(done: str, path: str, error: errors.KubeError) -> errors.KubeError:

@@ -1,4 +1,4 @@
-"""The serving context: the pair of flags, of the surroundings, or a self-made one."""
+"""The serving context: the pair of flags, of the environment, or a self-signed one."""
 
 from __future__ import annotations
 
@@ -18,54 +18,54 @@ log = logging.getLogger(__name__)
 
 
 def make_serving(
-    settings: ServeSettings, where: pair_files.PairFiles | None, client_ca: Callable[[], bytes]
+    settings: ServeSettings, pair_paths: pair_files.PairFiles | None, client_ca: Callable[[], bytes]
 ) -> ServingContext:
     """The context to serve with.
 
     Args:
         settings: what the flags say.
-        where: a pair that the surroundings bring; flags win.
+        pair_paths: a pair that the environment brings; flags win.
         client_ca: the authorities whose clients are known.
 
     Raises:
         errors.ConfigError: the pair or the TLS policy cannot be used.
     """
-    told = settings.serving
-    policy = serving.Policy(told.min_version, told.cipher_suites)
+    options = settings.serving
+    policy = serving.Policy(options.min_version, options.cipher_suites)
     try:
-        if told.cert_file:
-            where = pair_files.PairFiles(Path(told.cert_file), Path(told.key_file))
-        elif where is None:
-            where = _ensure(told)
-        return ServingContext(where, policy, client_ca, wall_clock)
+        if options.cert_file:
+            pair_paths = pair_files.PairFiles(Path(options.cert_file), Path(options.key_file))
+        elif pair_paths is None:
+            pair_paths = _ensure(options)
+        return ServingContext(pair_paths, policy, client_ca, wall_clock)
     except (OSError, ValueError, PairRefused) as error:
-        flag = "--tls-cert-file" if told.cert_file else "--cert-dir"
+        flag = "--tls-cert-file" if options.cert_file else "--cert-dir"
         fault = Diagnostic(f"the serving pair cannot be used: {error}", path=flag)
         raise errors.ConfigError("command line", (fault,)) from error
 
 
-def renew(settings: ServeSettings, where: pair_files.PairFiles | None) -> None:
-    """Makes a self-made pair anew when it is due; pairs that come from elsewhere are left alone.
+def renew(settings: ServeSettings, pair_paths: pair_files.PairFiles | None) -> None:
+    """Makes a self-signed pair anew when it is due; pairs that come from elsewhere are left alone.
 
     What cannot be written now is logged: the old pair serves on, and the next call tries again.
 
     Args:
         settings: what the flags say.
-        where: as `make_serving` was given.
+        pair_paths: as `make_serving` was given.
     """
-    if settings.serving.cert_file or where is not None:
+    if settings.serving.cert_file or pair_paths is not None:
         return
     try:
         _ensure(settings.serving)
     except OSError as error:
         log.warning(
-            "the self-made serving pair cannot be renewed",
+            "the self-signed serving pair cannot be renewed",
             extra={"directory": settings.serving.cert_dir, "error": error.strerror or str(error)},
         )
 
 
-def _ensure(told: ServingSettings) -> pair_files.PairFiles:
-    return self_signed.ensure(Path(told.cert_dir), _hosts(told.bind_address), wall_clock())
+def _ensure(options: ServingSettings) -> pair_files.PairFiles:
+    return self_signed.ensure(Path(options.cert_dir), _hosts(options.bind_address), wall_clock())
 
 
 def _hosts(address: str) -> tuple[str, ...]:

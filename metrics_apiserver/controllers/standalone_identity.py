@@ -2,7 +2,7 @@
 
 The serving pair and the one client certificate that may ask for everything are signed by it; the
 kubeconfig that carries them is written with mode 0600. Everything is refused beyond loopback
-(judged with the flags), so the authority never has to be trusted by anybody else.
+(validated with the flags), so the authority never has to be trusted by anybody else.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ class Identity:
     """What standalone mode serves with and believes.
 
     Attributes:
-        where: the serving pair's files.
+        pair_paths: the serving pair's files.
         authority: PEM bundle that signed both pairs.
         client: certificate and key of the one client, a member of system:masters.
     """
 
-    where: pair_files.PairFiles
+    pair_paths: pair_files.PairFiles
     authority: bytes
     client: Pair
 
@@ -59,9 +59,9 @@ def make_identity(directory: Path, address: str, now: dt.datetime) -> Identity:
     client = issue.new_leaf(
         authority, Subject(USER, ("system:masters",)), [Usage.CLIENT], now + LIFETIME, now
     )
-    where = pair_files.PairFiles(directory / "serving.crt", directory / "serving.key")
-    pair_files.write_pair(where, serving)
-    return Identity(where, authority.certificate, client)
+    pair_paths = pair_files.PairFiles(directory / "serving.crt", directory / "serving.key")
+    pair_files.write_pair(pair_paths, serving)
+    return Identity(pair_paths, authority.certificate, client)
 
 
 def write_kubeconfig(path: Path, server: str, identity: Identity) -> None:

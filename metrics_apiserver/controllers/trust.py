@@ -1,7 +1,7 @@
 """Whom to believe: the cluster's ConfigMap, with the files of flags in place of its parts.
 
 A flag-given file replaces the part that it is about, client certificates or the front proxy, as
-apiserver's delegating options do. The files are looked at again each second; one that cannot be
+apiserver's delegating options do. The files are read again each second; one that cannot be
 used leaves its last good content in force.
 """
 
@@ -19,7 +19,7 @@ from metrics_apiserver.certs import ca_bundle
 from metrics_apiserver.kube.requestheader import AuthenticationConfig
 from metrics_apiserver.options.authentication import AuthenticationSettings
 
-LOOK_SECONDS = 1.0
+RELOAD_SECONDS = 1.0
 
 
 def _watch(path: str) -> WatchedFiles[bytes]:
@@ -66,15 +66,15 @@ class FlagTrust:
         if diagnostics:
             raise errors.ConfigError("command line", tuple(diagnostics))
         self._client_ca, self._proxy_ca = self._client.look(), self._proxy.look()
-        self._looked_at = clock()
+        self._read_at = clock()
         self._merged_from: AuthenticationConfig | None = None
         self._current = AuthenticationConfig()
 
     def over(self, base: AuthenticationConfig) -> AuthenticationConfig:
         """The state now, made of the ConfigMap's; its generation grows with every change."""
         now = self._clock()
-        if now - self._looked_at >= LOOK_SECONDS:
-            self._looked_at = now
+        if now - self._read_at >= RELOAD_SECONDS:
+            self._read_at = now
             self._client_ca, self._proxy_ca = self._client.look(), self._proxy.look()
             self._merged_from = None
         if base is not self._merged_from:

@@ -9,7 +9,7 @@ from metrics_apiserver.options.settings import ServeSettings
 from tests.fakes.process import RULES
 
 
-def settings(directory: Path, *words: str) -> ServeSettings:
+def serve_settings(directory: Path, *words: str) -> ServeSettings:
     """What these flags mean, with a rule file and a directory for pairs in `directory`."""
     rules = directory / "rules.yaml"
     if not rules.exists():

@@ -20,9 +20,9 @@ from typing import Any
 
 from metrics_apiserver.core import quantity
 from metrics_apiserver.kube import requestheader
-from tests.fakes import doors, pki
-from tests.fakes.doors import Client, Reply
+from tests.fakes import pki, servers
 from tests.fakes.kubeapi import CONFIGMAPS, FakeKubeAPI
+from tests.fakes.servers import Client, Reply
 from tests.fakes.subprocesses import Process, free_port
 
 PROXY_CA = pki.authority("front-proxy-ca")
@@ -91,7 +91,7 @@ def flags(
         "--metrics-relist-interval=1s",
         "--metrics-max-age=10m",
         "--shutdown-drain=1s",
-        *write_pair(directory, doors.SERVER),
+        *write_pair(directory, servers.SERVER),
     ]
 
 
@@ -189,7 +189,7 @@ class ServerProcess:
     async def client(self, *certified: pki.Certified) -> AsyncIterator[Client]:
         """One connection."""
         reader, writer = await asyncio.open_connection(
-            "127.0.0.1", self.port, ssl=doors.client_context(*certified), limit=64 << 20
+            "127.0.0.1", self.port, ssl=servers.client_context(*certified), limit=64 << 20
         )
         try:
             yield Client(reader, writer)

@@ -20,9 +20,9 @@ from metrics_apiserver.core.model import GroupResource
 from tests.conformance import comparison
 from tests.conformance.comparison import Case
 from tests.fakes import backfill, process, prometheus
-from tests.fakes.doors import Client, Reply
 from tests.fakes.kubeapi import FakeKubeAPI
 from tests.fakes.process import PROXY, ServerProcess, as_user
+from tests.fakes.servers import Client, Reply
 
 PLURALS = {"Ingress": "ingresses"}
 # The cases of each rule file, and the suffix of its series and objects.

@@ -15,12 +15,12 @@ import pytest
 from metrics_apiserver.api.connection import Limits
 from metrics_apiserver.api.encoding import Encoded
 from metrics_apiserver.api.server import Call
-from tests.fakes.doors import QUICK, Run, opened, until
+from tests.fakes.servers import QUICK, Run, listening, until
 
 
 def test_head_has_no_body(run: Run) -> None:
     async def scenario() -> None:
-        async with opened() as subject, subject.client() as client:
+        async with listening() as subject, subject.client() as client:
             assert (await client.get(method="HEAD")).body == b""
             assert (await client.get()).status == 200
 
@@ -52,7 +52,7 @@ def test_what_is_not_http_gets_a_status_without_an_echo(
     run: Run, caplog: pytest.LogCaptureFixture, case: str
 ) -> None:
     async def scenario() -> None:
-        async with opened() as subject, subject.client() as client:
+        async with listening() as subject, subject.client() as client:
             await client.send(MALFORMED[case].encode("latin-1"))
             reply = await client.reply()
             assert reply.status == 400
@@ -73,7 +73,7 @@ def test_malformed_requests_do_not_flood_the_log(
     run: Run, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def scenario() -> None:
-        async with opened() as subject:
+        async with listening() as subject:
             for _ in range(40):
                 async with subject.client() as client:
                     await client.send(b"\x00\r\n\r\n")
@@ -98,7 +98,7 @@ def test_malformed_requests_do_not_flood_the_log(
 )
 def test_a_body_is_refused_without_waiting_for_it(run: Run, request_text: str) -> None:
     async def scenario() -> None:
-        async with opened(limits=QUICK) as subject, subject.client() as client:
+        async with listening(limits=QUICK) as subject, subject.client() as client:
             await client.send(request_text.encode())
             reply = await client.reply()
             assert reply.status == 413
@@ -112,7 +112,7 @@ def test_a_body_is_refused_without_waiting_for_it(run: Run, request_text: str) -
 
 def test_an_endless_body_is_cut(run: Run) -> None:
     async def scenario() -> None:
-        async with opened(limits=QUICK) as subject, subject.client() as client:
+        async with listening(limits=QUICK) as subject, subject.client() as client:
             await client.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000\r\n\r\n")
             assert await client.is_cut_off_while_sending()
 
@@ -121,7 +121,7 @@ def test_an_endless_body_is_cut(run: Run) -> None:
 
 def test_an_upgrade_is_answered_as_if_it_were_none(run: Run) -> None:
     async def scenario() -> None:
-        async with opened() as subject:
+        async with listening() as subject:
             for protocol in ("websocket", "h2c", "tcp"):
                 async with subject.client() as client:
                     reply = await client.get("/", f"Upgrade: {protocol}", "Connection: Upgrade")
@@ -133,7 +133,7 @@ def test_an_upgrade_is_answered_as_if_it_were_none(run: Run) -> None:
 
 def test_many_groups_and_long_heads(run: Run) -> None:
     async def scenario() -> None:
-        async with opened() as subject, subject.client() as client:
+        async with listening() as subject, subject.client() as client:
             groups = [f"X-Remote-Group: group-{i}" for i in range(4000)]
             assert (await client.get("/", *groups)).status == 200
             assert len(subject.calls[0].headers.getall("X-Remote-Group")) == 4000
@@ -154,7 +154,7 @@ def test_many_groups_and_long_heads(run: Run) -> None:
 )
 def test_too_large_heads_are_431(run: Run, lines: list[str]) -> None:
     async def scenario() -> None:
-        async with opened(limits=QUICK) as subject, subject.client() as client:
+        async with listening(limits=QUICK) as subject, subject.client() as client:
             reply = await client.get("/", *lines)
             assert reply.status == 431
             assert orjson.loads(reply.body)["code"] == 431
@@ -166,7 +166,7 @@ def test_too_large_heads_are_431(run: Run, lines: list[str]) -> None:
 
 def test_a_head_that_never_ends_is_431(run: Run) -> None:
     async def scenario() -> None:
-        async with opened(limits=QUICK) as subject, subject.client() as client:
+        async with listening(limits=QUICK) as subject, subject.client() as client:
             await client.send(b"GET / HTTP/1.1\r\n" + (b"A: " + b"x" * 1000 + b"\r\n") * 1100)
             reply = await client.reply()
             assert reply.status == 431
@@ -186,7 +186,7 @@ def test_a_head_that_never_ends_is_431(run: Run) -> None:
 @pytest.mark.parametrize("served_before", [False, True])
 def test_a_head_has_its_time(run: Run, pieces: list[bytes], served_before: bool) -> None:
     async def scenario() -> None:
-        async with opened(limits=QUICK) as subject, subject.client() as client:
+        async with listening(limits=QUICK) as subject, subject.client() as client:
             if served_before:
                 await client.get()
             begin = time.monotonic()
@@ -208,7 +208,7 @@ def test_a_head_has_its_time(run: Run, pieces: list[bytes], served_before: bool)
 def test_idle_connections_last_longer_than_heads(run: Run) -> None:
     async def scenario() -> None:
         limits = Limits(header_seconds=0.2, idle_seconds=30)
-        async with opened(limits=limits) as subject, subject.client() as client:
+        async with listening(limits=limits) as subject, subject.client() as client:
             await client.get()
             await asyncio.sleep(0.5)
             assert (await client.get()).status == 200
@@ -222,7 +222,7 @@ def test_an_unread_answer_is_cut(run: Run) -> None:
 
     async def scenario() -> None:
         limits = Limits(write_seconds=0.3)
-        async with opened(handler, limits) as subject, subject.client() as client:
+        async with listening(handler, limits) as subject, subject.client() as client:
             client.reader._transport.pause_reading()  # type: ignore[attr-defined]
             await client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
             await until(lambda: subject.calls and not subject.server.connections)
@@ -235,7 +235,7 @@ def test_pipelined_requests_are_answered_in_order(run: Run) -> None:
         return Encoded(call.target.encode())
 
     async def scenario() -> None:
-        async with opened(handler) as subject, subject.client() as client:
+        async with listening(handler) as subject, subject.client() as client:
             requests = (f"GET /{i} HTTP/1.1\r\nHost: x\r\n\r\n" for i in range(50))
             await client.send("".join(requests).encode())
             for i in range(50):
@@ -246,7 +246,7 @@ def test_pipelined_requests_are_answered_in_order(run: Run) -> None:
 
 def test_http_1_0(run: Run) -> None:
     async def scenario() -> None:
-        async with opened() as subject:
+        async with listening() as subject:
             async with subject.client() as client:
                 await client.send(b"GET / HTTP/1.0\r\n\r\n")
                 assert (await client.reply()).status == 200

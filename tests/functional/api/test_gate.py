@@ -15,8 +15,8 @@ from metrics_apiserver.api.server import Call
 from metrics_apiserver.certs import pair_files
 from metrics_apiserver.certs.serving import Policy, ServingContext
 from metrics_apiserver.kube.requestheader import AuthenticationConfig
-from tests.fakes import doors, pki
-from tests.fakes.doors import Client, Opened, Run
+from tests.fakes import pki, servers
+from tests.fakes.servers import Client, Run, RunningServer
 
 PROXY_CA = pki.authority("front-proxy-ca")
 CLIENT_CA = pki.authority("client-ca")
@@ -40,8 +40,8 @@ class Environment:
         self.config = CONFIG
         self.now = pki.NOW.timestamp()
         self.where = pair_files.PairFiles(directory / "tls.crt", directory / "tls.key")
-        self.where.certificate.write_bytes(doors.SERVER.pem)
-        self.where.key.write_bytes(doors.SERVER.key_pem)
+        self.where.certificate.write_bytes(servers.SERVER.pem)
+        self.where.key.write_bytes(servers.SERVER.key_pem)
         self.serving = ServingContext(
             self.where,
             Policy(),
@@ -54,8 +54,8 @@ class Environment:
         user = await self.authenticator.authenticate(call.peer, call.headers)
         return Encoded(orjson.dumps([user.name, *user.groups]))
 
-    def opened(self) -> contextlib.AbstractAsyncContextManager[Opened]:
-        return doors.opened(self.answer, tls=lambda: self.serving.context)
+    def opened(self) -> contextlib.AbstractAsyncContextManager[RunningServer]:
+        return servers.listening(self.answer, tls=lambda: self.serving.context)
 
 
 @pytest.fixture
@@ -137,7 +137,7 @@ def test_rotation_of_the_serving_pair_fails_no_request(environment: Environment,
     async def scenario() -> None:
         async with environment.opened() as subject, subject.client(PROXY) as live:
             for _ in range(10):
-                new = pki.server(doors.CA, "localhost", "127.0.0.1")
+                new = pki.server(servers.CA, "localhost", "127.0.0.1")
                 environment.where.certificate.write_bytes(new.pem)
                 assert not environment.serving.reload_once()
                 async with subject.client(PROXY) as client:

@@ -15,13 +15,13 @@ from metrics_apiserver.api.connection import Limits
 from metrics_apiserver.api.encoding import Encoded
 from metrics_apiserver.api.server import Call
 from metrics_apiserver.base import errors
-from tests.fakes import doors, pki
-from tests.fakes.doors import QUICK, Run, opened, until
+from tests.fakes import pki, servers
+from tests.fakes.servers import QUICK, Run, listening, until
 
 
 def test_an_answer_and_its_headers(run: Run) -> None:
     async def scenario() -> None:
-        async with opened() as subject, subject.client() as client:
+        async with listening() as subject, subject.client() as client:
             reply = await client.get(
                 "/x?y=1", "Audit-ID: abc", "X-Remote-Group: a", "x-remote-group: b"
             )
@@ -49,8 +49,8 @@ def test_peer_certificates_reach_the_handler(run: Run) -> None:
     leaf = pki.client(middle, "front")
 
     async def scenario() -> None:
-        context = doors.server_context(authority)
-        async with opened(tls=lambda: context) as subject:
+        context = servers.server_context(authority)
+        async with listening(tls=lambda: context) as subject:
             async with subject.client(leaf, middle) as client:
                 await client.get()
             (call,) = subject.calls
@@ -65,7 +65,7 @@ def test_answers_of_the_handler_win_over_common_headers(run: Run) -> None:
         return Encoded(b"", "text/plain", 304, (("cache-control", "public"), ("ETag", '"x"')))
 
     async def scenario() -> None:
-        async with opened(handler) as subject, subject.client() as client:
+        async with listening(handler) as subject, subject.client() as client:
             reply = await client.get()
             assert reply.status == 304
             assert reply.header("Cache-Control") == "public"
@@ -90,7 +90,7 @@ def test_whatever_the_handler_raises_is_a_status(run: Run, error: Exception, sta
         raise error
 
     async def scenario() -> None:
-        async with opened(handler) as subject, subject.client() as client:
+        async with listening(handler) as subject, subject.client() as client:
             reply = await client.get()
             assert reply.status == status
             assert orjson.loads(reply.body)["kind"] == "Status"
@@ -106,7 +106,7 @@ def test_large_answers_are_compressed_when_asked(run: Run) -> None:
         return Encoded(b"x" * 3_000_000)
 
     async def scenario() -> None:
-        async with opened(handler) as subject, subject.client() as client:
+        async with listening(handler) as subject, subject.client() as client:
             packed = await client.get("/", "Accept-Encoding: gzip")
             assert packed.header("Content-Encoding") == "gzip"
             assert len(packed.body) < 100_000
@@ -117,7 +117,7 @@ def test_large_answers_are_compressed_when_asked(run: Run) -> None:
 
 def test_a_handshake_has_its_time(run: Run) -> None:
     async def scenario() -> None:
-        async with opened(limits=QUICK) as subject:
+        async with listening(limits=QUICK) as subject:
             reader, writer = await asyncio.open_connection("127.0.0.1", subject.port)
             assert await reader.read() == b""
             writer.close()
@@ -141,7 +141,7 @@ def test_when_all_places_are_taken_the_longest_idle_leaves(run: Run) -> None:
 
     async def scenario() -> None:
         async with (
-            opened(handler, Limits(connections=3)) as subject,
+            listening(handler, Limits(connections=3)) as subject,
             subject.client() as busy,
             subject.client() as idle,
             subject.client() as used,
@@ -163,9 +163,11 @@ def test_when_all_places_are_taken_the_longest_idle_leaves(run: Run) -> None:
 
 def test_silent_clients_do_not_keep_others_out(run: Run) -> None:
     async def scenario() -> None:
-        async with opened(limits=Limits(connections=50, handshake_seconds=1)) as subject:
+        async with listening(limits=Limits(connections=50, handshake_seconds=1)) as subject:
             silent = [
-                await asyncio.open_connection("127.0.0.1", subject.port, ssl=doors.client_context())
+                await asyncio.open_connection(
+                    "127.0.0.1", subject.port, ssl=servers.client_context()
+                )
                 for _ in range(80)
             ]
             raw = [await asyncio.open_connection("127.0.0.1", subject.port) for _ in range(40)]
@@ -190,7 +192,7 @@ def test_a_client_that_leaves_takes_its_request_with_it(run: Run) -> None:
         return Encoded(b"")
 
     async def scenario() -> None:
-        async with opened(handler) as subject:
+        async with listening(handler) as subject:
             async with subject.client() as client:
                 await client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
                 await until(lambda: subject.calls)
@@ -209,7 +211,7 @@ def test_draining_answers_and_closes(run: Run) -> None:
 
     async def scenario() -> None:
         async with (
-            opened(handler) as subject,
+            listening(handler) as subject,
             subject.client() as busy,
             subject.client() as idle,
             subject.client() as unused,
@@ -250,7 +252,7 @@ def test_what_does_not_finish_in_time_is_cut(run: Run, stubborn: bool) -> None:
                     raise
 
     async def scenario() -> None:
-        async with opened(handler) as subject, subject.client() as client:
+        async with listening(handler) as subject, subject.client() as client:
             await client.send(b"GET /wait HTTP/1.1\r\nHost: x\r\n\r\n")
             await until(lambda: subject.calls)
             begin = time.monotonic()
@@ -266,7 +268,7 @@ def test_accepting_survives_a_lack_of_file_descriptors(
     run: Run, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def scenario() -> None:
-        async with opened() as subject:
+        async with listening() as subject:
             soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
             raw = socket.socket()
             raw.setblocking(False)
@@ -295,11 +297,11 @@ def test_wildcards_take_both_families() -> None:
 def test_strangers_from_before_a_new_context_have_to_come_again(run: Run) -> None:
     authority = pki.authority("front-proxy-ca")
     leaf = pki.client(authority, "front")
-    contexts = [doors.server_context()]
+    contexts = [servers.server_context()]
 
     async def scenario() -> None:
         async with (
-            opened(tls=lambda: contexts[-1]) as subject,
+            listening(tls=lambda: contexts[-1]) as subject,
             subject.client(leaf) as idle,
             subject.client(leaf) as new,
             subject.client(leaf) as busy,
@@ -307,7 +309,7 @@ def test_strangers_from_before_a_new_context_have_to_come_again(run: Run) -> Non
             await idle.get()
             assert (await busy.get()).header("Connection") is None
             subject.server.close_outdated()
-            contexts.append(doors.server_context(authority))
+            contexts.append(servers.server_context(authority))
             assert (await busy.get()).header("Connection") == "close"
             subject.server.close_outdated()
             assert await idle.is_closed()
@@ -315,7 +317,7 @@ def test_strangers_from_before_a_new_context_have_to_come_again(run: Run) -> Non
             assert (await new.get()).header("Connection") == "close"
             async with subject.client(leaf) as known:
                 await known.get()
-                contexts.append(doors.server_context(authority))
+                contexts.append(servers.server_context(authority))
                 subject.server.close_outdated()
                 assert (await known.get()).header("Connection") is None
 

@@ -18,15 +18,15 @@ from metrics_apiserver.certs.issue import Pair
 from metrics_apiserver.certs.rotation import Step
 from metrics_apiserver.certs.secret import Material
 from metrics_apiserver.certs.source import Source
-from metrics_apiserver.controllers.certificates import Keeper, Pace
-from metrics_apiserver.controllers.published import Look, PublishedObjects
+from metrics_apiserver.controllers.certificates import CertificateController, RotationTiming
+from metrics_apiserver.controllers.published import PublishedObjects, PublishedState
 from metrics_apiserver.kube.client import KubeClient
 from tests.fakes import certificates, pki, waiting
 from tests.fakes.certificates import API_SERVICE_PATH, HOSTS, NAMES, SECRET, SECRET_PATH, SERVICE
 from tests.fakes.kubeapi import FakeKubeAPI
 from tests.fakes.kubewire import status
 
-PACE = Pace(overlap_seconds=40.0, interval_seconds=10.0)
+TIMING = RotationTiming(overlap_seconds=40.0, interval_seconds=10.0)
 PREFIX = "metrics_apiserver_certificate_"
 
 
@@ -39,12 +39,12 @@ class MortalObjects(PublishedObjects):
 
     writes_left = 1_000_000
 
-    async def write_secret(self, look: Look, material: Material) -> None:
-        await super().write_secret(look, material)
+    async def write_secret(self, state: PublishedState, material: Material) -> None:
+        await super().write_secret(state, material)
         self._die()
 
-    async def write_api_service(self, look: Look, name: str, bundle: bytes) -> None:
-        await super().write_api_service(look, name, bundle)
+    async def write_api_service(self, state: PublishedState, name: str, bundle: bytes) -> None:
+        await super().write_api_service(state, name, bundle)
         self._die()
 
     def _die(self) -> None:
@@ -65,9 +65,9 @@ class Clock:
 
 @dataclass
 class Replica:
-    """One process: a keeper, what it serves, and what it has counted."""
+    """One process: a controller, what it serves, and what it has counted."""
 
-    keeper: Keeper
+    controller: CertificateController
     objects: MortalObjects
     telemetry: Telemetry
     served: list[Pair]
@@ -88,18 +88,18 @@ class Cluster:
         telemetry = Telemetry()
         served: list[Pair] = []
         objects = MortalObjects(self.client, SECRET, names, SERVICE, lambda: 0.0)
-        keeper = Keeper(
-            objects, Source(HOSTS), PACE, telemetry, take=served.append, clock=self.clock
+        controller = CertificateController(
+            objects, Source(HOSTS), TIMING, telemetry, take=served.append, clock=self.clock
         )
-        return Replica(keeper, objects, telemetry, served)
+        return Replica(controller, objects, telemetry, served)
 
     async def turns(self, *replicas: Replica, rounds: int = 1) -> None:
         """Turns in order, with every replica served at any time."""
         for _ in range(rounds):
             for replica in replicas:
-                await replica.keeper.turn()
+                await replica.controller.turn()
                 self.check(*replicas)
-            self.clock.now += PACE.interval_seconds
+            self.clock.now += TIMING.interval_seconds
 
     def check(self, *replicas: Replica) -> None:
         for replica in replicas:
@@ -122,11 +122,11 @@ async def cluster() -> AsyncIterator[Cluster]:
 
 async def test_a_new_installation(cluster: Cluster) -> None:
     replica = cluster.replica()
-    delay = await replica.keeper.turn()
-    assert PACE.interval_seconds * 0.8 <= delay <= PACE.interval_seconds
-    assert replica.keeper.performed == [Step.ISSUE, Step.PUBLISH]
-    assert replica.keeper.ready
-    assert replica.keeper.settled
+    delay = await replica.controller.turn()
+    assert TIMING.interval_seconds * 0.8 <= delay <= TIMING.interval_seconds
+    assert replica.controller.performed == [Step.ISSUE, Step.PUBLISH]
+    assert replica.controller.ready
+    assert replica.controller.settled
     assert replica.served == [certificates.material(cluster.kubeapi).serving]
     cluster.check(replica)
     assert replica.value("steps_total", kind="issue") == 1
@@ -148,14 +148,14 @@ async def test_rest_writes_nothing(cluster: Cluster) -> None:
 async def test_two_replicas_install_at_once_and_one_wins(cluster: Cluster) -> None:
     first, second = cluster.replica(), cluster.replica()
     async with asyncio.TaskGroup() as group:
-        group.create_task(first.keeper.turn())
-        group.create_task(second.keeper.turn())
-    issued = [one.keeper.performed.count(Step.ISSUE) for one in (first, second)]
+        group.create_task(first.controller.turn())
+        group.create_task(second.controller.turn())
+    issued = [one.controller.performed.count(Step.ISSUE) for one in (first, second)]
     assert sorted(issued) == [0, 1]
     await cluster.turns(first, second)
     assert first.served[-1] == second.served[-1]
-    assert first.keeper.settled
-    assert second.keeper.settled
+    assert first.controller.settled
+    assert second.controller.settled
 
 
 async def test_another_authority_comes_with_an_overlap(cluster: Cluster) -> None:
@@ -178,8 +178,8 @@ async def test_another_authority_comes_with_an_overlap(cluster: Cluster) -> None
     await cluster.turns(first, second, rounds=5)
     after = certificates.authorities(cluster.kubeapi)
     assert after == during - before
-    assert first.keeper.settled
-    steps = [*first.keeper.performed, *second.keeper.performed]
+    assert first.controller.settled
+    steps = [*first.controller.performed, *second.controller.performed]
     wanted = [Step.STAGE, Step.PROMOTE, Step.RETIRE]
     assert [steps.count(step) for step in wanted] == [1, 1, 1]
 
@@ -192,7 +192,7 @@ async def test_an_emptied_secret_is_filled_without_a_gap(cluster: Cluster) -> No
     await cluster.turns(first, second, rounds=12)
     assert not before & certificates.authorities(cluster.kubeapi)
     assert len(first.served) == len(second.served) == 2
-    assert first.keeper.settled
+    assert first.controller.settled
 
 
 @pytest.mark.parametrize("writes", range(1, 4))
@@ -218,10 +218,10 @@ async def test_a_replica_is_killed_after_each_write(
             replica = cluster.replica()
             replica.objects.writes_left = writes
         cluster.check(other)
-        await other.keeper.turn()
+        await other.controller.turn()
         cluster.check(other)
     assert kills >= 1
-    assert other.keeper.settled
+    assert other.controller.settled
     assert len(other.served) == 2
 
 
@@ -232,39 +232,39 @@ async def test_faults_change_nothing_and_pass(cluster: Cluster, path: str) -> No
     cluster.take_key_away()
     cluster.kubeapi.fail(path, status(403), times=2)
     for failures in (1, 2):
-        delay = await replica.keeper.turn()
-        assert 0 < delay < PACE.interval_seconds
-        assert "grant get and update" in replica.keeper.problem
+        delay = await replica.controller.turn()
+        assert 0 < delay < TIMING.interval_seconds
+        assert "grant get and update" in replica.controller.problem
         assert replica.value("failures_total") == failures
-    assert replica.keeper.ready
-    assert not replica.keeper.settled
+    assert replica.controller.ready
+    assert not replica.controller.settled
     assert len(replica.served) == 1
     await cluster.turns(replica)
-    assert replica.keeper.problem == ""
+    assert replica.controller.problem == ""
 
 
 async def test_a_server_that_asks_to_wait_is_given_time(cluster: Cluster) -> None:
     replica = cluster.replica()
     cluster.kubeapi.fail(SECRET_PATH, status(429, retry_after=30))
-    assert await replica.keeper.turn() >= 30
+    assert await replica.controller.turn() >= 30
 
 
 async def test_endless_conflicts_end_the_turn_not_the_process(cluster: Cluster) -> None:
     replica = cluster.replica()
     cluster.kubeapi.fail(SECRET_PATH, status(409), verb="update", times=1000)
-    await replica.keeper.turn()
-    assert replica.keeper.performed == []
+    await replica.controller.turn()
+    assert replica.controller.performed == []
     cluster.kubeapi.heal()
     await cluster.turns(replica)
-    assert replica.keeper.settled
+    assert replica.controller.settled
 
 
 async def test_a_missing_api_service_is_told_and_stops_nothing(cluster: Cluster) -> None:
     replica = cluster.replica(names=(*NAMES, "v1.absent"))
     await cluster.turns(replica)
-    assert replica.keeper.problem == "APIService v1.absent does not exist"
-    assert replica.keeper.ready
-    assert replica.keeper.settled
+    assert replica.controller.problem == "APIService v1.absent does not exist"
+    assert replica.controller.ready
+    assert replica.controller.settled
 
 
 async def test_an_api_service_that_was_overwritten_is_mended(cluster: Cluster) -> None:
@@ -299,28 +299,28 @@ async def test_verification_begins_after_the_wait() -> None:
         cluster = Cluster(fake, client)
         replica = cluster.replica()
         await cluster.turns(replica, rounds=4)
-        assert replica.keeper.ready
+        assert replica.controller.ready
         assert certificates.published(fake).unverified
         await cluster.turns(replica, rounds=2)
         assert not certificates.published(fake).unverified
-        assert replica.keeper.settled
+        assert replica.controller.settled
 
 
 @pytest.mark.parametrize("forced", [Step.RENEW, Step.STAGE])
 async def test_a_step_may_be_asked_for_once(cluster: Cluster, forced: Step) -> None:
     replica = cluster.replica()
     await cluster.turns(replica)
-    replica.keeper.forced = forced
+    replica.controller.forced = forced
     await cluster.turns(replica, rounds=12)
-    assert replica.keeper.performed.count(forced) == 1
-    assert replica.keeper.settled
+    assert replica.controller.performed.count(forced) == 1
+    assert replica.controller.settled
     assert len(replica.served) == 2
 
 
 async def test_the_loop_turns(cluster: Cluster) -> None:
     replica = cluster.replica()
-    async with waiting.running(replica.keeper.run()):
-        await waiting.until(lambda: replica.keeper.settled)
+    async with waiting.running(replica.controller.run()):
+        await waiting.until(lambda: replica.controller.settled)
 
 
 async def test_no_key_is_logged(cluster: Cluster, caplog: pytest.LogCaptureFixture) -> None:

@@ -38,27 +38,27 @@ def objects(client: KubeClient) -> PublishedObjects:
 
 
 async def test_the_secret_is_read_last(kubeapi: FakeKubeAPI, objects: PublishedObjects) -> None:
-    await objects.look()
+    await objects.read()
     *first, last = [seen.path for seen in kubeapi.requests]
     assert sorted(first) == [f"{API_SERVICE_PATH}{name}" for name in NAMES]
     assert last == SECRET_PATH
     assert {seen.verb for seen in kubeapi.requests} == {"get"}
 
 
-async def test_a_look(kubeapi: FakeKubeAPI, objects: PublishedObjects) -> None:
+async def test_a_read(kubeapi: FakeKubeAPI, objects: PublishedObjects) -> None:
     certificates.set_bundle(kubeapi, NAMES[0], b"CA")
     certificates.set_secret(kubeapi, {"ca.crt": b"CA"})
-    look = await objects.look()
-    assert look.view.published == (Published(NAMES[0], b"CA"), Published(NAMES[1]))
-    assert look.view.material == Material(authorities=b"CA")
-    assert look.left_alone == ()
+    state = await objects.read()
+    assert state.view.published == (Published(NAMES[0], b"CA"), Published(NAMES[1]))
+    assert state.view.material == Material(authorities=b"CA")
+    assert state.left_alone == ()
 
 
 async def test_the_instant_is_kube_apiserver_s(objects: PublishedObjects) -> None:
     """Our own clock says 1970."""
-    look = await objects.look()
-    assert look.view.now.year > 2020
-    assert look.view.now.tzinfo is not None
+    state = await objects.read()
+    assert state.view.now.year > 2020
+    assert state.view.now.tzinfo is not None
 
 
 @pytest.mark.parametrize(
@@ -74,14 +74,14 @@ async def test_dates(
     kubeapi: FakeKubeAPI, objects: PublishedObjects, date: str, expected: dt.datetime
 ) -> None:
     kubeapi.fail(SECRET_PATH, Fault("raw", 200, {"Date": date}, b"{}"))
-    assert (await objects.look()).view.now == expected
+    assert (await objects.read()).view.now == expected
 
 
 async def test_an_api_service_may_be_missing(kubeapi: FakeKubeAPI, client: KubeClient) -> None:
     names = ("v1.absent", *NAMES)
-    look = await PublishedObjects(client, SECRET, names, SERVICE, lambda: 0.0).look()
-    assert look.left_alone == ("APIService v1.absent does not exist",)
-    assert len(look.view.published) == 2
+    state = await PublishedObjects(client, SECRET, names, SERVICE, lambda: 0.0).read()
+    assert state.left_alone == ("APIService v1.absent does not exist",)
+    assert len(state.view.published) == 2
 
 
 @pytest.mark.parametrize(
@@ -92,9 +92,9 @@ async def test_an_api_service_that_leads_elsewhere_is_left_alone(
 ) -> None:
     """Writing our authority there would cut another server off."""
     kubeapi.put(certificates.API_SERVICES, "", NAMES[1], spec={"service": place})
-    look = await objects.look()
-    assert look.left_alone == (f"APIService {NAMES[1]} does not lead to Service monitoring/s",)
-    assert [one.name for one in look.view.published] == [NAMES[0]]
+    state = await objects.read()
+    assert state.left_alone == (f"APIService {NAMES[1]} does not lead to Service monitoring/s",)
+    assert [one.name for one in state.view.published] == [NAMES[0]]
 
 
 async def test_a_missing_secret_says_what_to_do(
@@ -102,7 +102,7 @@ async def test_a_missing_secret_says_what_to_do(
 ) -> None:
     kubeapi.delete(certificates.SECRETS, SECRET.namespace, SECRET.name)
     with pytest.raises(errors.KubeError, match="create it, empty"):
-        await objects.look()
+        await objects.read()
 
 
 async def test_cert_manager_s_secret_is_left_alone(
@@ -110,23 +110,23 @@ async def test_cert_manager_s_secret_is_left_alone(
 ) -> None:
     certificates.set_secret(kubeapi, {}, **{"cert-manager.io/certificate-name": "x"})
     with pytest.raises(errors.KubeError, match="another controller"):
-        await objects.look()
+        await objects.read()
 
 
 @pytest.mark.parametrize("path", [SECRET_PATH, f"{API_SERVICE_PATH}{NAMES[0]}"])
 @pytest.mark.parametrize(("code", "match"), [(403, "grant get and update"), (500, "with 500")])
-async def test_half_a_look_is_none(
+async def test_a_partial_read_is_none(
     kubeapi: FakeKubeAPI, objects: PublishedObjects, path: str, code: int, match: str
 ) -> None:
     kubeapi.fail(path, status(code))
     with pytest.raises(errors.KubeError, match=match):
-        await objects.look()
+        await objects.read()
 
 
 async def test_writes(kubeapi: FakeKubeAPI, objects: PublishedObjects) -> None:
-    look = await objects.look()
-    await objects.write_secret(look, MATERIAL)
-    await objects.write_api_service(look, NAMES[1], b"CA")
+    state = await objects.read()
+    await objects.write_secret(state, MATERIAL)
+    await objects.write_api_service(state, NAMES[1], b"CA")
     assert certificates.material(kubeapi) == MATERIAL
     assert certificates.published(kubeapi, NAMES[1]).bundle == b"CA"
     assert certificates.published(kubeapi, NAMES[0]).bundle == b""
@@ -138,22 +138,22 @@ async def test_writes(kubeapi: FakeKubeAPI, objects: PublishedObjects) -> None:
 async def test_a_write_that_was_overtaken_is_a_conflict(
     kubeapi: FakeKubeAPI, objects: PublishedObjects
 ) -> None:
-    look = await objects.look()
+    state = await objects.read()
     certificates.set_secret(kubeapi, {"ca.crt": b"theirs"})
     certificates.set_bundle(kubeapi, NAMES[0], b"theirs")
     with pytest.raises(Conflict):
-        await objects.write_secret(look, MATERIAL)
+        await objects.write_secret(state, MATERIAL)
     with pytest.raises(Conflict):
-        await objects.write_api_service(look, NAMES[0], b"CA")
+        await objects.write_api_service(state, NAMES[0], b"CA")
     assert certificates.material(kubeapi).authorities == b"theirs"
     assert certificates.published(kubeapi).bundle == b"theirs"
 
 
 async def test_a_write_may_be_refused(kubeapi: FakeKubeAPI, objects: PublishedObjects) -> None:
-    look = await objects.look()
+    state = await objects.read()
     kubeapi.fail(SECRET_PATH, status(403), verb="update")
     with pytest.raises(errors.KubeError, match="serving-cert may not be written: grant"):
-        await objects.write_secret(look, MATERIAL)
+        await objects.write_secret(state, MATERIAL)
     kubeapi.fail(SECRET_PATH, status(422), verb="update")
     with pytest.raises(errors.KubeError, match="with 422"):
-        await objects.write_secret(look, MATERIAL)
+        await objects.write_secret(state, MATERIAL)

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from tests.fakes import backfill, kubewire, process, prometheus, upstream
-from tests.fakes.doors import Reply
 from tests.fakes.kubeapi import FakeKubeAPI
 from tests.fakes.process import ADMIN, ServerProcess, items
 from tests.fakes.prometheus import Backend
+from tests.fakes.servers import Reply
 from tests.fakes.upstream import Upstream
 
 DISCOVERY = "/apis/custom.metrics.k8s.io/v1beta1"

@@ -9,11 +9,11 @@ import ssl
 import time
 from pathlib import Path
 
-from tests.fakes import doors, pki, process
-from tests.fakes.doors import Client
+from tests.fakes import pki, process, servers
 from tests.fakes.kubeapi import CONFIGMAPS, FakeKubeAPI
 from tests.fakes.process import ADMIN, PROXY, PROXY_CA, ServerProcess, as_user, items
 from tests.fakes.prometheus import Backend
+from tests.fakes.servers import Client
 
 LOAD = "/apis/custom.metrics.k8s.io/v1beta1/namespaces/default/pods/*/load"
 EFFECTIVE_SECONDS = 1.0
@@ -46,7 +46,7 @@ async def test_a_withdrawn_front_proxy(server: ServerProcess, kube: FakeKubeAPI)
         assert (await server.ask(LOAD)).status == 401
     # Nor is it taken from a session of before: none is given out.
     for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
-        context = doors.client_context(other)
+        context = servers.client_context(other)
         context.maximum_version = version
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port, ssl=context)
         client = Client(reader, writer)
@@ -130,7 +130,7 @@ async def test_serving_pairs_change_under_load(server: ServerProcess, tmp_path: 
         for _ in range(4):
             group.create_task(ask())
         for number in range(3):
-            pair = pki.server(doors.CA, "localhost", "127.0.0.1")
+            pair = pki.server(servers.CA, "localhost", "127.0.0.1")
             if number % 2:
                 # The other order, and a moment in which the two do not fit.
                 (tmp_path / "serving.key").write_bytes(pair.key_pem)

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.fakes import doors, kubewire, pki, process, upstream
-from tests.fakes.doors import Client
+from tests.fakes import kubewire, pki, process, servers, upstream
 from tests.fakes.kubeapi import FakeKubeAPI
 from tests.fakes.process import ADMIN, PROXY, ServerProcess
+from tests.fakes.servers import Client
 from tests.fakes.upstream import Exchange, Mood, Upstream
 
 LOAD = "/apis/custom.metrics.k8s.io/v1beta1/namespaces/default/pods/*/load"
@@ -23,7 +23,7 @@ HEADER = "canary-header-value-0002"
 PASSWORD = "canary-password-0003"
 GOOD_TOKEN = "canary-good-token-0004"
 BAD_TOKEN = "canary-bad-token-0005"
-OTHER = pki.server(doors.CA, "localhost")
+OTHER = pki.server(servers.CA, "localhost")
 CANARIES = (
     KUBE_TOKEN,
     HEADER,
@@ -32,7 +32,7 @@ CANARIES = (
     GOOD_TOKEN,
     BAD_TOKEN,
     # Lines from the middle of private keys.
-    doors.SERVER.key_pem.decode().splitlines()[1],
+    servers.SERVER.key_pem.decode().splitlines()[1],
     OTHER.key_pem.decode().splitlines()[1],
 )
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.fakes import doors, process
+from tests.fakes import process, servers
 from tests.fakes.process import ServerProcess
 from tests.fakes.prometheus import Backend
 
@@ -93,12 +93,12 @@ async def test_nobody_else_is_let_in(server: ServerProcess, tmp_path: Path) -> N
     document = yaml.safe_load(kubeconfig.read_text())
     cluster = document["clusters"][0]["cluster"]
     assert cluster["server"] == f"https://127.0.0.1:{server.port}"
-    context = doors.client_context()
+    context = servers.client_context()
     context.load_verify_locations(
         cadata=base64.b64decode(cluster["certificate-authority-data"]).decode()
     )
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port, ssl=context)
-    client = doors.Client(reader, writer)
+    client = servers.Client(reader, writer)
     try:
         assert (await client.get("/livez")).status == 200
         assert (await client.get(GROUP)).status == 403

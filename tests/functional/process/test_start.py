@@ -102,7 +102,7 @@ async def test_missing_permissions_are_named_and_mended_without_a_restart(
         assert "ClusterRole" not in listed
         kube.heal()
         await server.ready()
-        await server.until(lambda: server.log.count("no trouble any more") >= 2)
+        await server.until(lambda: server.log.count("condition resolved") >= 2)
 
 
 async def test_everything_wrong_is_said_at_once(tmp_path: Path) -> None:

@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 
 from tests.fakes import process
-from tests.fakes.doors import Reply
 from tests.fakes.kubeapi import FakeKubeAPI
 from tests.fakes.process import PROXY, ServerProcess, as_user, items
 from tests.fakes.prometheus import Backend
+from tests.fakes.servers import Reply
 
 TENANTS = 50
 USERS = 50

@@ -17,7 +17,7 @@ from metrics_apiserver.kube.reviews import (
     NonResourceAttributes,
     ResourceAttributes,
 )
-from tests.fakes.doors import until
+from tests.fakes.servers import until
 
 CUSTOM = "/apis/custom.metrics.k8s.io/v1beta1"
 EXTERNAL = "/apis/external.metrics.k8s.io/v1beta1"

@@ -28,8 +28,8 @@ from metrics_apiserver.provider.evaluation.evaluator import Evaluator
 from metrics_apiserver.provider.external import ExternalProvider
 from metrics_apiserver.provider.resource import ResourceProvider
 from tests.fakes import snapshots
+from tests.fakes.environments import NoObjects
 from tests.fakes.evaluation import FakeBackend, FakeClock
-from tests.fakes.surroundings import NoObjects
 
 RULES = """
 rules:

@@ -12,7 +12,7 @@ from metrics_apiserver.api import tokens
 from metrics_apiserver.api.tokens import TokenAuthenticator
 from metrics_apiserver.base import errors
 from metrics_apiserver.core.model import UserInfo
-from tests.fakes.doors import until
+from tests.fakes.servers import until
 
 
 class Reviewer:

@@ -18,8 +18,8 @@ from metrics_apiserver.core.custom import CustomRequest
 from metrics_apiserver.core.model import PODS
 from metrics_apiserver.core.registry import Snapshot
 from tests.fakes import snapshots, upstream
-from tests.fakes.command_line import settings
-from tests.fakes.surroundings import NoObjects
+from tests.fakes.command_line import serve_settings
+from tests.fakes.environments import NoObjects
 from tests.fakes.upstream import Exchange, Upstream
 
 RULES = """
@@ -60,17 +60,17 @@ async def answer(exchange: Exchange) -> bool:
 class Environment:
     def __init__(self, directory: Path, backend: Upstream) -> None:
         (directory / "rules.yaml").write_text(RULES)
-        self.told = settings(
+        self.settings = serve_settings(
             directory, f"--prometheus-url={backend.url}", "--prometheus-header=X-Scope-OrgID=t"
         )
         self.telemetry = Telemetry()
-        self.prometheus = backends.make_prometheus(self.told, self.telemetry, None)
+        self.prometheus = backends.make_prometheus(self.settings, self.telemetry, None)
         self.seen: list[Snapshot | None] = []
         self.sources = backends.make_sources(
-            self.told, self.telemetry, self.prometheus, snapshots.mapper, self.seen.append
+            self.settings, self.telemetry, self.prometheus, snapshots.mapper, self.seen.append
         )
         self.columns = backends.make_columns(
-            self.told,
+            self.settings,
             self.telemetry,
             self.prometheus,
             lambda: self.sources.relister.snapshot,
@@ -159,17 +159,17 @@ async def test_a_change_of_the_rule_file_that_fails_is_told(
 
 
 def test_load_rules_judges(tmp_path: Path) -> None:
-    told = settings(tmp_path)
-    backends.load_rules(told)
+    settings = serve_settings(tmp_path)
+    backends.load_rules(settings)
     (tmp_path / "rules.yaml").write_text("surprise: 1")
     with pytest.raises(errors.ConfigError):
-        backends.load_rules(told)
+        backends.load_rules(settings)
 
 
 def test_a_token_file_that_is_not_there_is_a_fault(tmp_path: Path) -> None:
-    told = settings(tmp_path, "--prometheus-token-file=nowhere")
+    settings = serve_settings(tmp_path, "--prometheus-token-file=nowhere")
     with pytest.raises(errors.ConfigError):
-        backends.make_prometheus(told, Telemetry(), None)
+        backends.make_prometheus(settings, Telemetry(), None)
 
 
 async def test_rules_of_the_turn_decide_which_labels_count(

@@ -18,7 +18,7 @@ from metrics_apiserver.core import selector
 from metrics_apiserver.core.restmapper import RESTMapper
 from metrics_apiserver.kube.reviews import ResourceAttributes
 from tests.fakes import process
-from tests.fakes.command_line import settings
+from tests.fakes.command_line import serve_settings
 from tests.fakes.kubeapi import CONFIGMAPS, FakeKubeAPI
 from tests.fakes.kubediscovery import DEPLOYMENTS, PODS
 from tests.fakes.kubewire import status
@@ -39,7 +39,7 @@ async def api() -> AsyncIterator[FakeKubeAPI]:
 
 
 class Made:
-    """A environment, and what it told."""
+    """A environment, and what it settings."""
 
     def __init__(self) -> None:
         self.faults = ErrorCollector()
@@ -62,7 +62,7 @@ async def made(directory: Path, api: FakeKubeAPI, *words: str) -> AsyncIterator[
     async with AsyncExitStack() as stack:
         spawn = await stack.enter_async_context(spawning())
         environment = result.environment = cluster.build_environment(
-            settings(directory, *files, *words),
+            serve_settings(directory, *files, *words),
             result.faults,
             Telemetry(),
             spawn,
@@ -81,7 +81,7 @@ async def _run(loop: Loop) -> None:
     await loop()
 
 
-def world_of(result: Made) -> Environment:
+def environment_of(result: Made) -> Environment:
     assert result.environment is not None
     return result.environment
 
@@ -92,7 +92,7 @@ def reasons(environment: Environment) -> dict[str, str | None]:
 
 async def test_a_good_cluster(tmp_path: Path, api: FakeKubeAPI) -> None:
     async with made(tmp_path, api) as result:
-        environment = world_of(result)
+        environment = environment_of(result)
         await until(lambda: not any(reasons(environment).values()))
         assert set(environment.checks) == {
             "discovery",
@@ -107,7 +107,7 @@ async def test_a_good_cluster(tmp_path: Path, api: FakeKubeAPI) -> None:
         assert await environment.objects.names(PODS, "default", anything) == ["web-0"]
         assert await environment.objects.names(DEPLOYMENTS, "default", anything) == ["web"]
         assert environment.watched() == {"pods": 1, "deployments.apps": 1}
-        assert environment.troubles() == {}
+        assert environment.conditions() == {}
         assert environment.tokens is not None
         assert environment.access is not None
         user = await environment.tokens.review("good")
@@ -122,28 +122,28 @@ async def test_missing_permissions_are_named(tmp_path: Path, api: FakeKubeAPI) -
     for path in ("/api/v1/pods", CONFIGMAP):
         api.fail(path, status(403, "Forbidden"), times=ALWAYS)
     async with made(tmp_path, api) as result:
-        environment = world_of(result)
-        await until(lambda: len(environment.troubles()) == 2)
-        troubles = environment.troubles()
-        assert 'grant "list,watch" on pods in its ClusterRole' in troubles["watch of pods"]
+        environment = environment_of(result)
+        await until(lambda: len(environment.conditions()) == 2)
+        conditions = environment.conditions()
+        assert 'grant "list,watch" on pods in its ClusterRole' in conditions["watch of pods"]
         role = "bind the Role extension-apiserver-authentication-reader"
-        assert role in troubles["authentication configuration"]
+        assert role in conditions["authentication configuration"]
         await until(lambda: environment.mapper() is not None)
         said = reasons(environment)
         assert said["discovery"] is None
-        assert said["informer-sync"] == f"pods are not known yet: {troubles['watch of pods']}"
+        assert said["informer-sync"] == f"pods are not known yet: {conditions['watch of pods']}"
         assert role in (said["authentication-configuration"] or "")
         api.heal()
         await until(lambda: not any(reasons(environment).values()))
-        assert environment.troubles() == {}
+        assert environment.conditions() == {}
 
 
 async def test_a_cluster_that_is_away(tmp_path: Path, api: FakeKubeAPI) -> None:
     await api.stop()
     async with made(tmp_path, api) as result:
-        environment = world_of(result)
-        await until(lambda: len(environment.troubles()) == 3)
-        assert "kube-apiserver cannot be reached" in environment.troubles()["discovery"]
+        environment = environment_of(result)
+        await until(lambda: len(environment.conditions()) == 3)
+        assert "kube-apiserver cannot be reached" in environment.conditions()["discovery"]
         assert (reasons(environment)["discovery"] or "").startswith(
             "resources are not known yet: kube"
         )
@@ -153,15 +153,15 @@ async def test_a_cluster_that_is_away(tmp_path: Path, api: FakeKubeAPI) -> None:
         await until(lambda: not any(reasons(environment).values()))
     async with made(tmp_path, api) as result:
         # Before anything was tried, nothing is known to be wrong.
-        assert reasons(world_of(result))["informer-sync"] == "pods are not known yet"
+        assert reasons(environment_of(result))["informer-sync"] == "pods are not known yet"
 
 
 async def test_a_configmap_that_cannot_be_used_is_trouble(tmp_path: Path, api: FakeKubeAPI) -> None:
     async with made(tmp_path, api) as result:
-        environment = world_of(result)
+        environment = environment_of(result)
         await until(lambda: not any(reasons(environment).values()))
         api.put(CONFIGMAPS, "kube-system", "extension-apiserver-authentication", data={})
-        await until(lambda: "missing or empty" in str(environment.troubles()))
+        await until(lambda: "missing or empty" in str(environment.conditions()))
         # What was read before stays in force, so the server is ready all the same.
         assert environment.authentication().client_ca == process.CLIENT_CA.pem
         assert not any(reasons(environment).values())
@@ -171,7 +171,7 @@ async def test_without_the_lookup_flags_alone_count(tmp_path: Path, api: FakeKub
     (tmp_path / "ca.crt").write_bytes(process.PROXY_CA.pem)
     words = ("--authentication-skip-lookup", f"--client-ca-file={tmp_path / 'ca.crt'}")
     async with made(tmp_path, api, *words) as result:
-        environment = world_of(result)
+        environment = environment_of(result)
         assert set(environment.checks) == {"discovery", "informer-sync"}
         await until(lambda: not any(reasons(environment).values()))
         assert api.count(CONFIGMAP) == 0
@@ -181,7 +181,7 @@ async def test_without_the_lookup_flags_alone_count(tmp_path: Path, api: FakeKub
 
 def test_every_fault_is_kept(tmp_path: Path) -> None:
     (tmp_path / "broken").write_text("[")
-    told = settings(
+    settings = serve_settings(
         tmp_path,
         f"--lister-kubeconfig={tmp_path / 'broken'}",
         f"--authorization-kubeconfig={tmp_path / 'gone'}",
@@ -189,7 +189,7 @@ def test_every_fault_is_kept(tmp_path: Path) -> None:
     )
     faults = ErrorCollector()
     made = cluster.build_environment(
-        told,
+        settings,
         faults,
         Telemetry(),
         lambda work, _name: work.close(),

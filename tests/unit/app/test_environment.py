@@ -1,4 +1,4 @@
-"""Surroundings that say nothing more have no loops, no checks and no troubles."""
+"""Surroundings that say nothing more have no loops, no checks and no conditions."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import replace
 from metrics_apiserver.app.environment import Environment
 from metrics_apiserver.core.restmapper import RESTMapper
 from metrics_apiserver.kube.requestheader import AuthenticationConfig
-from tests.fakes.surroundings import NoObjects, nothing
+from tests.fakes.environments import NoObjects, nothing
 
 
 async def close() -> None:
@@ -24,7 +24,7 @@ def test_the_least_that_surroundings_say() -> None:
         access=None,
         close=close,
     )
-    assert (subject.loops, subject.checks, subject.where) == ({}, {}, None)
-    assert (subject.troubles(), subject.watched()) == ({}, {})
+    assert (subject.loops, subject.checks, subject.pair_paths) == ({}, {}, None)
+    assert (subject.conditions(), subject.watched()) == ({}, {})
     other = replace(subject, watched=lambda: {"pods": 1})
     assert (other.watched(), subject.watched()) == ({"pods": 1}, {})

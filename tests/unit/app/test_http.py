@@ -13,21 +13,21 @@ from metrics_apiserver.api.encoding import Encoded
 from metrics_apiserver.api.inflight import InFlight
 from metrics_apiserver.api.server import Call, Server
 from metrics_apiserver.app import backends, http
-from metrics_apiserver.app.http import Vitals
+from metrics_apiserver.app.http import ProcessState
 from metrics_apiserver.base import errors
 from metrics_apiserver.base.telemetry import Telemetry
 from metrics_apiserver.certs.peer import PeerChain
 from metrics_apiserver.core.registry import Snapshot
 from metrics_apiserver.kube.requestheader import AuthenticationConfig
-from tests.fakes import doors, pki, snapshots
-from tests.fakes.command_line import settings
-from tests.fakes.surroundings import NoObjects, Surroundings
+from tests.fakes import pki, servers, snapshots
+from tests.fakes.command_line import serve_settings
+from tests.fakes.environments import FakeEnvironment, NoObjects
 
 CLIENT_CA = pki.authority("client-ca")
 MASTER = pki.client(CLIENT_CA, "admin", ["system:masters"])
 
 
-class Vital:
+class FakeState:
     """Signs of life that a test sets."""
 
     def __init__(self) -> None:
@@ -35,7 +35,7 @@ class Vital:
         self.ticked = time.monotonic()
         self.relisted = True
         self.overdue = False
-        self.vitals = Vitals(
+        self.state = ProcessState(
             is_stopping=lambda: self.stopping,
             loop_ticked=lambda: self.ticked,
             relisted=lambda: self.relisted,
@@ -45,23 +45,23 @@ class Vital:
 
 class Environment:
     def __init__(self, directory: Path, *words: str) -> None:
-        self.told = settings(directory, *words)
-        self.around = Surroundings(AuthenticationConfig(client_ca=CLIENT_CA.pem))
+        self.settings = serve_settings(directory, *words)
+        self.fake = FakeEnvironment(AuthenticationConfig(client_ca=CLIENT_CA.pem))
         self.telemetry = Telemetry()
-        self.vital = Vital()
-        paths = http.make_allowed_paths(self.told)
-        gate = http.make_gate(self.told, self.around.environment, paths, self.telemetry)
-        probes = http.make_health(self.around.environment, self.vital.vitals)
+        self.state = FakeState()
+        paths = http.make_allowed_paths(self.settings)
+        gate = http.make_gate(self.settings, self.fake.environment, paths, self.telemetry)
+        probes = http.make_health(self.fake.environment, self.state.state)
         columns = backends.make_columns(
-            self.told,
+            self.settings,
             self.telemetry,
-            backends.make_prometheus(self.told, self.telemetry, None),
+            backends.make_prometheus(self.settings, self.telemetry, None),
             lambda: None,
             NoObjects(),
             lambda work, _name: work.close(),
         )
         self.front = http.make_front(
-            self.told, self.around.environment, gate, columns, probes, self.telemetry
+            self.settings, self.fake.environment, gate, columns, probes, self.telemetry
         )
 
     async def ask(self, target: str, *certified: pki.Certified) -> Encoded:
@@ -95,9 +95,9 @@ async def test_without_a_reviewer_only_what_is_always_allowed_is(tmp_path: Path)
 
 
 def test_a_path_that_is_none_is_a_fault(tmp_path: Path) -> None:
-    told = settings(tmp_path, "--authorization-always-allow-paths=/a*b")
+    settings = serve_settings(tmp_path, "--authorization-always-allow-paths=/a*b")
     with pytest.raises(errors.ConfigError, match="--authorization-always-allow-paths"):
-        http.make_allowed_paths(told)
+        http.make_allowed_paths(settings)
 
 
 # --- probes --------------------------------------------------------------------------------
@@ -112,18 +112,18 @@ async def test_probes_follow_the_signs_of_life(tmp_path: Path) -> None:
         return answers[0].status, answers[1].status, answers[2].status
 
     assert await states() == (200, 200, 200)
-    environment.around.not_ready = "it is away"
+    environment.fake.not_ready = "it is away"
     assert await states() == (200, 200, 500)
     assert (await environment.ask("/readyz/cluster", MASTER)).body.endswith(b"it is away\n")
-    environment.around.not_ready = None
-    environment.vital.relisted = False
+    environment.fake.not_ready = None
+    environment.state.relisted = False
     assert await states() == (200, 200, 500)
-    environment.vital.relisted, environment.vital.stopping = True, True
+    environment.state.relisted, environment.state.stopping = True, True
     assert await states() == (200, 200, 500)
-    environment.vital.stopping, environment.vital.overdue = False, True
+    environment.state.stopping, environment.state.overdue = False, True
     assert await states() == (500, 500, 500)
-    environment.vital.overdue = False
-    environment.vital.ticked -= http.STALLED_SECONDS + 1
+    environment.state.overdue = False
+    environment.state.ticked -= http.STALLED_SECONDS + 1
     assert await states() == (500, 500, 500)
     assert b"11 s late" in (await environment.ask("/livez/event-loop", MASTER)).body
 
@@ -144,10 +144,10 @@ async def test_the_root_lists_every_page_and_each_is_there(tmp_path: Path) -> No
 
 async def test_metrics_say_what_is_watched_now(tmp_path: Path) -> None:
     environment = Environment(tmp_path)
-    environment.around.watched = {"pods": 3, "jobs.batch": 1}
+    environment.fake.watched = {"pods": 3, "jobs.batch": 1}
     await environment.ask("/metrics", MASTER)
     assert environment.counted("watched_objects", resource="pods") == 3
-    environment.around.watched = {"pods": 4}
+    environment.fake.watched = {"pods": 4}
     await environment.ask("/metrics", MASTER)
     assert environment.counted("watched_objects", resource="pods") == 4
     assert environment.counted("watched_objects", resource="jobs.batch") is None
@@ -177,25 +177,25 @@ async def test_the_documents_follow_the_snapshot(tmp_path: Path) -> None:
 # --- counters of others --------------------------------------------------------------------
 
 
-async def test_refusals_and_gauges_of_the_door() -> None:
+async def test_refusals_and_gauges_of_the_server() -> None:
     telemetry = Telemetry()
     in_flight = InFlight(0, reserve=1)
 
     async def handler(_call: Call) -> Encoded:
         return Encoded(b"")
 
-    entrance = Server(handler, doors.server_context)
-    http.export_door(entrance, in_flight, telemetry)
+    server = Server(handler, servers.server_context)
+    http.export_gauges(server, in_flight, telemetry)
     with pytest.raises(errors.TooManyRequests), in_flight.place():
         raise AssertionError("there is no place")
-    entrance.handshakes_failed = 3
-    entrance.requests_malformed = 2
+    server.handshakes_failed = 3
+    server.requests_malformed = 2
 
     def counted(name: str, **labels: str) -> float | None:
         return telemetry.registry.get_sample_value(f"metrics_apiserver_{name}", labels)
 
     for _ in range(2):
-        http.count_refusals(entrance, in_flight, telemetry)
+        http.count_refusals(server, in_flight, telemetry)
         assert counted("rejected_total", reason="handshake") == 3
         assert counted("rejected_total", reason="malformed") == 2
         assert counted("rejected_total", reason="evicted") == 0

@@ -1,4 +1,4 @@
-"""The small turns: certificates, renewal, troubles and rules that wait."""
+"""The small turns: certificates, renewal, conditions and rules that wait."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from metrics_apiserver.controllers import serving_pair
 from metrics_apiserver.core.restmapper import RESTMapper
 from metrics_apiserver.prometheus.client import PrometheusClient
 from tests.fakes import pki, process, snapshots
-from tests.fakes.command_line import settings
-from tests.fakes.surroundings import Surroundings
+from tests.fakes.command_line import serve_settings
+from tests.fakes.environments import FakeEnvironment
 
 CA = pki.authority("serving-ca")
 WAITING = """
@@ -31,17 +31,17 @@ rules:
 
 class Environment:
     def __init__(self, directory: Path, *words: str) -> None:
-        told = settings(directory, *words)
-        self.around = Surroundings()
+        settings = serve_settings(directory, *words)
+        self.fake = FakeEnvironment()
         self.telemetry = Telemetry()
-        self.serving = serving_pair.make_serving(told, None, lambda: b"")
-        self.prometheus: PrometheusClient = backends.make_prometheus(told, self.telemetry, None)
+        self.serving = serving_pair.make_serving(settings, None, lambda: b"")
+        self.prometheus: PrometheusClient = backends.make_prometheus(settings, self.telemetry, None)
         self.mapper: RESTMapper | None = None
         self.relister = backends.make_sources(
-            told, self.telemetry, self.prometheus, lambda: self.mapper, lambda _snapshot: None
+            settings, self.telemetry, self.prometheus, lambda: self.mapper, lambda _snapshot: None
         ).relister
         self.subject = PeriodicWork(
-            told, self.telemetry, self.around.environment, self.serving, self.relister
+            settings, self.telemetry, self.fake.environment, self.serving, self.relister
         )
 
     def value(self, name: str) -> float | None:
@@ -50,20 +50,20 @@ class Environment:
 
 def test_certificates_are_taken_over_and_told(tmp_path: Path) -> None:
     environment = Environment(tmp_path, *process.write_pair(tmp_path, pki.server(CA, "localhost")))
-    environment.subject.look_at_certificates()
+    environment.subject.reload_certificates()
     month = pki.NOW.timestamp() + 30 * 86400
     assert environment.value("serving_certificate_expiry_timestamp_seconds") == pytest.approx(
         month, abs=9
     )
     assert environment.value("serving_certificate_last_reload_successful") == 1
     process.write_pair(tmp_path, pki.server(CA, "localhost", days=pki.Days(end=5)))
-    environment.subject.look_at_certificates()
+    environment.subject.reload_certificates()
     days = pki.NOW.timestamp() + 5 * 86400
     assert environment.value("serving_certificate_expiry_timestamp_seconds") == pytest.approx(
         days, abs=9
     )
     (tmp_path / "serving.crt").write_text("broken")
-    environment.subject.look_at_certificates()
+    environment.subject.reload_certificates()
     assert environment.value("serving_certificate_last_reload_successful") == 0
     assert environment.value("serving_certificate_expiry_timestamp_seconds") == pytest.approx(
         days, abs=9
@@ -74,54 +74,54 @@ def test_a_pair_of_its_own_is_renewed_and_then_served(tmp_path: Path) -> None:
     environment = Environment(tmp_path)
     before = environment.serving.not_after
     old = pki.server(CA, "localhost", "127.0.0.1", days=pki.Days(begin=-30, end=1))
-    where = pair_files.PairFiles(
+    pair_paths = pair_files.PairFiles(
         *(tmp_path / "certificates" / f"apiserver.{e}" for e in ("crt", "key"))
     )
-    where.certificate.write_bytes(old.pem)
-    where.key.write_bytes(old.key_pem)
-    environment.subject.look_at_certificates()
+    pair_paths.certificate.write_bytes(old.pem)
+    pair_paths.key.write_bytes(old.key_pem)
+    environment.subject.reload_certificates()
     assert environment.serving.not_after < before
     environment.subject.renew_pair()
-    environment.subject.look_at_certificates()
+    environment.subject.reload_certificates()
     assert environment.serving.not_after >= before
 
 
-def test_troubles_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_conditions_are_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     environment = Environment(tmp_path)
-    environment.around.troubles = {"watch of pods": "may not"}
+    environment.fake.conditions = {"watch of pods": "may not"}
     with caplog.at_level(logging.WARNING):
         for _ in range(2):
-            environment.subject.look_around()
-    assert [record.__dict__["part"] for record in caplog.records] == ["watch of pods"]
+            environment.subject.log_conditions()
+    assert [record.__dict__["condition"] for record in caplog.records] == ["watch of pods"]
 
 
 async def test_a_rule_that_waits_has_the_cluster_asked(tmp_path: Path) -> None:
     environment = Environment(tmp_path)
     environment.subject.ask_for_resources()
-    assert environment.around.asked == 0
+    assert environment.fake.asked == 0
     environment.mapper = snapshots.mapper()
     await environment.relister.relist_once()
     environment.subject.ask_for_resources()
-    assert environment.around.asked == 0
+    assert environment.fake.asked == 0
     environment.relister.use(snapshots.parse(WAITING))
     await environment.relister.relist_once()
     environment.subject.ask_for_resources()
-    assert environment.around.asked == 1
+    assert environment.fake.asked == 1
     await environment.prometheus.close()
 
 
 @pytest.mark.looptime
 async def test_every_turn_comes_again(tmp_path: Path) -> None:
     environment = Environment(tmp_path)
-    at_door: list[float] = []
+    after_reload: list[float] = []
     loop = asyncio.get_running_loop()
     began = loop.time()
-    loops = environment.subject.loops(lambda: at_door.append(loop.time() - began))
-    assert set(loops) == {"serving certificate", "pair renewal", "surroundings", "waiting rules"}
+    loops = environment.subject.loops(lambda: after_reload.append(loop.time() - began))
+    assert set(loops) == {"serving certificate", "pair renewal", "conditions", "waiting rules"}
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(_run(one)) for one in loops.values()]
         await asyncio.sleep(1.2)
-        assert at_door == pytest.approx([0, 0.5, 1.0])
+        assert after_reload == pytest.approx([0, 0.5, 1.0])
         for task in tasks:
             task.cancel()
 

@@ -11,14 +11,14 @@ from metrics_apiserver.base import errors
 from metrics_apiserver.options.settings import ServeSettings
 from metrics_apiserver.provider.relist import Relister
 from tests.fakes import pki, process
-from tests.fakes.command_line import settings
+from tests.fakes.command_line import serve_settings
 from tests.fakes.kubeapi import FakeKubeAPI
 
 
-def refused(told: ServeSettings) -> list[str]:
+def refused(settings: ServeSettings) -> list[str]:
     """What is said of a server that cannot be made."""
     with pytest.raises(ExceptionGroup) as caught:
-        Process(told)
+        Process(settings)
     assert all(isinstance(error, errors.ConfigError) for error in caught.value.exceptions)
     return [str(error) for error in caught.value.exceptions]
 
@@ -27,7 +27,9 @@ def in_cluster(directory: Path, *words: str) -> ServeSettings:
     kubeconfig = directory / "kubeconfig"
     kubeconfig.write_bytes(FakeKubeAPI().kubeconfig({"token": "t"}))
     roles = ("lister", "authentication", "authorization")
-    return settings(directory, *(f"--{role}-kubeconfig={kubeconfig}" for role in roles), *words)
+    return serve_settings(
+        directory, *(f"--{role}-kubeconfig={kubeconfig}" for role in roles), *words
+    )
 
 
 # --- made ----------------------------------------------------------------------------------
@@ -36,7 +38,7 @@ def in_cluster(directory: Path, *words: str) -> ServeSettings:
 def test_everything_that_cannot_be_used_is_said(tmp_path: Path) -> None:
     (tmp_path / "rules.yaml").write_text("surprise: 1")
     (tmp_path / "serving.crt").write_text("no pair")
-    told = settings(
+    settings = serve_settings(
         tmp_path,
         "--lister-kubeconfig=gone",
         "--authentication-kubeconfig=gone",
@@ -47,7 +49,7 @@ def test_everything_that_cannot_be_used_is_said(tmp_path: Path) -> None:
         f"--tls-cert-file={tmp_path / 'serving.crt'}",
         f"--tls-private-key-file={tmp_path / 'serving.crt'}",
     )
-    said = refused(told)
+    said = refused(settings)
     assert [line for line in said if line.startswith("gone: ")] == [
         "gone: cannot be read: No such file or directory"
     ]
@@ -56,18 +58,18 @@ def test_everything_that_cannot_be_used_is_said(tmp_path: Path) -> None:
     assert len(said) == 5
 
 
-def test_a_wrong_rule_file_alone(tmp_path: Path) -> None:
-    told = in_cluster(tmp_path)
+def test_a_wrong_rule_file_and_nothing_else(tmp_path: Path) -> None:
+    settings = in_cluster(tmp_path)
     (tmp_path / "rules.yaml").write_text("surprise: 1")
-    assert len(refused(told)) == 1
+    assert len(refused(settings)) == 1
     wrong_pair = [f"--tls-cert-file={tmp_path / 'x'}", f"--tls-private-key-file={tmp_path / 'x'}"]
     assert len(refused(in_cluster(tmp_path, *wrong_pair))) == 2
     # No pair is made for a process that will not serve.
     assert not (tmp_path / "certificates").exists()
-    assert len(refused(settings(tmp_path, "--standalone"))) == 1
+    assert len(refused(serve_settings(tmp_path, "--standalone"))) == 1
 
 
-def test_a_wrong_pair_alone(tmp_path: Path) -> None:
+def test_a_wrong_pair_and_nothing_else(tmp_path: Path) -> None:
     (tmp_path / "certificates").write_text("a file in its place")
     (line,) = refused(in_cluster(tmp_path))
     assert "--cert-dir" in line
@@ -78,16 +80,16 @@ async def test_made_whole_nothing_is_asked_yet(tmp_path: Path) -> None:
     assert subject._serving.context is not None
     await subject._close()
     pair = process.write_pair(tmp_path, pki.server(pki.authority(), "localhost"))
-    alone = Process(settings(tmp_path, "--standalone", *pair))
+    standalone = Process(serve_settings(tmp_path, "--standalone", *pair))
     expiry = pki.NOW.timestamp() + 30 * 86400
-    assert alone._serving.not_after == pytest.approx(expiry, abs=9)
-    await alone._close()
+    assert standalone._serving.not_after == pytest.approx(expiry, abs=9)
+    await standalone._close()
 
 
 async def test_a_relist_loop_that_hangs_is_seen(tmp_path: Path) -> None:
-    subject = Process(settings(tmp_path, "--standalone", "--metrics-relist-interval=10s"))
+    subject = Process(serve_settings(tmp_path, "--standalone", "--metrics-relist-interval=10s"))
     relister: Relister = subject._sources.relister
-    overdue = subject._vitals().relist_overdue
+    overdue = subject._state().relist_overdue
     assert not overdue()
     bound = 15 + RELIST_TURN_SECONDS
     subject._started -= bound + 1

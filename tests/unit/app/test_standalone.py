@@ -15,7 +15,7 @@ from metrics_apiserver.core import selector
 from metrics_apiserver.core.model import GroupResource
 from metrics_apiserver.core.rules.config import RuleFile
 from tests.fakes import snapshots
-from tests.fakes.command_line import settings
+from tests.fakes.command_line import serve_settings
 
 EMPTY = RuleFile(rules=(), external_rules=(), resource_rules=None, warnings=())
 RULES = snapshots.parse(
@@ -48,18 +48,18 @@ class Labels:
         return ["b", "a"]
 
 
-class Alone:
+class StandaloneCase:
     def __init__(self, directory: Path, *words: str) -> None:
         self.rules = RULES
         self.labels = Labels()
-        told = settings(directory, "--standalone", "--metrics-max-age=10m", *words)
+        settings = serve_settings(directory, "--standalone", "--metrics-max-age=10m", *words)
         self.environment: Environment = standalone.build_environment(
-            told, lambda: self.rules, self.labels
+            settings, lambda: self.rules, self.labels
         )
 
 
 async def test_objects_are_what_the_mapped_labels_hold(tmp_path: Path) -> None:
-    subject = Alone(tmp_path)
+    subject = StandaloneCase(tmp_path)
     mapper = subject.environment.mapper()
     assert mapper is not None
     pods = mapper.resource_for(GroupResource("", "pods"))
@@ -79,7 +79,7 @@ async def test_objects_are_what_the_mapped_labels_hold(tmp_path: Path) -> None:
 
 
 async def test_the_resource_table_follows_the_rules(tmp_path: Path) -> None:
-    subject = Alone(tmp_path)
+    subject = StandaloneCase(tmp_path)
     mapper = subject.environment.mapper()
     assert subject.environment.mapper() is mapper
     subject.rules = snapshots.parse(
@@ -96,7 +96,7 @@ async def test_the_resource_table_follows_the_rules(tmp_path: Path) -> None:
 
 
 async def test_nothing_is_asked_of_a_cluster(tmp_path: Path) -> None:
-    subject = Alone(tmp_path)
+    subject = StandaloneCase(tmp_path)
     environment = subject.environment
     environment.ask_mapper()
     assert (environment.tokens, environment.access, environment.loops, environment.checks) == (
@@ -108,10 +108,10 @@ async def test_nothing_is_asked_of_a_cluster(tmp_path: Path) -> None:
     trusted = environment.authentication()
     assert trusted.requestheader_ca == b""
     assert b"BEGIN CERTIFICATE" in trusted.client_ca
-    assert environment.where is not None
-    assert environment.where.key.exists()
+    assert environment.pair_paths is not None
+    assert environment.pair_paths.key.exists()
     await environment.close()
-    assert not environment.where.key.exists()
+    assert not environment.pair_paths.key.exists()
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ async def test_nothing_is_asked_of_a_cluster(tmp_path: Path) -> None:
     ],
 )
 async def test_the_kubeconfig_names_the_address(tmp_path: Path, flag: str, server: str) -> None:
-    subject = Alone(tmp_path, flag, f"--write-kubeconfig={tmp_path / 'kubeconfig'}")
+    subject = StandaloneCase(tmp_path, flag, f"--write-kubeconfig={tmp_path / 'kubeconfig'}")
     document = yaml.safe_load((tmp_path / "kubeconfig").read_text())
     assert document["clusters"][0]["cluster"]["server"] == server
     await subject.environment.close()
@@ -130,4 +130,4 @@ async def test_the_kubeconfig_names_the_address(tmp_path: Path, flag: str, serve
 
 async def test_a_kubeconfig_that_cannot_be_written_is_a_fault(tmp_path: Path) -> None:
     with pytest.raises(errors.ConfigError, match="--write-kubeconfig: cannot be written"):
-        Alone(tmp_path, "--write-kubeconfig=/proc/nowhere/kubeconfig")
+        StandaloneCase(tmp_path, "--write-kubeconfig=/proc/nowhere/kubeconfig")

@@ -1,4 +1,4 @@
-"""One line when trouble begins, changes and ends."""
+"""One line when a condition begins, changes and ends."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ def test_only_changes_are_logged(caplog: pytest.LogCaptureFixture) -> None:
     subject = ConditionLog(lambda: now)
 
     def lines() -> list[tuple[str, str, str]]:
-        subject.look_once()
+        subject.log_changes()
         said = [
-            (r.levelname, r.__dict__["part"], r.__dict__.get("problem", "")) for r in caplog.records
+            (r.levelname, r.__dict__["condition"], r.__dict__.get("reason", ""))
+            for r in caplog.records
         ]
         caplog.clear()
         return said

@@ -26,15 +26,15 @@ def shown(certificate_pem: bytes) -> PeerChain:
 
 def test_the_two_certificates(tmp_path: Path) -> None:
     own = standalone_identity.make_identity(tmp_path, "127.0.0.7", NOW)
-    serving = pair.inspect(own.where.certificate.read_bytes(), own.where.key.read_bytes())
+    serving = pair.inspect(own.pair_paths.certificate.read_bytes(), own.pair_paths.key.read_bytes())
     assert serving.lacking(["localhost", "127.0.0.1", "::1", "127.0.0.7"]) == []
-    assert stat.S_IMODE(own.where.key.stat().st_mode) == 0o600
+    assert stat.S_IMODE(own.pair_paths.key.stat().st_mode) == 0o600
     client = verify.verify_client(shown(own.client.certificate), own.authority, NOW.timestamp())
     assert (client.common_name, client.organizations) == ("standalone", ("system:masters",))
     # The serving certificate is nobody's identity.
     with pytest.raises(verify.CertificateRefused):
         verify.verify_client(
-            shown(own.where.certificate.read_bytes()), own.authority, NOW.timestamp()
+            shown(own.pair_paths.certificate.read_bytes()), own.authority, NOW.timestamp()
         )
     other = standalone_identity.make_identity(tmp_path / "other", "127.0.0.1", NOW)
     assert other.authority != own.authority

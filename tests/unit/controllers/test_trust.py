@@ -83,7 +83,7 @@ def test_generations_grow_with_every_change_of_either(tmp_path: Path) -> None:
     assert same.generation == other.generation
     file.write_bytes(NEW)
     assert subject.over(BASE).client_ca == OLD
-    clock.now += trust.LOOK_SECONDS
+    clock.now += trust.RELOAD_SECONDS
     changed = subject.over(BASE)
     assert changed.client_ca == NEW
     assert changed.generation > other.generation
@@ -103,11 +103,11 @@ def test_a_file_that_cannot_be_used_any_more_leaves_the_old_content(
         file.write_text(damage)
     with caplog.at_level(logging.WARNING):
         for _ in range(3):
-            clock.now += trust.LOOK_SECONDS
+            clock.now += trust.RELOAD_SECONDS
             assert subject.over(BASE).client_ca == OLD
     assert len(caplog.records) == 1
     file.write_bytes(NEW)
-    clock.now += trust.LOOK_SECONDS
+    clock.now += trust.RELOAD_SECONDS
     assert subject.over(BASE).client_ca == NEW
 
 

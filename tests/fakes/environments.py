@@ -1,4 +1,4 @@
-"""Surroundings in memory, for what is wired over them."""
+"""An environment in memory, for what is wired over them."""
 
 from __future__ import annotations
 
@@ -29,21 +29,21 @@ class NoObjects:
         return ()
 
 
-class Surroundings:
-    """A Environment whose answers a test sets.
+class FakeEnvironment:
+    """An Environment whose answers a test sets.
 
     Attributes:
         trusted: whom to believe.
-        troubles: what is wrong, by part.
+        conditions: what is wrong, by name.
         watched: objects by resource.
         not_ready: reason of the check `cluster`.
-        asked: how often a look at the cluster's resources was asked for.
+        asked: how often a discovery of the cluster's resources was asked for.
         closed: how often it was closed.
     """
 
     def __init__(self, trusted: AuthenticationConfig | None = None) -> None:
         self.trusted = trusted or AuthenticationConfig()
-        self.troubles: dict[str, str] = {}
+        self.conditions: dict[str, str] = {}
         self.watched: dict[str, int] = {}
         self.not_ready: str | None = None
         self.asked = 0
@@ -57,7 +57,7 @@ class Surroundings:
             access=None,
             close=self._close,
             checks={"cluster": lambda: self.not_ready},
-            troubles=lambda: self.troubles,
+            conditions=lambda: self.conditions,
             watched=lambda: self.watched,
         )
 

@@ -15,7 +15,7 @@ from metrics_apiserver.api.encoding import Encoded
 from metrics_apiserver.api.server import Call, Server
 from tests.fakes import pki
 
-CA = pki.authority("door-ca")
+CA = pki.authority("server-ca")
 SERVER = pki.server(CA, "localhost", "127.0.0.1")
 QUICK = Limits(header_seconds=0.3, idle_seconds=0.6, handshake_seconds=0.3, linger_seconds=0.2)
 Run = Callable[[Coroutine[Any, Any, None]], None]
@@ -92,8 +92,8 @@ class Client:
 
 
 @dataclass
-class Opened:
-    """A running door."""
+class RunningServer:
+    """A running server."""
 
     server: Server
     port: int
@@ -126,11 +126,11 @@ async def answer_ok(_call: Call) -> Encoded:
 
 
 @contextlib.asynccontextmanager
-async def opened(
+async def listening(
     handler: Callable[[Call], Awaitable[Encoded]] = answer_ok,
     limits: Limits = Limits(),  # noqa: B008 - frozen
     tls: Callable[[], ssl.SSLContext] | None = None,
-) -> AsyncIterator[Opened]:
+) -> AsyncIterator[RunningServer]:
     """Listens until the block ends, then finishes."""
     context = server_context()
     listener = server.bind("127.0.0.1", 0)
@@ -140,7 +140,7 @@ async def opened(
         running.calls.append(call)
         return await handler(call)
 
-    running = Opened(Server(recorded, tls or (lambda: context), limits), port)
+    running = RunningServer(Server(recorded, tls or (lambda: context), limits), port)
     async with asyncio.TaskGroup() as group:
         group.create_task(running.server.serve(listener))
         try:
