@@ -1,12 +1,15 @@
 """`exporter`: the NVML exporter, as the command `nvml-exporter` runs it.
 
 Its words, `--help` included, are handed on unread: the exporter reads them itself, with the same
-errors and exit codes under both names.
+errors and exit codes under both names. click knows its flags for completion only.
 """
 
 from __future__ import annotations
 
 import click
+
+from metrics_apiserver.cli.flag_command import declare
+from metrics_apiserver.exporter import flags
 
 
 class _HandedOn(click.Command):
@@ -23,4 +26,9 @@ class _HandedOn(click.Command):
         return cli.main(ctx.obj)
 
 
-command = _HandedOn("exporter", help="Run the NVML exporter (needs the extra [gpu]).")
+command = _HandedOn(
+    "exporter",
+    params=[*declare(flags.TABLE)],
+    add_help_option=False,
+    help="Run the NVML exporter (needs the extra [gpu]).",
+)

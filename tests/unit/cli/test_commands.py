@@ -31,8 +31,12 @@ def test_help_lists_the_commands(capsys: pytest.CaptureFixture[str], words: list
 )
 @pytest.mark.parametrize("help_word", ["--help", "-h"])
 def test_every_command_has_its_help(
-    capsys: pytest.CaptureFixture[str], words: str, help_word: str
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    words: str,
+    help_word: str,
 ) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
     code, out, err = run(capsys, *words.split(), help_word)
     assert (code, err) == (0, "")
     assert words.rpartition(" ")[2] in out

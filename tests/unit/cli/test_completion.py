@@ -47,6 +47,8 @@ def test_the_help_says_how_to_use_it(capsys: pytest.CaptureFixture[str]) -> None
         ("check --output=json --fil x rules", {"file,rules"}),
         ("certs ", {"plain,issue", "plain,publish", "plain,inspect"}),
         ("certs publish --rot", {"plain,--rotate"}),
+        ("exporter --web.", {"plain,--web.listen-address", "plain,--web.telemetry-path"}),
+        ("exporter --attribution s", {"plain,sidecar"}),
         ("completion ", {"plain,bash", "plain,zsh", "plain,fish"}),
         ("nonsense ", {"plain,serve"}),
     ],
