@@ -1,6 +1,7 @@
-"""What cannot be used at start, gathered so that all of it is said at once.
+"""Collects the configuration errors of a start, so that all of them are reported together.
 
-Whoever deploys reads one list and mends everything, instead of starting once for each fault.
+Whoever deploys reads one list and corrects everything, instead of starting once for each error.
+Errors of other kinds are not collected: they are ours.
 """
 
 from __future__ import annotations
@@ -14,33 +15,33 @@ T = TypeVar("T")
 
 
 class ErrorCollector:
-    """Gathers errors.ConfigError.
+    """Collects errors.ConfigError.
 
     Attributes:
-        errors: those gathered so far.
+        errors: those collected so far.
     """
 
     def __init__(self) -> None:
         self.errors: list[errors.ConfigError] = []
 
     def of(self, make: Callable[[], T]) -> T | None:
-        """What `make` gives; None when it cannot be used, which is kept."""
+        """What `make` returns; None when it raises, and the error is kept."""
         try:
             return make()
         except errors.ConfigError as error:
-            # Several roles may name the same file; its fault is one.
+            # Several roles may name the same file; its error is reported once.
             if str(error) not in map(str, self.errors):
                 self.errors.append(error)
             return None
 
     def settle(self, made: T | None) -> T:
-        """`made`, if nothing was wrong so far.
+        """`made`, if there was no error so far.
 
         Raises:
-            ExceptionGroup: everything that was.
+            ExceptionGroup: of all errors.
         """
         if self.errors:
             raise ExceptionGroup("start refused", self.errors)
         if made is None:
-            raise AssertionError("nothing is missing without a fault")
+            raise AssertionError("nothing is missing without an error")
         return made

@@ -1,9 +1,9 @@
-"""Command-line flags as Go's pflag reads them, with every fault reported at once.
+"""Command-line flags as Go's pflag reads them: what a flag is, and how words are read.
 
 `--name=value`, `--name value`, `--bool`, `--bool=false`, `-v 4`, `-v=4`; underscores count as
-dashes; a list flag may be repeated or hold commas. The predecessor's flags are all accepted: those
-without a meaning here are read, checked for form, and reported once by the caller. An unknown flag
-is a fault that names the nearest known one.
+dashes; a list flag may be repeated or hold commas. Everything that cannot be read is reported at
+once; an unknown flag with the nearest known one. Flags that are accepted for drop-in use are read
+and checked for form like the others.
 """
 
 from __future__ import annotations
@@ -204,22 +204,17 @@ def scan(
     return parser.parsed
 
 
-def parse(
-    table: Iterable[Flag], arguments: Sequence[str], shorthands: Mapping[str, str] | None = None
-) -> Parsed:
+def parse(table: Iterable[Flag], arguments: Sequence[str]) -> Parsed:
     """Reads a command line that must be readable.
 
     Args:
         table: the flags there are.
         arguments: words after the command's name.
-        shorthands: one-letter forms to flag names, beside those that the flags declare.
 
     Raises:
         errors.ConfigError: unknown flags or bad values, all of them.
     """
-    parser = _Parser(table, {})
-    parser.shorthands |= shorthands or {}
-    parser.run(arguments)
-    if parser.parsed.diagnostics:
-        raise errors.ConfigError("command line", tuple(parser.parsed.diagnostics))
-    return parser.parsed
+    parsed = scan(table, arguments)
+    if parsed.diagnostics:
+        raise errors.ConfigError("command line", tuple(parsed.diagnostics))
+    return parsed

@@ -33,16 +33,14 @@ _OPTIONS = (
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What the flags say of TLS, and what a new certificate must be good for.
+    """What the flags say of TLS.
 
     Attributes:
         min_version, cipher_suites: by Go's names; no suites means the AEAD ones.
-        required_hosts: a certificate that lacks one of these names is not taken over.
     """
 
     min_version: str = "VersionTLS12"
     cipher_suites: tuple[str, ...] = ()
-    required_hosts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,9 +158,6 @@ class ServingContext:
         now = self._wall_clock()
         if not found.is_valid_at(now) and self._pair.is_valid_at(now):
             raise pair.PairRefused("the new certificate is not valid now")
-        lacking = found.lacking(self._policy.required_hosts)
-        if lacking:
-            raise pair.PairRefused(f"the new certificate does not name {', '.join(lacking)}")
 
     def _swap(self, material: _Material) -> None:
         self.context = self._build(material)

@@ -68,18 +68,17 @@ class Matcher:
         return f"{label}{self.op}{quote(self.value)}"
 
 
-def matchers_from_selector(selector: Selector, *, utf8_names: bool = False) -> list[Matcher]:
+def matchers_from_selector(selector: Selector) -> list[Matcher]:
     """The matchers of a metric selector, in its order.
 
     Args:
         selector: parsed `metricLabelSelector`, or `labelSelector` of an external metric.
-        utf8_names: keep keys as they are (Prometheus 3) instead of changing them into label names.
 
     Raises:
         BadRequest: `>` or `<`, which PromQL cannot compare labels by.
     """
     return [
-        _matcher(requirement.key if utf8_names else sanitize_label(requirement.key), requirement)
+        _matcher(sanitize_label(requirement.key), requirement)
         for requirement in selector.requirements
     ]
 

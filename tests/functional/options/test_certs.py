@@ -1,4 +1,4 @@
-"""Flags that cannot be, all told at once."""
+"""Flags that cannot be used, all reported at once; and the settings of those that can."""
 
 from __future__ import annotations
 

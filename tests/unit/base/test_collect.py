@@ -14,18 +14,18 @@ def refuse(text: str) -> int:
 
 
 def test_what_can_be_used_comes_through() -> None:
-    faults = ErrorCollector()
-    assert faults.settle(faults.of(lambda: 0)) == 0
+    collector = ErrorCollector()
+    assert collector.settle(collector.of(lambda: 0)) == 0
 
 
-def test_every_fault_is_kept_once() -> None:
-    faults = ErrorCollector()
-    assert faults.of(lambda: refuse("one")) is None
-    assert faults.of(lambda: 3) == 3
-    faults.of(lambda: refuse("two"))
-    faults.of(lambda: refuse("one"))
+def test_every_error_is_kept_once() -> None:
+    collector = ErrorCollector()
+    assert collector.of(lambda: refuse("one")) is None
+    assert collector.of(lambda: 3) == 3
+    collector.of(lambda: refuse("two"))
+    collector.of(lambda: refuse("one"))
     with pytest.raises(ExceptionGroup) as caught:
-        faults.settle(3)
+        collector.settle(3)
     assert [str(error) for error in caught.value.exceptions] == ["flags: one", "flags: two"]
 
 

@@ -15,21 +15,20 @@ TABLE = (
     Flag("interval", "duration", 600.0, "interval", "Rules"),
     Flag("names", "strings", ["a"], "names", "Serving"),
     Flag("header", "stringArray", [], "header", "Rules"),
-    Flag("v", "int", 0, "verbosity", "Logging"),
+    Flag("v", "int", 0, "verbosity", "Logging", shorthand="v"),
     Flag("logtostderr", "bool", False, "nothing", "Ignored", ignored=True),
 )
-SHORTHANDS = {"v": "v"}
 
 
 def parse(*words: str) -> Parsed:
-    return flags.parse(TABLE, words, SHORTHANDS)
+    return flags.parse(TABLE, words)
 
 
-def faults(*words: str) -> list[tuple[str, str]]:
+def reported(*words: str) -> list[tuple[str, str]]:
     with pytest.raises(errors.ConfigError) as refused:
         parse(*words)
     assert refused.value.source == "command line"
-    return [(fault.path, fault.message) for fault in refused.value.diagnostics]
+    return [(one.path, one.message) for one in refused.value.diagnostics]
 
 
 @pytest.mark.parametrize(
@@ -102,8 +101,8 @@ def test_defaults_are_not_shared_between_parses() -> None:
     assert parse().values["names"] == ["a"]
 
 
-def test_every_fault_is_reported_at_once() -> None:
-    assert faults("--secure-port=x", "--konfig=y", "--verbose=maybe", "--zzz", "--rate=1_0") == [
+def test_every_diagnostic_is_reported_at_once() -> None:
+    assert reported("--secure-port=x", "--konfig=y", "--verbose=maybe", "--zzz", "--rate=1_0") == [
         ("--secure-port", "'x' is no whole number"),
         ("--konfig", "unknown flag; did you mean --config?"),
         ("--verbose", "'maybe' is neither true nor false"),
@@ -113,8 +112,8 @@ def test_every_fault_is_reported_at_once() -> None:
 
 
 @pytest.mark.parametrize("word", ["--config", "-v", "--header", "-config"])
-def test_a_value_that_is_missing_is_a_fault(word: str) -> None:
-    assert faults(word) == [(f"--{word.lstrip('-')}", "needs a value")]
+def test_a_value_that_is_missing_is_reported(word: str) -> None:
+    assert reported(word) == [(f"--{word.lstrip('-')}", "needs a value")]
 
 
 @pytest.mark.parametrize(
@@ -127,31 +126,31 @@ def test_a_value_that_is_missing_is_a_fault(word: str) -> None:
     ],
 )
 def test_an_unknown_flag_names_the_nearest(word: str, near: str) -> None:
-    [(_, message)] = faults(word)
+    [(_, message)] = reported(word)
     assert message == f"unknown flag; did you mean --{near}?"
 
 
-def test_a_fault_repeats_no_value_of_an_unknown_flag() -> None:
-    assert "s3cret" not in str(faults("--heder=Authorization=s3cret", "-heder=s3cret"))
+def test_no_value_of_an_unknown_flag_is_repeated() -> None:
+    assert "s3cret" not in str(reported("--heder=Authorization=s3cret", "-heder=s3cret"))
 
 
 @pytest.mark.parametrize(
     "text", ["", " 1", "1_0", "0x10", "1.0", "\u0661", "1e3", "one", "--1", "9" * 20]
 )
 def test_whole_numbers_are_ascii_digits(text: str) -> None:
-    assert faults(f"--secure-port={text}") == [("--secure-port", f"{text!r} is no whole number")]
+    assert reported(f"--secure-port={text}") == [("--secure-port", f"{text!r} is no whole number")]
 
 
 @pytest.mark.parametrize(
     "text", ["", "nan", "inf", "1e999", "1_0", " 1", "\u0661", "1e", ".", "0x1p4"]
 )
 def test_numbers_are_finite_decimals(text: str) -> None:
-    assert faults(f"--rate={text}") == [("--rate", f"{text!r} is no number")]
+    assert reported(f"--rate={text}") == [("--rate", f"{text!r} is no number")]
 
 
 @pytest.mark.parametrize("text", ["", "TRUe", "yes", "on", "2", " true"])
 def test_booleans_are_those_of_go(text: str) -> None:
-    assert faults(f"--verbose={text}") == [("--verbose", f"{text!r} is neither true nor false")]
+    assert reported(f"--verbose={text}") == [("--verbose", f"{text!r} is neither true nor false")]
 
 
 @pytest.mark.parametrize(
@@ -189,7 +188,7 @@ def test_durations_are_those_of_go(text: str, seconds: float) -> None:
 def test_what_go_refuses_as_a_duration_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is no duration"):
         durations.parse_go(text)
-    assert faults(f"--interval={text}")[0][0] == "--interval"
+    assert reported(f"--interval={text}")[0][0] == "--interval"
 
 
 def test_a_flag_may_declare_its_shorthand_and_the_variable_of_its_default() -> None:
