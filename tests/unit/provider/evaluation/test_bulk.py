@@ -50,6 +50,15 @@ async def test_without_a_namespace_label_all_objects_are_in_one_part() -> None:
     assert answer.parts == {"": {"x": [node]}}
 
 
+async def test_a_result_covers_only_requests_for_namespaces_that_it_holds() -> None:
+    result = await collect(FakeBackend(lambda _text: [sample("a", "x")]), "a", "b")
+    assert result.covers({"a": None})
+    assert result.covers({"a": None, "b": None})
+    assert not result.covers({"c": None})
+    assert not result.covers({"a": None, "c": None})
+    assert not result.covers({"c": None, "a": None})
+
+
 async def test_everybody_is_asked_for_when_nobody_is_named() -> None:
     backend = FakeBackend(lambda _text: [sample("a", "x")])
     answer = await collect(backend)
