@@ -139,7 +139,7 @@ def configure(verbosity: int, form: str, stream: TextIO | None = None) -> LossyH
     handler = _install(logging.DEBUG if verbosity >= 8 else logging.WARNING, form, stream)
     ours = logging.getLogger("metrics_apiserver")
     ours.setLevel(logging.DEBUG if verbosity >= 4 else logging.INFO)
-    queries = logging.getLogger("metrics_apiserver.provider.queries")
+    queries = logging.getLogger("metrics_apiserver.prometheus.queries")
     queries.setLevel(logging.DEBUG if verbosity >= 6 else logging.INFO)
     return handler
 

@@ -161,25 +161,8 @@ class MetricNamer:
     matches: Pattern | None
     template: str
 
-    def accepts(self, series_name: str) -> bool:
-        """Whether the rule is about series of that name."""
-        return self._passes(series_name) and (
-            self.matches is None or self.matches.matches(series_name)
-        )
-
-    def metric_name(self, series_name: str) -> str:
-        """The name in the API.
-
-        Raises:
-            LookupError: the series is not one that `accepts` takes.
-        """
-        found = self._search(series_name)
-        if found is None:
-            raise LookupError(f"series name {series_name!r} does not match name.matches")
-        return expand(found, self.template)
-
-    def name_if_accepted(self, series_name: str) -> str | None:
-        """`metric_name` of what `accepts` takes, found in one search; None for the rest."""
+    def metric_name(self, series_name: str) -> str | None:
+        """The name in the API; None for series that the rule is not about."""
         found = self._search(series_name) if self._passes(series_name) else None
         return None if found is None else expand(found, self.template)
 

@@ -28,6 +28,8 @@ from metrics_apiserver.prometheus.credentials import PrometheusCredentials
 from metrics_apiserver.prometheus.transport import ApiRequest, Transport
 
 _log = logging.getLogger(__name__)
+# A logger of its own, because queries are logged at a higher verbosity than the rest.
+_queries = logging.getLogger("metrics_apiserver.prometheus.queries")
 
 QUERY_CHARACTERS = 1000  # of a query in the log
 WARNING_CHARACTERS = 300
@@ -97,10 +99,10 @@ class PrometheusClient:
         )
         started = self._clock()
         result = await self._ask("query", request, decode.QueryReader())
-        if _log.isEnabledFor(logging.DEBUG):
+        if _queries.isEnabledFor(logging.DEBUG):
             fields = {"query": text[:QUERY_CHARACTERS], "samples": len(result.samples)}
             seconds = f"{self._clock() - started:.3f}"
-            _log.debug("query", extra=fields | {"seconds": seconds})
+            _queries.debug("query", extra=fields | {"seconds": seconds})
         for warning in result.warnings:
             self._log_warning(warning, text)
         return result

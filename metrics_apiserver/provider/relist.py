@@ -47,13 +47,11 @@ class QueryState:
         error: why the last turn failed; empty when it did not.
         empty_since: when the first of the turns began that found nothing while `series` still holds
             something; None when the last one did find something.
-        succeeded: monotonic time of the last good turn.
     """
 
     series: set[Series] | None = None
     error: str = ""
     empty_since: float | None = None
-    succeeded: float = 0.0
 
 
 @dataclass(slots=True)
@@ -102,11 +100,6 @@ class Relister:
         self.snapshot: Snapshot | None = None
         self.turns = 0
         self.last_turn = 0.0
-
-    @property
-    def queries(self) -> dict[str, QueryState]:
-        """State by series query, for status pages and telemetry."""
-        return self._queries
 
     @property
     def rules(self) -> RuleFile:
@@ -182,7 +175,6 @@ class Relister:
         if state.error:
             log.info("relist of a series query works again", extra={"series_query": text})
         state.error = ""
-        state.succeeded = self._clock()
         if not found and state.series and not self._is_believed(state):
             return
         state.empty_since = None

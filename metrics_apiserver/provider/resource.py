@@ -107,11 +107,6 @@ class ResourceProvider:
         self._count("resourceRules", counts)
         return items
 
-    @property
-    def configured(self) -> bool:
-        snapshot = self._snapshot()
-        return snapshot is not None and snapshot.resource_rules is not None
-
     def _find_mapping(self, wanted: GroupResource) -> tuple[CompiledResourceRules, MappedResource]:
         snapshot = self._snapshot()
         if snapshot is None:

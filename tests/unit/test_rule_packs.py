@@ -62,7 +62,7 @@ def built(pack: str, found: dict[int, list[Series]], external: Series | None = N
 
 
 def query(snapshot: Snapshot, resource: GroupResource, metric: str) -> str:
-    return snapshot.custom[resource, metric].rule.query_text
+    return snapshot.custom[resource, metric].rule.template.text
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_dcgm_takes_no_gpu_for_that_of_its_exporter() -> None:
     """Where no pod uses a GPU, `pod` is the exporter's own: neither listed nor read."""
     rules = config.parse((ROOT / "config/dcgm.yaml").read_bytes(), "dcgm.yaml").rules
     for rule in rules[:2]:
-        for text in (rule.series_query, rule.query_text):
+        for text in (rule.series_query, rule.template.text):
             assert 'container!~".*dcgm-exporter"' in text
 
 

@@ -41,7 +41,6 @@ _AGGREGATIONS: Final = frozenset(
     {"avg", "bottomk", "count", "count_values", "group", "max", "min", "quantile", "stddev"}
     | {"stdvar", "sum", "topk"}
 )
-_SET_OPERATORS: Final = frozenset({"and", "or", "unless"})
 _MAX_DEPTH: Final = 100
 
 

@@ -103,7 +103,7 @@ def match_series(
     """
     result = RuleMatch()
     for name, group in groups.items():
-        metric = namer.name_if_accepted(name)
+        metric = namer.metric_name(name)
         if metric is None:
             continue
         result.accepted += len(group.label_sets)

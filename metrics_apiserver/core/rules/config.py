@@ -136,7 +136,6 @@ def _rule(given: Section, kind: Kind, fingerprint: str) -> Rule | None:
         namer=namer,
         mapping=mapping,
         template=template,
-        query_text=given.text("metricsQuery").value,
         namespaced=namespaced,
         on_nan=cast("OnNaN", on_nan),
         on_duplicate=cast("OnDuplicate", on_duplicate),

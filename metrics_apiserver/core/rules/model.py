@@ -26,7 +26,7 @@ class Rule:
         path, line: where it stands.
         fingerprint: equal for rules that say the same.
         series_query: a series selector.
-        template, query_text: metricsQuery, compiled and as written.
+        template: metricsQuery, compiled.
         namespaced: whether an external metric's query carries the namespace.
     """
 
@@ -37,7 +37,6 @@ class Rule:
     namer: MetricNamer
     mapping: ResourceMapping
     template: gotemplate.Template
-    query_text: str
     namespaced: bool
     on_nan: OnNaN
     on_duplicate: OnDuplicate

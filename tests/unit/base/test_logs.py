@@ -12,7 +12,7 @@ import pytest
 
 from metrics_apiserver.base import logs
 
-QUERIES = "metrics_apiserver.provider.queries"
+QUERIES = "metrics_apiserver.prometheus.queries"
 EVIL = 'a\nb\r\x1b[31mred\x07\x00\u2028\u0085\u009b1m"q" \\ end'
 
 

@@ -15,7 +15,6 @@ import pytest
 from metrics_apiserver.base import errors
 from metrics_apiserver.core.model import Sample, Series
 from metrics_apiserver.options.prometheus import PrometheusSettings
-from metrics_apiserver.prometheus import client as client_module
 from metrics_apiserver.prometheus import credentials
 from metrics_apiserver.prometheus.client import (
     QUERY_CHARACTERS,
@@ -26,6 +25,8 @@ from metrics_apiserver.prometheus.client import (
 from tests.fakes import upstream
 from tests.fakes.evaluation import FakeClock
 from tests.fakes.upstream import Mood, Upstream
+
+QUERIES = "metrics_apiserver.prometheus.queries"
 
 
 class Observed:
@@ -87,10 +88,10 @@ async def test_a_query_is_logged_at_debug_and_cut(
     backend: Upstream, caplog: pytest.LogCaptureFixture
 ) -> None:
     backend.mood = upstream.vector(({}, "1"))
-    caplog.set_level(logging.DEBUG, client_module.__name__)
+    caplog.set_level(logging.DEBUG, QUERIES)
     async with client_to(backend, Observed(), clock=FakeClock()) as prometheus:
         await prometheus.query("q" * 1500)
-    [record] = [record for record in caplog.records if record.name == client_module.__name__]
+    [record] = [record for record in caplog.records if record.name == QUERIES]
     assert record.levelno == logging.DEBUG
     assert record.__dict__["query"] == "q" * QUERY_CHARACTERS
     assert (record.__dict__["samples"], record.__dict__["seconds"]) == (1, "0.000")
@@ -100,7 +101,7 @@ async def test_a_query_is_not_logged_below_debug(
     backend: Upstream, caplog: pytest.LogCaptureFixture
 ) -> None:
     backend.mood = upstream.vector(({}, "1"))
-    caplog.set_level(logging.INFO, client_module.__name__)
+    caplog.set_level(logging.INFO, QUERIES)
     async with client_to(backend, Observed()) as prometheus:
         await prometheus.query("q")
     assert not caplog.records

@@ -94,9 +94,8 @@ def test_a_rule() -> None:
     )
     assert [override.line for override in only.mapping.overrides] == [6, 7, 8]
     assert only.mapping.template is None
-    assert only.namer.accepts("nvidia_gpu_duty_cycle")
     assert only.namer.metric_name("nvidia_gpu_duty_cycle") == "duty_cycle_over_time"
-    assert only.query_text == "ceil(avg_over_time(<<.Series>>{<<.LabelMatchers>>}[3m]))"
+    assert only.template.text == "ceil(avg_over_time(<<.Series>>{<<.LabelMatchers>>}[3m]))"
     assert (
         only.template.render(
             {
@@ -172,13 +171,12 @@ def test_a_file_without_any_key_is_odd() -> None:
 
 def test_null_and_numbers_in_the_place_of_text() -> None:
     only = rule("  name: {matches: null, as: 1}\n  seriesFilters: null\n")
-    assert only.namer.accepts("anything")
     assert only.namer.metric_name("anything") == "1"
 
 
 def test_filters() -> None:
     only = rule("  seriesFilters: [{is: ^a}, {isNot: b$, is: null}]\n")
-    assert [only.namer.accepts(name) for name in ("a", "ab", "c")] == [True, False, False]
+    assert [only.namer.metric_name(name) for name in ("a", "ab", "c")] == ["a", None, None]
 
 
 def test_fingerprints_tell_rules_that_say_the_same() -> None:

@@ -17,7 +17,6 @@ def rule(path: str) -> Rule:
         namer=MetricNamer((), None, "$0"),
         mapping=ResourceMapping("", ()),
         template=gotemplate.compile("up", {}),
-        query_text="up",
         namespaced=True,
         on_nan="zero",
         on_duplicate="max",
