@@ -77,6 +77,16 @@ def test_what_does_not_parse(text: str, words: str) -> None:
     assert caught.value.message == words
 
 
+@pytest.mark.parametrize("sign", ["(", ")", ",", "=", "==", "!=", "<", ">"])
+def test_no_sign_stands_for_a_key_or_a_value(sign: str) -> None:
+    with pytest.raises(InvalidSelector) as caught:
+        selector.parse(f"{sign}a")
+    assert caught.value.message == f"found '{sign}', expected: !, identifier, or 'end of string'"
+    with pytest.raises(InvalidSelector) as caught:
+        selector.parse(f"a,{sign}a")
+    assert caught.value.message == f"found '{sign}', expected: identifier after ','"
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
