@@ -25,7 +25,7 @@ from tests.fakes.prometheus import Backend
 OVERLAY = builds.ROOT / "tests/e2e/overlay/certificates"
 RULES = builds.ROOT / "tests/e2e/rules.yaml"
 KEPT = f"{SERVICE}-serving-cert"
-KEEPER = "custom-metrics-certificate-keeper"
+KEEPER = "custom-metrics-certificate-manager"
 SECRETS = f"/api/v1/namespaces/{NAMESPACE}/secrets"
 SECRET = f"{SECRETS}/{KEPT}"
 

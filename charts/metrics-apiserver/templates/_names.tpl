@@ -1,5 +1,5 @@
 {{/* Names and labels are those of prometheus-adapter's chart, so that with
-     nameOverride=prometheus-adapter a release of it is taken over object by object. */}}
+     nameOverride=prometheus-adapter each object of its release is changed in place. */}}
 
 {{- define "metrics-apiserver.name" -}}
 {{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" -}}
@@ -68,14 +68,14 @@ annotations:
 {{- end }}
 {{- end -}}
 
-{{/* The subject that is this server. */}}
+{{/* The server's ServiceAccount as a subject. */}}
 {{- define "metrics-apiserver.subject" -}}
 - kind: ServiceAccount
   name: {{ include "metrics-apiserver.serviceAccountName" . }}
   namespace: {{ include "metrics-apiserver.namespace" . }}
 {{- end -}}
 
-{{/* Values files for prometheus-adapter may name its image; what they mean is the server. */}}
+{{/* Values files for prometheus-adapter may name its image, which is replaced by the server's. */}}
 {{- define "metrics-apiserver.image" -}}
 {{- $repository := .Values.image.repository -}}
 {{- $tag := default .Chart.AppVersion .Values.image.tag | toString -}}

@@ -1,4 +1,4 @@
-{{/* The packs that are switched on, in the order of their rules. */}}
+{{/* The packs that are enabled, in the order of their rules. */}}
 {{- define "metrics-apiserver.packs" -}}
 {{- $packs := list -}}
 {{- if .Values.rules.default }}{{ $packs = append $packs "prometheus-adapter-defaults" }}{{ end -}}
@@ -15,7 +15,7 @@
 {{- toJson $packs -}}
 {{- end -}}
 
-{{/* The rule file: packs first, since of two rules for one metric the later wins. */}}
+{{/* The rule file: packs first, because of two rules for one metric the later is used. */}}
 {{- define "metrics-apiserver.ruleFile" -}}
 {{- $rules := list -}}
 {{- $external := list -}}

@@ -11,7 +11,7 @@
 {{- end -}}
 {{- end -}}
 
-{{/* Values files that were copied whole hold comments in these places. */}}
+{{/* Values files copied from the chart's defaults have comments in these places. */}}
 {{- define "metrics-apiserver.givenCA" -}}
 {{- if contains "-----BEGIN CERTIFICATE-----" (default "" .Values.tls.ca) }}{{ .Values.tls.ca }}{{ end -}}
 {{- end -}}
@@ -27,7 +27,7 @@
 {{- end -}}
 {{- end -}}
 
-{{/* The Secret that is mounted; a server that keeps its pair itself reads it from the API. */}}
+{{/* The Secret that is mounted; a server that manages its own certificate reads it from the API. */}}
 {{- define "metrics-apiserver.mountedSecret" -}}
 {{- if ne (include "metrics-apiserver.tlsMode" .) "selfManaged" -}}
 {{- include "metrics-apiserver.servingSecretName" . -}}
@@ -54,9 +54,10 @@
 {{- end -}}
 {{- end -}}
 
-{{/* The part of an APIService's spec that says what is trusted; list of context and its name. In the
-     mode selfManaged the server writes it. One that verifies nothing now, because another chart made
-     it, goes on like that until the server has: otherwise it were unavailable in between. */}}
+{{/* The part of an APIService's spec that says what is trusted; takes a list of the context and its
+     name. In the mode selfManaged the server writes it. An APIService of another chart that is not
+     verified today stays so until the server has written it; otherwise it would be unavailable in
+     between. */}}
 {{- define "metrics-apiserver.trust" -}}
 {{- $name := index . 1 -}}
 {{- with index . 0 -}}
@@ -91,8 +92,8 @@ insecureSkipTLSVerify: true
 {{- end -}}
 {{- end -}}
 
-{{/* Of the APIService that is there now. kube-apiserver takes none that has an authority and is not
-     verified, and an authority that the server or cert-manager wrote is not in Helm's own patch. */}}
+{{/* For an existing APIService. kube-apiserver rejects one that has a CA and is not verified, and a CA
+     that the server or cert-manager wrote is not in Helm's own patch. */}}
 {{- define "metrics-apiserver.unverified" -}}
 insecureSkipTLSVerify: true
 {{- if dig "spec" "caBundle" "" . }}
@@ -108,8 +109,8 @@ caBundle: ""
 {{- end -}}
 {{- end -}}
 
-{{/* How Prometheus verifies the server that it sends its token to. The authority must lie in a Secret
-     of the ServiceMonitor's own namespace. */}}
+{{/* How Prometheus verifies the server to which it sends its token. The CA must be in a Secret in the
+     ServiceMonitor's own namespace. */}}
 {{- define "metrics-apiserver.scrapeTLS" -}}
 {{- $mode := include "metrics-apiserver.tlsMode" . -}}
 {{- $namespace := include "metrics-apiserver.namespace" . -}}
