@@ -6,7 +6,7 @@ neither minimum version, verify mode nor verify flags count. So each change buil
 from bytes that were checked as a whole, and every accepted connection takes the current one. A
 new context also has no sessions: none, by ticket or by identifier, outlives a withdrawn authority.
 What does not check out is logged once and the old stays. A client certificate is optional here
-and verified for real by `chain`, once for each bundle.
+and verified by `verify`, once for each bundle.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _OPTIONS = (
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What the flags say of TLS.
+    """The TLS versions and cipher suites of the flags.
 
     Attributes:
         min_version, cipher_suites: by Go's names; no suites means the AEAD ones.
@@ -62,7 +62,6 @@ class ServingContext:
     Attributes:
         context: for the next connection; ask for each one.
         last_reload_successful: False while what is on disk, or the authorities, are unusable.
-        reloads: how often something new was taken over.
 
     Raises:
         ConfigError: the policy names what does not exist.
@@ -78,13 +77,11 @@ class ServingContext:
         wall_clock: Callable[[], float],
     ) -> None:
         self._where = where
-        self._policy = policy
         self._min_version = ciphers.minimum_version(policy.min_version)
         self._suites = ciphers.openssl_list(policy.cipher_suites)
         self._client_ca = client_ca
         self._wall_clock = wall_clock
         self._failures: dict[str, str] = {}
-        self.reloads = 0
         self._files = WatchedFiles("serving pair", self._read_pair)
         self._loaded = self._files.look()
         self._material, self._pair = self._loaded
@@ -123,7 +120,6 @@ class ServingContext:
         if self._failures.pop(part, None) is not None:
             _logger.info("the %s can be used again", part)
         if changed:
-            self.reloads += 1
             _logger.info("took over new %s", part)
         return changed
 

@@ -56,7 +56,6 @@ class MapperSource:
     Attributes:
         current: the last good table; None before the first.
         problem: why the last refresh failed; None after a success.
-        refreshes: successful ones.
     """
 
     def __init__(
@@ -75,7 +74,6 @@ class MapperSource:
         self._refreshed_at: float | None = None
         self.current: RESTMapper | None = None
         self.problem: errors.KubeError | None = None
-        self.refreshes = 0
 
     def ask(self) -> None:
         """Wants a refresh soon, because something is not mapped; served at most each 10 s."""
@@ -96,7 +94,6 @@ class MapperSource:
             raise
         self.problem = None
         self._refreshed_at = self._clock()
-        self.refreshes += 1
         before, self.current = self.current, mapper
         if before is None or before.resources != mapper.resources:
             self._on_change(mapper)

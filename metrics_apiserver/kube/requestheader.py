@@ -168,7 +168,6 @@ class AuthenticationSource:
         on_change: Callable[[AuthenticationConfig], None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._client = client
         self._validate_pem = validate_pem
         self._on_change = on_change
         self._arrived: dict[str, Any] | None = None
@@ -186,20 +185,6 @@ class AuthenticationSource:
         """Why the ConfigMap cannot be read now; None while it can."""
         error = self._reflector.problem
         return _explain(error) if error is not None else None
-
-    async def refresh_once(self) -> None:
-        """Reads the ConfigMap now.
-
-        Raises:
-            errors.KubeError: it cannot be read; not for a ConfigMap that does not exist.
-        """
-        try:
-            item = await self._client.get_json(f"{_COLLECTION}/{NAME}")
-        except errors.KubeError as error:
-            if error.status != 404:
-                raise _explain(error) from error
-            item = None
-        self._take(item)
 
     async def run(self) -> None:
         """Follows it for ever."""

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from metrics_apiserver.base import errors
 from metrics_apiserver.kube import requestheader
 from metrics_apiserver.kube.client import KubeClient
 from metrics_apiserver.kube.requestheader import AuthenticationConfig, AuthenticationSource
@@ -122,15 +121,21 @@ def _put(api: FakeKubeAPI, **changes: str) -> None:
     api.put(CONFIGMAPS, requestheader.NAMESPACE, requestheader.NAME, data=data)
 
 
+async def _read(source: AuthenticationSource) -> None:
+    """Follows the ConfigMap until it has been read once."""
+    async with running(source.run()):
+        await until(lambda: source.synced)
+
+
 async def test_first_read(api: FakeKubeAPI, source: AuthenticationSource) -> None:
     _put(api)
-    await source.refresh_once()
+    await _read(source)
     assert source.synced
     assert source.current == FULL
 
 
 async def test_no_configmap(api: FakeKubeAPI, source: AuthenticationSource) -> None:
-    await source.refresh_once()
+    await _read(source)
     assert source.synced
     assert source.current == AuthenticationConfig()
     assert "does not exist" in source.problems[0]
@@ -138,21 +143,20 @@ async def test_no_configmap(api: FakeKubeAPI, source: AuthenticationSource) -> N
 
 async def test_a_missing_rule_is_named(api: FakeKubeAPI, source: AuthenticationSource) -> None:
     api.fail("/api/v1/namespaces/kube-system", status(403), times=2)
-    with pytest.raises(errors.KubeError, match="extension-apiserver-authentication-reader"):
-        await source.refresh_once()
     async with running(source.run()):
         await until(lambda: source.error is not None)
         error = source.error
         assert error is not None
-        assert "bind the Role" in error.message
+        assert "bind the Role extension-apiserver-authentication-reader" in error.message
         await until(lambda: source.synced)
 
 
 async def test_a_server_that_is_away(api: FakeKubeAPI, source: AuthenticationSource) -> None:
     assert source.error is None
     await api.stop()
-    with pytest.raises(errors.KubeError, match="cannot be reached"):
-        await source.refresh_once()
+    async with running(source.run()):
+        await until(lambda: source.error is not None)
+        assert "cannot be reached" in str(source.error)
     assert not source.synced
 
 
@@ -204,7 +208,7 @@ async def test_it_is_read_anew_when_a_watch_ends(
 
 async def test_an_event_without_data(api: FakeKubeAPI, source: AuthenticationSource) -> None:
     _put(api)
-    await source.refresh_once()
+    await _read(source)
     source.apply("MODIFIED", {"metadata": {"name": requestheader.NAME}, "data": ["x"]})
     source.apply("MODIFIED", {"metadata": None})
     assert source.current == FULL
