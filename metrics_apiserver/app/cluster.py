@@ -85,16 +85,16 @@ class _Sources:
 
     def conditions(self) -> dict[str, str]:
         found: dict[str, str] = {}
-        if self.mapper.problem is not None:
-            found["discovery"] = _said(self.mapper.problem)
+        if self.mapper.last_error is not None:
+            found["discovery"] = _said(self.mapper.last_error)
         if self.reads_configmap:
             error = self.authentication.error
             parts = [*self.authentication.problems, *([_said(error)] if error else [])]
             if parts:
                 found[_AUTHENTICATION] = "; ".join(parts)
         for state in self.objects.states():
-            if state.problem is not None:
-                why = objects.unknown(state.resource, state.problem)
+            if state.last_error is not None:
+                why = objects.unknown(state.resource, state.last_error)
                 found[_watch_of(str(state.resource.group_resource))] = _said(why)
         return found
 

@@ -18,7 +18,7 @@ def from_kubeconfig(settings: ServeSettings) -> PrometheusCredentials | None:
     if not settings.prometheus.auth_incluster and not settings.prometheus.auth_config:
         return None
     source = config.load(settings.prometheus.auth_config)
-    identity = credentials.Credentials(source)
+    identity = credentials.KubeCredentials(source)
     context = tls.ClientContext(source)
     default = ssl.create_default_context()
 

@@ -141,7 +141,7 @@ class WatchedFiles(Generic[T]):
         self._clock = clock
         self._known: dict[Path, _Known] = {}
         self._good: list[T] = []  # none or one: the value may be of any type
-        self._looked_at = self._read_at = -math.inf
+        self._checked_at = self._read_at = -math.inf
         self.error = ""
 
     def current(self) -> T:
@@ -151,17 +151,17 @@ class WatchedFiles(Generic[T]):
             OSError, ValueError: they were never usable.
         """
         now = self._clock()
-        if self._good and now - self._looked_at < self._interval_seconds:
+        if self._good and now - self._checked_at < self._interval_seconds:
             return self._good[0]
-        return self.reread() if now - self._read_at >= self._reread_seconds else self.look()
+        return self.reread() if now - self._read_at >= self._reread_seconds else self.refresh()
 
-    def look(self) -> T:
+    def refresh(self) -> T:
         """The value of the files, looked at now; the same object while their content is the same.
 
         Raises:
             OSError, ValueError: they were never usable.
         """
-        self._looked_at = self._clock()
+        self._checked_at = self._clock()
         if self._good and (self._has_same_stamps() or self._has_same_content()):
             return self._good[0]
         return self.reread()
@@ -172,7 +172,7 @@ class WatchedFiles(Generic[T]):
         Raises:
             OSError, ValueError: they were never usable.
         """
-        self._looked_at = self._read_at = self._clock()
+        self._checked_at = self._read_at = self._clock()
         reader = Reader(self._limit)
         try:
             value = self._load(reader)

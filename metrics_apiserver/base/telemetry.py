@@ -140,7 +140,7 @@ class Telemetry:
         )
         self.certificate_distrusting = self._gauge(
             "certificate_distrusting_apiservices",
-            "APIServices whose caBundle does not vouch for the certificate that is served.",
+            "APIServices whose caBundle does not verify the certificate that is served.",
         )
 
     def render(self) -> bytes:

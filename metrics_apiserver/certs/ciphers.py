@@ -65,13 +65,13 @@ def openssl_list(names: Sequence[str]) -> str:
     """
     place = "--tls-cipher-suites"
     known = _OPENSSL.keys() | _WITHOUT_EFFECT
-    faults = tuple(
+    diagnostics = tuple(
         Diagnostic(f"no cipher suite {name!r}{_nearest(name, sorted(known))}", place)
         for name in names
         if name not in known
     )
-    if faults:
-        raise ConfigError("flags", faults)
+    if diagnostics:
+        raise ConfigError("flags", diagnostics)
     chosen = [_OPENSSL[name] for name in names if name in _OPENSSL]
     if names and not chosen and not any(name.startswith(("TLS_AES", "TLS_CH")) for name in names):
         raise ConfigError("flags", (Diagnostic("none of the named suites is available", place),))
@@ -86,10 +86,10 @@ def minimum_version(name: str) -> ssl.TLSVersion:
     """
     version = _VERSIONS.get(name)
     if version is None:
-        fault = Diagnostic(
+        diagnostic = Diagnostic(
             f"must be VersionTLS12 or VersionTLS13, not {name!r}", "--tls-min-version"
         )
-        raise ConfigError("flags", (fault,))
+        raise ConfigError("flags", (diagnostic,))
     return version
 
 

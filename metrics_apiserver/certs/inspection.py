@@ -1,6 +1,6 @@
-"""Certificates in words, for people: what one says, and whether an authority vouches for it.
+"""Descriptions of certificates for people: their content, and whether a bundle verifies them.
 
-Nothing is decided here, and no key is ever part of the words.
+Nothing is decided here, and no private key is ever shown.
 """
 
 from __future__ import annotations
@@ -17,46 +17,47 @@ from metrics_apiserver.certs import ca_bundle, pair, verify
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """One line: what it is about, what there is to say, and whether that is as it should be."""
+class InspectionLine:
+    """One line of a description; `good` is False for what is wrong."""
 
     about: str
     text: str
     good: bool = True
 
 
-def describe(certificate: x509.Certificate, now: dt.datetime) -> list[Finding]:
+def describe(certificate: x509.Certificate, now: dt.datetime) -> list[InspectionLine]:
     """Subject, names, issuer, validity, key and fingerprint of one certificate."""
     names = _names(certificate)
-    findings = [Finding("subject", certificate.subject.rfc4514_string() or "(none)")]
+    signs = ", may sign" if _is_authority(certificate) else ""
+    lines = [InspectionLine("subject", certificate.subject.rfc4514_string() or "(none)")]
     if names:
-        findings.append(Finding("names", ", ".join(names)))
+        lines.append(InspectionLine("names", ", ".join(names)))
     return [
-        *findings,
-        Finding("issuer", certificate.issuer.rfc4514_string() or "(none)"),
+        *lines,
+        InspectionLine("issuer", certificate.issuer.rfc4514_string() or "(none)"),
         _validity(certificate, now),
-        Finding("key", f"{_key(certificate)}{', may sign' if _is_authority(certificate) else ''}"),
-        Finding("sha256", ca_bundle.fingerprint(certificate)),
+        InspectionLine("key", f"{_key(certificate)}{signs}"),
+        InspectionLine("sha256", ca_bundle.fingerprint(certificate)),
     ]
 
 
-def judge(served: bytes, bundle: bytes, now: dt.datetime, host: str = "") -> Finding:
-    """Whether a bundle vouches for a PEM chain, and for one name if any is given."""
+def check_chain(served: bytes, bundle: bytes, now: dt.datetime, host: str = "") -> InspectionLine:
+    """Whether a bundle verifies a PEM chain, and one name if any is given."""
     wanted = f" for {host}" if host else ""
     try:
         anchor = verify.verify_server(served, bundle, now, host)
     except verify.CertificateRefused as refused:
-        return Finding("chain", f"not verified{wanted}: {refused}", good=False)
-    return Finding("chain", f"verified{wanted} by {anchor.subject.rfc4514_string()}")
+        return InspectionLine("chain", f"not verified{wanted}: {refused}", good=False)
+    return InspectionLine("chain", f"verified{wanted} by {anchor.subject.rfc4514_string()}")
 
 
-def judge_key(certificate: bytes, key: bytes) -> Finding:
+def check_key(certificate: bytes, key: bytes) -> InspectionLine:
     """Whether a key is a certificate's."""
     try:
         pair.inspect(certificate, key)
     except pair.PairRefused as refused:
-        return Finding("key file", str(refused), good=False)
-    return Finding("key file", "fits")
+        return InspectionLine("key file", str(refused), good=False)
+    return InspectionLine("key file", "fits")
 
 
 def chain_of(certificates: Sequence[bytes]) -> bytes:
@@ -68,14 +69,14 @@ def chain_of(certificates: Sequence[bytes]) -> bytes:
     return ca_bundle.join(x509.load_der_x509_certificate(der) for der in certificates)
 
 
-def _validity(certificate: x509.Certificate, now: dt.datetime) -> Finding:
+def _validity(certificate: x509.Certificate, now: dt.datetime) -> InspectionLine:
     begins, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
     window = f"{begins:%Y-%m-%dT%H:%M:%SZ} to {ends:%Y-%m-%dT%H:%M:%SZ}"
     if now < begins:
-        return Finding("valid", f"{window}: not yet", good=False)
+        return InspectionLine("valid", f"{window}: not yet", good=False)
     if now > ends:
-        return Finding("valid", f"{window}: expired", good=False)
-    return Finding("valid", f"{window}: {(ends - now).days} days left")
+        return InspectionLine("valid", f"{window}: expired", good=False)
+    return InspectionLine("valid", f"{window}: {(ends - now).days} days left")
 
 
 def _names(certificate: x509.Certificate) -> list[str]:

@@ -135,10 +135,10 @@ def new_leaf(
     return Pair(_pem(certificate) + authority.certificate, _key_pem(key))
 
 
-def self_made_serving_pair(
+def self_signed_serving_pair(
     hosts: Sequence[str], now: dt.datetime, lifetime: dt.timedelta = dt.timedelta(days=365)
 ) -> Pair:
-    """A serving leaf for `hosts` and loopback, with the throw-away authority that signed it."""
+    """A serving leaf for `hosts` and loopback, with the authority that signed it."""
     names = tuple(dict.fromkeys([*hosts, "localhost", "127.0.0.1", "::1"]))
     authority = new_authority("metrics-apiserver-ca", lifetime, now)
     return new_leaf(authority, Subject(names[0], hosts=names), [Usage.SERVER], now + lifetime, now)

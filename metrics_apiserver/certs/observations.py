@@ -1,7 +1,7 @@
-"""How long a replica has seen things as they are, by its own monotonic clock.
+"""How long a replica has observed the same state, by its own monotonic clock.
 
-Nothing about time is written anywhere: a replica that restarts, or that could not look for a while,
-waits anew, which costs only time, and no two clocks are ever compared.
+No times are written anywhere: a replica that restarts, or that could not observe for a while, waits
+again, which costs only time, and no two clocks are ever compared.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from metrics_apiserver.certs import rotation
 from metrics_apiserver.certs.rotation import View, Waited
 
 
-class Sightings:
-    """What the looks so far have shown without a break.
+class Observations:
+    """What has been observed without interruption.
 
     Args:
-        longest_gap: seconds between two looks after which nothing counts as seen before.
+        longest_gap: seconds between two observations after which all waits start again.
     """
 
     def __init__(self, longest_gap: float) -> None:
@@ -24,8 +24,8 @@ class Sightings:
         self._serving: bytes | None = None
         self._serving_since = 0.0
 
-    def see(self, view: View, clock: float) -> None:
-        """Takes one look in, made at `clock` monotonic seconds."""
+    def observe(self, view: View, clock: float) -> None:
+        """Adds one observation, made at `clock` monotonic seconds."""
         if clock - self._last > self._longest_gap:
             self._trusted, self._serving = {}, None
         self._last = clock

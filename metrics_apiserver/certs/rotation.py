@@ -1,4 +1,4 @@
-"""The next step that keeps a serving pair and its authority fresh, as a pure function.
+"""The next step in the rotation of a serving pair and its authority, as a pure function.
 
 Replicas share one Secret and some APIServices and have no leader. Each looks at both, takes the one
 step that is due and looks again; a write that another replica overtook is refused by its
@@ -8,15 +8,15 @@ them can be served:
     ISSUE    nothing usable is served: sign a pair, by a new authority if there is none
     PUBLISH  APIServices lack an authority: add it; take away old ones only after the wait
     STAGE    the authority is due: put a new one beside it, with a pair of it that nobody serves yet
-    PROMOTE  everybody has trusted the new authority for long enough: serve its pair
+    PROMOTE  every APIService has trusted the new authority for long enough: serve its pair
     RENEW    the pair is due or lacks a name: sign another by the same authority
     RETIRE   every replica has had the pair for long enough: drop authorities that sign no more
 
 An APIService that verifies nothing (`insecureSkipTLSVerify`) trusts everything; it starts to verify
 only after the same wait. What was waited for comes in (`Waited`), measured by each replica for
 itself, so that no clock is compared with another. A reader looks at the APIServices first and at
-the Secret after them: then whoever would take away an authority too early, by an old look at the
-Secret, has an even older look at the APIService, and his write is refused.
+the Secret after them: a replica that would remove an authority too early, because its copy of the
+Secret is old, has an even older copy of the APIService, and its write is refused.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from cryptography import x509
 
 from metrics_apiserver.certs import ca_bundle, issue, pair, verify
 from metrics_apiserver.certs.secret import Material
-from metrics_apiserver.certs.source import Source
+from metrics_apiserver.certs.source import PairSource
 
 MAX_AUTHORITIES = 8
 
@@ -62,7 +62,7 @@ class Published:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """One look: the APIServices, and after them the Secret.
+    """One observation: the APIServices, and after them the Secret.
 
     Attributes:
         now: the instant by kube-apiserver's clock, which is the one that verifies.
@@ -88,7 +88,7 @@ class Waited:
 
 @dataclass(frozen=True, slots=True)
 class _Facts:
-    """What a look means.
+    """What an observation means.
 
     Attributes:
         serving, upcoming: the authority behind each pair; None when the pair cannot be used.
@@ -105,7 +105,7 @@ class _Facts:
         return waited.served and self.serving in waited.trusted
 
 
-def decide(view: View, waited: Waited, source: Source) -> Step:
+def decide(view: View, waited: Waited, source: PairSource) -> Step:
     """The step that is due now."""
     facts = _facts(view)
     if facts.serving is None:
@@ -120,7 +120,7 @@ def decide(view: View, waited: Waited, source: Source) -> Step:
     return due
 
 
-def _due(view: View, facts: _Facts, serving: str, source: Source) -> Step:
+def _due(view: View, facts: _Facts, serving: str, source: PairSource) -> Step:
     if source.wants_authority(view.material, facts.signer, serving, view.now):
         return Step.STAGE
     if source.wants_pair(view.material, view.now):
@@ -128,13 +128,13 @@ def _due(view: View, facts: _Facts, serving: str, source: Source) -> Step:
     return Step.REST
 
 
-def is_settled(view: View, source: Source) -> bool:
+def is_settled(view: View, source: PairSource) -> bool:
     """Whether nothing is due and nothing is waited for."""
     everything = Waited(trusted_by_all(view), served=True)
     return decide(view, everything, source) is Step.REST
 
 
-def perform(step: Step, view: View, source: Source) -> Material:
+def perform(step: Step, view: View, source: PairSource) -> Material:
     """The Secret's content after a step; unchanged for PUBLISH and REST.
 
     Raises:
@@ -187,7 +187,7 @@ def bundles(view: View, waited: Waited) -> dict[str, bytes]:
 
 
 def trusted_by_all(view: View) -> frozenset[str]:
-    """Our authorities that every APIService trusts at this look."""
+    """Our authorities that every APIService trusts in this observation."""
     found = ca_bundle.fingerprints(view.material.authorities)
     for one in view.published:
         if not one.unverified:
@@ -202,7 +202,7 @@ def may_take(view: View, served: bytes, trusted: frozenset[str]) -> bool:
     that is, keeps it until then.
 
     Args:
-        view: the look.
+        view: the observation.
         served: PEM chain that is served now; empty when there is none.
         trusted: authorities that every APIService has trusted for half the wait.
     """

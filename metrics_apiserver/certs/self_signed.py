@@ -29,15 +29,15 @@ def ensure(directory: Path, hosts: Sequence[str], now: float) -> pair_files.Pair
         OSError: the pair cannot be written.
     """
     where = pair_files.PairFiles(directory / "apiserver.crt", directory / "apiserver.key")
-    why = _fault(where, hosts, now)
+    why = _why_unusable(where, hosts, now)
     if why:
         _logger.info("making a serving pair in %s: %s", directory, why)
         instant = dt.datetime.fromtimestamp(now, dt.UTC)
-        pair_files.write_pair(where, issue.self_made_serving_pair(hosts, instant))
+        pair_files.write_pair(where, issue.self_signed_serving_pair(hosts, instant))
     return where
 
 
-def _fault(where: pair_files.PairFiles, hosts: Sequence[str], now: float) -> str:
+def _why_unusable(where: pair_files.PairFiles, hosts: Sequence[str], now: float) -> str:
     """Why the pair that lies there cannot be used; empty when it can."""
     try:
         found = pair.inspect(files.read(where.certificate), files.read(where.key))

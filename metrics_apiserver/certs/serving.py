@@ -83,7 +83,7 @@ class ServingContext:
         self._wall_clock = wall_clock
         self._failures: dict[str, str] = {}
         self._files = WatchedFiles("serving pair", self._read_pair)
-        self._loaded = self._files.look()
+        self._loaded = self._files.refresh()
         self._material, self._pair = self._loaded
         if not self._pair.is_valid_at(wall_clock()):
             _logger.warning("the serving certificate %s is not valid now", where.certificate)
@@ -135,7 +135,7 @@ class ServingContext:
         return material, pair.inspect(material.certificate, material.key)
 
     def _reload_pair(self) -> bool:
-        loaded = self._files.look()
+        loaded = self._files.refresh()
         if loaded is self._loaded:
             return False
         material, found = loaded

@@ -29,7 +29,7 @@ class Made:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class PairSource:
     """Signs pairs, or hands out the one that it was given.
 
     Attributes:

@@ -98,10 +98,10 @@ def verify_server(
         served: PEM, leaf first, as it is sent in the handshake.
         bundle: PEM of the authorities that are trusted.
         now: aware.
-        host: a name that the certificate must have; empty asks for none.
+        host: a name that the certificate must have; empty for any.
 
     Raises:
-        CertificateRefused: no authority of the bundle vouches for it.
+        CertificateRefused: the bundle does not verify it.
     """
     chain = ca_bundle.authorities(served)
     trusted = ca_bundle.authorities(bundle)
@@ -124,7 +124,7 @@ def verify_server(
 
 
 def is_trusted(served: bytes, bundles: Sequence[bytes], now: dt.datetime) -> bool:
-    """Whether each bundle vouches for a served chain; no bundle at all asks nothing."""
+    """Whether each bundle verifies a served chain; True for no bundles."""
     try:
         for bundle in bundles:
             verify_server(served, bundle, now)
@@ -134,7 +134,7 @@ def is_trusted(served: bytes, bundles: Sequence[bytes], now: dt.datetime) -> boo
 
 
 def _any_name(leaf: x509.Certificate) -> str:
-    """A name that the leaf has, so that asking for it asks nothing."""
+    """A name that the leaf has, for a verifier that requires one."""
     try:
         names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         first: str = names.get_values_for_type(x509.DNSName)[0]

@@ -36,7 +36,7 @@ def find_issuer(
     if leaf.version is not x509.Version.v1 or len(leaf.extensions):
         raise ValueError("the certificate is not of version 1")
     _check(leaf, instant)
-    fault = ValueError("no authority of this bundle signed the certificate")
+    failure = ValueError("no authority of this bundle signed the certificate")
     for anchor in anchors:
         if not _signed(leaf, anchor):
             continue
@@ -44,10 +44,10 @@ def find_issuer(
             _check(anchor, instant)
             _check_may_sign(anchor)
         except ValueError as error:
-            fault = error  # the same key may stand in the bundle again, in a renewed certificate
+            failure = error  # the same key may stand in the bundle again, in a renewed certificate
         else:
             return anchor
-    raise fault
+    raise failure
 
 
 def _signed(leaf: x509.Certificate, anchor: x509.Certificate) -> bool:
@@ -55,7 +55,7 @@ def _signed(leaf: x509.Certificate, anchor: x509.Certificate) -> bool:
         leaf.verify_directly_issued_by(anchor)
     except (InvalidSignature, ValueError, TypeError):
         return False
-    # The anchor's own signature is nobody's to judge: it is trusted as it is.
+    # The signature of the anchor itself is not verified: it is trusted as it is.
     return isinstance(leaf.signature_hash_algorithm, _HASHES)
 
 

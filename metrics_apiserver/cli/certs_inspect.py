@@ -21,7 +21,7 @@ from metrics_apiserver.base.diagnostics import Diagnostic
 from metrics_apiserver.base.errors import ConfigError
 from metrics_apiserver.base.flags import Parsed
 from metrics_apiserver.certs import ca_bundle, inspection, pair_files, peer, publish
-from metrics_apiserver.certs.inspection import Finding
+from metrics_apiserver.certs.inspection import InspectionLine
 from metrics_apiserver.cli import output
 from metrics_apiserver.cli.flag_command import FlagCommand
 from metrics_apiserver.options import certs
@@ -39,24 +39,24 @@ class _Inspection:
         host: the name that it must be good for; empty asks for none.
         is_json: whether what is found is printed at the end, as JSON.
         served: PEM chains by where they were found.
-        found: each block of findings under its title.
+        found: each block of lines under its title.
     """
 
     now: dt.datetime
     host: str
     is_json: bool
     served: dict[str, bytes] = field(default_factory=dict)
-    found: list[tuple[str, Sequence[Finding]]] = field(default_factory=list)
+    found: list[tuple[str, Sequence[InspectionLine]]] = field(default_factory=list)
 
     @property
     def good(self) -> bool:
         """Whether all is as it should be."""
-        return all(finding.good for _, findings in self.found for finding in findings)
+        return all(line.good for _, lines in self.found for line in lines)
 
-    def tell(self, title: str, findings: Sequence[Finding]) -> None:
-        self.found.append((title, findings))
+    def tell(self, title: str, lines: Sequence[InspectionLine]) -> None:
+        self.found.append((title, lines))
         if not self.is_json:
-            output.write_findings(title, findings)
+            output.write_inspection(title, lines)
 
     def as_json(self) -> dict[str, Any]:
         """Everything that was found."""
@@ -65,19 +65,19 @@ class _Inspection:
             "found": [
                 {
                     "title": title,
-                    "findings": [
-                        {"about": one.about, "text": one.text, "ok": one.good} for one in findings
+                    "lines": [
+                        {"about": one.about, "text": one.text, "ok": one.good} for one in lines
                     ],
                 }
-                for title, findings in self.found
+                for title, lines in self.found
             ],
         }
 
-    def certificates(self, title: str, pem: bytes, judged: Sequence[Finding] = ()) -> None:
+    def certificates(self, title: str, pem: bytes, judged: Sequence[InspectionLine] = ()) -> None:
         """A block for each certificate of a PEM text, with what was judged under the first."""
         found = ca_bundle.authorities(pem)
         if not found:
-            self.tell(title, [Finding("found", "no PEM certificate", good=False)])
+            self.tell(title, [InspectionLine("found", "no PEM certificate", good=False)])
         for number, certificate in enumerate(found):
             place = f"{title} [{number}]" if number else title
             described = inspection.describe(certificate, self.now)
@@ -101,7 +101,7 @@ def run(parsed: Parsed) -> int:
     if settings.connect:
         shown = _connect(settings.connect, settings.host)
         inspected.served[f"what {settings.connect} serves"] = shown
-        judged = [inspection.judge(shown, bundle, now, settings.host)] if bundle else []
+        judged = [inspection.check_chain(shown, bundle, now, settings.host)] if bundle else []
         inspected.certificates(settings.connect, shown, judged)
     if settings.secret or settings.api_services:
         asyncio.run(_look_at_cluster(inspected, settings))
@@ -123,17 +123,17 @@ def _files(words: Sequence[str]) -> list[Path]:
 
 def _look_at_file(inspected: _Inspection, path: Path, bundle: bytes) -> None:
     pem = files.read(path)
-    judged: list[Finding] = []
+    judged: list[InspectionLine] = []
     beside = path.with_name("ca.crt")
     if not bundle and beside.exists():
         bundle = files.read(beside)
     if bundle and path != beside:
-        judged.append(inspection.judge(pem, bundle, inspected.now, inspected.host))
+        judged.append(inspection.check_chain(pem, bundle, inspected.now, inspected.host))
     key = path.with_suffix(".key")
     if key.exists():
-        judged.append(inspection.judge_key(pem, files.read(key)))
+        judged.append(inspection.check_key(pem, files.read(key)))
         if exposure := pair_files.exposure(key):
-            judged.append(Finding("key file", exposure, good=False))
+            judged.append(InspectionLine("key file", exposure, good=False))
     inspected.certificates(str(path), pem, judged)
 
 
@@ -168,14 +168,14 @@ async def _look_at_cluster(inspected: _Inspection, settings: InspectSettings) ->
 def _look_at_secret(inspected: _Inspection, name: str, item: publish.Object) -> None:
     material = publish.read_secret(item)
     if material.serving is None:
-        inspected.tell(f"Secret {name}", [Finding("found", "no serving pair", good=False)])
+        inspected.tell(f"Secret {name}", [InspectionLine("found", "no serving pair", good=False)])
         return
     served = material.serving
     inspected.served[f"the pair of Secret {name}"] = served.certificate
-    judged = [inspection.judge_key(served.certificate, served.key)]
+    judged = [inspection.check_key(served.certificate, served.key)]
     if material.authorities:
         judged.append(
-            inspection.judge(
+            inspection.check_chain(
                 served.certificate, material.authorities, inspected.now, inspected.host
             )
         )
@@ -186,21 +186,21 @@ def _look_at_secret(inspected: _Inspection, name: str, item: publish.Object) -> 
 
 def _look_at_api_service(inspected: _Inspection, name: str, item: publish.Object) -> None:
     published = publish.read_api_service(name, item)
-    findings: list[Finding] = []
+    lines: list[InspectionLine] = []
     host = inspected.host or publish.host_of(item)
     if published.unverified:
-        findings.append(Finding("trust", "insecureSkipTLSVerify: verifies nothing", good=False))
+        lines.append(InspectionLine("trust", "insecureSkipTLSVerify: verifies nothing", good=False))
     elif not ca_bundle.authorities(published.bundle):
-        findings.append(Finding("trust", "no caBundle: system authorities only", good=False))
+        lines.append(InspectionLine("trust", "no caBundle: system authorities only", good=False))
     for authority in ca_bundle.authorities(published.bundle):
-        findings += [
-            Finding("trusts", authority.subject.rfc4514_string()),
+        lines += [
+            InspectionLine("trusts", authority.subject.rfc4514_string()),
             *(f for f in inspection.describe(authority, inspected.now) if f.about == "valid"),
         ]
     for place, served in inspected.served.items() if not published.unverified else ():
-        verdict = inspection.judge(served, published.bundle, inspected.now, host)
-        findings.append(Finding("verdict", f"{place} is {verdict.text}", verdict.good))
-    inspected.tell(f"APIService {name}", findings)
+        verdict = inspection.check_chain(served, published.bundle, inspected.now, host)
+        lines.append(InspectionLine("verdict", f"{place} is {verdict.text}", verdict.good))
+    inspected.tell(f"APIService {name}", lines)
 
 
 command = FlagCommand(

@@ -21,7 +21,7 @@ from metrics_apiserver.certs.issue import KeyAlgorithm, Pair
 from metrics_apiserver.certs.pair_files import PairFiles
 from metrics_apiserver.certs.publish import Name
 from metrics_apiserver.certs.secret import Material
-from metrics_apiserver.certs.source import Source
+from metrics_apiserver.certs.source import PairSource
 from metrics_apiserver.cli import output
 from metrics_apiserver.cli.flag_command import FlagCommand
 from metrics_apiserver.options import certs
@@ -53,10 +53,10 @@ def serving_files(directory: Path) -> PairFiles:
     return PairFiles(directory / "tls.crt", directory / "tls.key")
 
 
-def make_source(settings: IssueSettings) -> Source:
+def make_source(settings: IssueSettings) -> PairSource:
     """What makes pairs as the flags say."""
     wanted = settings.pair
-    return Source(
+    return PairSource(
         tuple(dict.fromkeys((*wanted.hosts, *settings.hosts))),
         KeyAlgorithm(wanted.key_algorithm),
         dt.timedelta(seconds=wanted.lifetime_seconds),
@@ -86,7 +86,7 @@ def run(parsed: Parsed) -> int:
         _write(Path(settings.directory), issued, dry=settings.dry_run)
         chain = ca_bundle.authorities(issued.serving.certificate)
         if not settings.dry_run:
-            output.write_findings("tls.crt", inspection.describe(chain[0], now))
+            output.write_inspection("tls.crt", inspection.describe(chain[0], now))
     return 0
 
 

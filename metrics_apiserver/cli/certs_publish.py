@@ -20,7 +20,7 @@ from metrics_apiserver.base.telemetry import Telemetry
 from metrics_apiserver.certs import pair, publish, rotation, verify
 from metrics_apiserver.certs.issue import Pair
 from metrics_apiserver.certs.rotation import Published, Step, View, Waited
-from metrics_apiserver.certs.source import Made, Source
+from metrics_apiserver.certs.source import Made, PairSource
 from metrics_apiserver.cli import certs_issue, output
 from metrics_apiserver.cli.flag_command import FlagCommand
 from metrics_apiserver.controllers import self_managed
@@ -50,7 +50,7 @@ def run(parsed: Parsed) -> int:
         return 1
 
 
-async def _run(settings: PublishSettings, source: Source) -> int:
+async def _run(settings: PublishSettings, source: PairSource) -> int:
     # Imported late: the official client takes half a second, which --help need not wait for.
     from metrics_apiserver.cli.cluster import Cluster
 
@@ -90,7 +90,7 @@ async def _publish(controller: CertificateController, *, wait: bool, seconds: fl
         await asyncio.sleep(delay)
 
 
-def _source(settings: PublishSettings, now: dt.datetime) -> Source:
+def _source(settings: PublishSettings, now: dt.datetime) -> PairSource:
     wanted = settings.certificates
     if not settings.directory:
         return self_managed.make_source(wanted)
@@ -104,14 +104,14 @@ def _source(settings: PublishSettings, now: dt.datetime) -> Source:
         raise _fault(f"{where.certificate} cannot be published: {error}") from None
     if lacking := found.lacking(wanted.hosts[:1]):
         raise _fault(f"{where.certificate} does not name {lacking[0]}")
-    return Source(wanted.hosts, given=Made(given, anchor))
+    return PairSource(wanted.hosts, given=Made(given, anchor))
 
 
 def _fault(text: str) -> ConfigError:
     return ConfigError("command line", (Diagnostic(text, path="--directory"),))
 
 
-def _show(state: PublishedState, source: Source, settings: PublishSettings) -> None:
+def _show(state: PublishedState, source: PairSource, settings: PublishSettings) -> None:
     """What would be done now, and the objects after it."""
     view, steps = _foresee(state.view, source, FORCED[settings.rotate])
     output.remark(f"would do: {', '.join(step.value for step in steps) or 'nothing'}")
@@ -125,7 +125,7 @@ def _show(state: PublishedState, source: Source, settings: PublishSettings) -> N
     output.write_manifests(documents)
 
 
-def _foresee(view: View, source: Source, forced: Step | None) -> tuple[View, list[Step]]:
+def _foresee(view: View, source: PairSource, forced: Step | None) -> tuple[View, list[Step]]:
     """The steps that need no wait, taken in memory."""
     steps: list[Step] = []
     while True:

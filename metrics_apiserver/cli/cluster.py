@@ -52,8 +52,8 @@ class Cluster:
         await self._stack.aclose()
 
     async def request(
-        self, call: wire.Call, *, timeout: float = 10.0, max_bytes: int | None = None
-    ) -> wire.Response:
+        self, call: wire.KubeRequest, *, timeout: float = 10.0, max_bytes: int | None = None
+    ) -> wire.KubeResponse:
         """The answer, whatever its status; a 401 is tried once more with fresh credentials.
 
         Raises:
@@ -73,7 +73,7 @@ class Cluster:
         Raises:
             errors.KubeError: no answer, not 200, or not a JSON object.
         """
-        response = await self.request(wire.Call("GET", path))
+        response = await self.request(wire.KubeRequest("GET", path))
         if response.status != 200:
             raise wire.status_error(f"GET {path}", response)
         return wire.decode(response.body)
@@ -163,8 +163,8 @@ def _no_credentials(detail: str) -> errors.KubeError:
 
 
 async def _send(
-    client: ApiClient, call: wire.Call, timeout: float, max_bytes: int
-) -> wire.Response:
+    client: ApiClient, call: wire.KubeRequest, timeout: float, max_bytes: int
+) -> wire.KubeResponse:
     limits = aiohttp.ClientTimeout(total=timeout, sock_connect=CONNECT_TIMEOUT_SECONDS)
     headers = {"Accept": call.accept, "Content-Type": call.content_type}
     body = orjson.loads(call.body) if call.body is not None else None
@@ -186,4 +186,4 @@ async def _send(
     if response.status >= 400:
         secret = client.configuration.api_key.get("BearerToken", "").partition(" ")[2]
         content = wire.redact(content.decode(errors="replace"), secret).encode()
-    return wire.Response(response.status, response.headers, content)
+    return wire.KubeResponse(response.status, response.headers, content)

@@ -20,7 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 from metrics_apiserver.base.diagnostics import Diagnostic
-from metrics_apiserver.certs.inspection import Finding
+from metrics_apiserver.certs.inspection import InspectionLine
 
 _SOURCE_BYTES = 4 << 20
 _LINE_BREAK = re.compile(r"\r\n|[\n\r\x85\u2028\u2029]")  # as YAML counts lines
@@ -48,20 +48,20 @@ def write_manifests(documents: Iterable[dict[str, Any]]) -> None:
     click.echo(text, nl=False)
 
 
-def write_findings(title: str, findings: Iterable[Finding]) -> None:
-    """A block of findings; those that are not as they should be stand out."""
+def write_inspection(title: str, lines: Iterable[InspectionLine]) -> None:
+    """A block of lines; those that are not as they should be stand out."""
     console = terminal()
     if console is None:
         say(f"{title}:")
-        for finding in findings:
-            say(f"  {finding.about:<10}{'' if finding.good else 'BAD: '}{finding.text}")
+        for line in lines:
+            say(f"  {line.about:<10}{'' if line.good else 'BAD: '}{line.text}")
         return
     console.print(Text(f"{_printable(title)}:", "bold"), soft_wrap=True)
     table = Table.grid(padding=(0, 2))
-    for finding in findings:
-        text = Text(_printable(finding.text))
+    for line in lines:
+        text = Text(_printable(line.text))
         bad = Text.assemble(("BAD: ", "bold red"), text)
-        table.add_row(Text(f"  {finding.about}", "dim"), text if finding.good else bad)
+        table.add_row(Text(f"  {line.about}", "dim"), text if line.good else bad)
     console.print(table)
 
 

@@ -20,9 +20,9 @@ from metrics_apiserver.base.backoff import Backoff
 from metrics_apiserver.base.telemetry import Telemetry
 from metrics_apiserver.certs import ca_bundle, rotation, verify
 from metrics_apiserver.certs.issue import Pair
-from metrics_apiserver.certs.observations import Sightings
+from metrics_apiserver.certs.observations import Observations
 from metrics_apiserver.certs.rotation import Step, Waited
-from metrics_apiserver.certs.source import Source
+from metrics_apiserver.certs.source import PairSource
 from metrics_apiserver.controllers.published import Conflict, PublishedObjects, PublishedState
 
 log = logging.getLogger(__name__)
@@ -68,7 +68,7 @@ class CertificateController:
     def __init__(
         self,
         objects: PublishedObjects,
-        source: Source,
+        source: PairSource,
         timing: RotationTiming,
         telemetry: Telemetry,
         *,
@@ -81,7 +81,7 @@ class CertificateController:
         self._telemetry = telemetry
         self._take = take
         self._clock = clock
-        self._sightings = Sightings(longest_gap=timing.overlap_seconds)
+        self._observations = Observations(longest_gap=timing.overlap_seconds)
         self._backoff = Backoff()
         self._served = b""
         self.problem = ""
@@ -128,8 +128,8 @@ class CertificateController:
 
     def _see(self, state: PublishedState) -> Waited:
         now, view = self._clock(), state.view
-        self._sightings.see(view, now)
-        soon = self._sightings.waited(self._timing.overlap_seconds / 4, now).trusted
+        self._observations.observe(view, now)
+        soon = self._observations.waited(self._timing.overlap_seconds / 4, now).trusted
         serving = view.material.serving
         if (
             serving is not None
@@ -140,7 +140,7 @@ class CertificateController:
             self._served = serving.certificate
             log.info("serving the pair of the Secret", extra={"secret": str(self._objects.secret)})
         self.ready = self.ready or rotation.is_trusted(view, self._served)
-        return self._sightings.waited(self._timing.overlap_seconds, now)
+        return self._observations.waited(self._timing.overlap_seconds, now)
 
     async def _perform(self, step: Step, state: PublishedState, waited: Waited) -> None:
         if step is Step.PUBLISH:

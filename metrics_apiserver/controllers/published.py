@@ -127,7 +127,7 @@ class PublishedObjects:
         item = publish.api_service_with(state.api_services[name], bundle)
         await self._put(f"{_API_SERVICES}/{name}", item)
 
-    async def _get_api_services(self) -> dict[str, wire.Response | None]:
+    async def _get_api_services(self) -> dict[str, wire.KubeResponse | None]:
         """All at once: a read that takes long sees a change late."""
         try:
             async with asyncio.TaskGroup() as group:
@@ -141,9 +141,9 @@ class PublishedObjects:
             return {name: task.result() for name, task in tasks.items()}
         raise failure
 
-    async def _get(self, path: str) -> wire.Response | None:
+    async def _get(self, path: str) -> wire.KubeResponse | None:
         """The object; None when it does not exist."""
-        response = await self._client.request(wire.Call("GET", path), max_bytes=_MAX_BYTES)
+        response = await self._client.request(wire.KubeRequest("GET", path), max_bytes=_MAX_BYTES)
         if response.status == 404:
             return None
         if response.status != 200:
@@ -151,14 +151,14 @@ class PublishedObjects:
         return response
 
     async def _put(self, path: str, item: Object) -> None:
-        call = wire.Call("PUT", path, body=orjson.dumps(item))
+        call = wire.KubeRequest("PUT", path, body=orjson.dumps(item))
         response = await self._client.request(call, max_bytes=_MAX_BYTES)
         if response.status in (404, 409):
             raise Conflict(path)
         if response.status not in (200, 201):
             raise _explain("written", path, wire.status_error(f"PUT {path}", response))
 
-    def _instant(self, response: wire.Response) -> dt.datetime:
+    def _instant(self, response: wire.KubeResponse) -> dt.datetime:
         try:
             instant = email.utils.parsedate_to_datetime(response.headers.get("Date", ""))
         except ValueError:

@@ -19,7 +19,7 @@ from metrics_apiserver.base.telemetry import Telemetry
 from metrics_apiserver.certs import pair_files, self_signed
 from metrics_apiserver.certs.issue import KeyAlgorithm, Pair
 from metrics_apiserver.certs.publish import Name
-from metrics_apiserver.certs.source import Source
+from metrics_apiserver.certs.source import PairSource
 from metrics_apiserver.controllers.certificates import CertificateController, RotationTiming
 from metrics_apiserver.controllers.published import PublishedObjects
 from metrics_apiserver.kube import wire
@@ -29,9 +29,9 @@ from metrics_apiserver.options.certificates import CertificateSettings
 PART = "certificates"
 
 
-def make_source(settings: CertificateSettings) -> Source:
+def make_source(settings: CertificateSettings) -> PairSource:
     """What makes pairs as the flags say."""
-    return Source(
+    return PairSource(
         settings.hosts,
         KeyAlgorithm(settings.key_algorithm),
         dt.timedelta(seconds=settings.lifetime_seconds),

@@ -60,12 +60,12 @@ class FlagTrust:
         diagnostics = []
         for flag, bundle in files.items():
             try:
-                bundle.look()
+                bundle.refresh()
             except (OSError, ValueError) as error:
                 diagnostics.append(Diagnostic(f"cannot be used: {error}", path=flag))
         if diagnostics:
             raise errors.ConfigError("command line", tuple(diagnostics))
-        self._client_ca, self._proxy_ca = self._client.look(), self._proxy.look()
+        self._client_ca, self._proxy_ca = self._client.refresh(), self._proxy.refresh()
         self._read_at = clock()
         self._merged_from: AuthenticationConfig | None = None
         self._current = AuthenticationConfig()
@@ -75,7 +75,7 @@ class FlagTrust:
         now = self._clock()
         if now - self._read_at >= RELOAD_SECONDS:
             self._read_at = now
-            self._client_ca, self._proxy_ca = self._client.look(), self._proxy.look()
+            self._client_ca, self._proxy_ca = self._client.refresh(), self._proxy.refresh()
             self._merged_from = None
         if base is not self._merged_from:
             self._merged_from = base

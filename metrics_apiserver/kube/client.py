@@ -21,7 +21,7 @@ import yarl
 
 from metrics_apiserver.kube import wire
 from metrics_apiserver.kube.connection import KubeConfig
-from metrics_apiserver.kube.credentials import Credentials
+from metrics_apiserver.kube.credentials import KubeCredentials
 from metrics_apiserver.kube.tls import ClientContext
 
 MAX_BODY_BYTES = 32 << 20
@@ -52,7 +52,7 @@ class KubeClient:
         self.config = config
         self._base = yarl.URL(config.server)
         self._context = ClientContext(config, clock=clock)
-        self._credentials = Credentials(config, clock=clock)
+        self._credentials = KubeCredentials(config, clock=clock)
         self._max_body_bytes = max_body_bytes
         self._user_agent = user_agent
         self._session: aiohttp.ClientSession | None = None
@@ -71,8 +71,8 @@ class KubeClient:
             self._session = None
 
     async def request(
-        self, call: wire.Call, *, timeout: float = 10.0, max_bytes: int | None = None
-    ) -> wire.Response:
+        self, call: wire.KubeRequest, *, timeout: float = 10.0, max_bytes: int | None = None
+    ) -> wire.KubeResponse:
         """The answer, whatever its status.
 
         Args:
@@ -102,7 +102,7 @@ class KubeClient:
         Raises:
             errors.KubeError: no answer, not 200, or not a JSON object.
         """
-        call = wire.Call("GET", path, query or {}, accept=accept)
+        call = wire.KubeRequest("GET", path, query or {}, accept=accept)
         response = await self.request(call, timeout=timeout, max_bytes=max_bytes)
         if response.status != 200:
             raise wire.status_error(f"GET {path}", response)
@@ -124,7 +124,7 @@ class KubeClient:
         Raises:
             errors.KubeError: refused, cut, or past `timeout`.
         """
-        call = wire.Call("GET", path, query, accept=accept)
+        call = wire.KubeRequest("GET", path, query, accept=accept)
         limits = aiohttp.ClientTimeout(total=timeout, sock_connect=CONNECT_TIMEOUT_SECONDS)
         async with self._exchange(call, limits) as response:
             if response.status != 200:
@@ -139,15 +139,15 @@ class KubeClient:
                 if lines:
                     yield lines
 
-    def _answer(self, response: aiohttp.ClientResponse, body: bytes) -> wire.Response:
+    def _answer(self, response: aiohttp.ClientResponse, body: bytes) -> wire.KubeResponse:
         """The answer; a refusal that repeats our credentials does not carry them into a log."""
         if response.status >= 400:
             body = wire.redact(body.decode(errors="replace"), self._sent).encode()
-        return wire.Response(response.status, response.headers, body)
+        return wire.KubeResponse(response.status, response.headers, body)
 
     @asynccontextmanager
     async def _exchange(
-        self, call: wire.Call, limits: aiohttp.ClientTimeout
+        self, call: wire.KubeRequest, limits: aiohttp.ClientTimeout
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """An answer whose head has come; leaving it unread closes the connection."""
         try:
@@ -162,7 +162,9 @@ class KubeClient:
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise wire.translate(error) from error
 
-    async def _send(self, call: wire.Call, limits: aiohttp.ClientTimeout) -> aiohttp.ClientResponse:
+    async def _send(
+        self, call: wire.KubeRequest, limits: aiohttp.ClientTimeout
+    ) -> aiohttp.ClientResponse:
         header = await self._credentials.header()
         context = self._context.current(self._credentials.client_pair)
         try:
@@ -185,7 +187,7 @@ class KubeClient:
 
     async def _attempt(
         self,
-        call: wire.Call,
+        call: wire.KubeRequest,
         limits: aiohttp.ClientTimeout,
         header: str,
         context: ssl.SSLContext | None,

@@ -100,13 +100,13 @@ def _load_file(path: Path) -> KubeConfig:
         mark = getattr(error, "problem_mark", None)
         line = mark.line + 1 if mark is not None else 0
         raise errors.ConfigError(source, (Diagnostic("is not YAML", line=line),)) from None
-    return _Reader(source, path.parent.absolute(), document).read()
+    return _KubeconfigReader(source, path.parent.absolute(), document).read()
 
 
 _IMPERSONATION = ("as", "as-uid", "as-groups", "as-user-extra")
 
 
-class _Reader:
+class _KubeconfigReader:
     """Takes one context out of a decoded kubeconfig, naming the field in every complaint."""
 
     def __init__(self, source: str, directory: Path, document: object) -> None:

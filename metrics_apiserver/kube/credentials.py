@@ -60,7 +60,7 @@ def _watch(token: FileOrData, clock: Callable[[], float]) -> WatchedFiles[str]:
     )
 
 
-class Credentials:
+class KubeCredentials:
     """What one client shows to kube-apiserver.
 
     Attributes:

@@ -55,7 +55,7 @@ class MapperSource:
 
     Attributes:
         current: the last good table; None before the first.
-        problem: why the last refresh failed; None after a success.
+        last_error: why the last refresh failed; None after a success.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class MapperSource:
         self._asked = asyncio.Event()
         self._refreshed_at: float | None = None
         self.current: RESTMapper | None = None
-        self.problem: errors.KubeError | None = None
+        self.last_error: errors.KubeError | None = None
 
     def ask(self) -> None:
         """Wants a refresh soon, because something is not mapped; served at most each 10 s."""
@@ -88,11 +88,11 @@ class MapperSource:
         try:
             mapper = await discover(self._client)
         except errors.KubeError as error:
-            if self.problem is None or self.problem.detail != error.detail:
+            if self.last_error is None or self.last_error.detail != error.detail:
                 logger.warning("discovery failed: %s (%s)", error.message, error.detail)
-            self.problem = error
+            self.last_error = error
             raise
-        self.problem = None
+        self.last_error = None
         self._refreshed_at = self._clock()
         before, self.current = self.current, mapper
         if before is None or before.resources != mapper.resources:

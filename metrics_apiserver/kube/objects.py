@@ -54,7 +54,7 @@ class KindState:
     synced: bool
     age_seconds: float | None
     lists: int
-    problem: errors.KubeError | None
+    last_error: errors.KubeError | None
 
 
 class _Kind:
@@ -150,7 +150,7 @@ class ObjectCache:
                 synced=kind.reflector.synced,
                 age_seconds=_age(kind.reflector, now),
                 lists=kind.reflector.lists,
-                problem=kind.reflector.problem,
+                last_error=kind.reflector.last_error,
             )
             for resource, kind in self._kinds.items()
         ]
@@ -162,9 +162,9 @@ class ObjectCache:
         if not reflector.synced:
             await reflector.wait(self._first_use_seconds)
             if not reflector.synced:
-                raise unknown(resource, reflector.problem)
+                raise unknown(resource, reflector.last_error)
         elif (_age(reflector, now) or 0.0) > self._stale_seconds:
-            raise unknown(resource, reflector.problem)
+            raise unknown(resource, reflector.last_error)
         return kind.store
 
     def _start(self, resource: MappedResource) -> _Kind:
@@ -205,17 +205,17 @@ def _age(reflector: Reflector, now: float) -> float | None:
     return None if reflector.last_contact is None else now - reflector.last_contact
 
 
-def unknown(resource: MappedResource, problem: errors.KubeError | None) -> errors.Unavailable:
+def unknown(resource: MappedResource, error: errors.KubeError | None) -> errors.Unavailable:
     """Why names of a kind are not known, with the permission to grant where that is the reason."""
     target = resource.group_resource
     why = "kube-apiserver has not sent them yet"
-    if problem is not None and problem.status == 403:
+    if error is not None and error.status == 403:
         why = f'this server may not read them: grant "list,watch" on {target} in its ClusterRole'
-    elif problem is not None and problem.status in FINAL_STATUSES:
-        why = f"kube-apiserver answers {problem.status} to a list of them"
-    elif problem is not None:
-        why = problem.message
+    elif error is not None and error.status in FINAL_STATUSES:
+        why = f"kube-apiserver answers {error.status} to a list of them"
+    elif error is not None:
+        why = error.message
     return errors.Unavailable(
         f"object names of {target} are not known: {why}",
-        detail="" if problem is None else problem.detail,
+        detail="" if error is None else error.detail,
     )

@@ -2,7 +2,7 @@
 
 The ConfigMap kube-system/extension-apiserver-authentication names the CAs of clients and of the
 front proxy, the proxy's allowed names and the header names. A value that is missing, empty or
-malformed keeps the one before it and is reported: an edit must not open the door. In particular a
+malformed keeps the one before it and is reported: an edit must not widen access. In particular a
 front-proxy CA is not used until the list of allowed names has been read once, because an empty
 list means any name. Follows apiserver's requestheader_controller.go and
 configmap_cafile_content.go; stricter in keeping the allowed names when their key goes away.
@@ -183,7 +183,7 @@ class AuthenticationSource:
     @property
     def error(self) -> errors.KubeError | None:
         """Why the ConfigMap cannot be read now; None while it can."""
-        error = self._reflector.problem
+        error = self._reflector.last_error
         return _explain(error) if error is not None else None
 
     async def run(self) -> None:

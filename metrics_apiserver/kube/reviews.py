@@ -28,7 +28,7 @@ _RETRIED_STATUSES = frozenset({429, 500, 504})
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class RetryPolicy:
     """How often and how long a review is tried.
 
     Attributes:
@@ -41,7 +41,7 @@ class Pace:
     first_wait_seconds: float = 0.5
 
 
-DEFAULT_PACE = Pace()
+DEFAULT_RETRIES = RetryPolicy()
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +111,9 @@ class AccessDecision:
 class TokenReviewer:
     """Asks kube-apiserver whose a bearer token is."""
 
-    def __init__(self, client: KubeClient, pace: Pace = DEFAULT_PACE) -> None:
+    def __init__(self, client: KubeClient, retries: RetryPolicy = DEFAULT_RETRIES) -> None:
         self._client = client
-        self._pace = pace
+        self._retries = retries
 
     async def review(self, token: str, audiences: Sequence[str] = ()) -> UserInfo | None:
         """The token's user; None when it is not valid.
@@ -134,7 +134,7 @@ class TokenReviewer:
             return None  # not valid Unicode: no token that a cluster ever issued
         path = f"/apis/{_TOKEN_API}/tokenreviews"
         try:
-            answer = await _post(self._client, path, body, self._pace)
+            answer = await _post(self._client, path, body, self._retries)
         except errors.KubeError as error:
             error.detail = wire.redact(error.detail, token)
             raise
@@ -152,9 +152,9 @@ class TokenReviewer:
 class AccessReviewer:
     """Asks kube-apiserver whether a user may do something."""
 
-    def __init__(self, client: KubeClient, pace: Pace = DEFAULT_PACE) -> None:
+    def __init__(self, client: KubeClient, retries: RetryPolicy = DEFAULT_RETRIES) -> None:
         self._client = client
-        self._pace = pace
+        self._retries = retries
 
     async def review(
         self, user: UserInfo, attributes: ResourceAttributes | NonResourceAttributes
@@ -174,7 +174,7 @@ class AccessReviewer:
         try:
             body = orjson.dumps(_document("SubjectAccessReview", _ACCESS_API, spec))
             path = f"/apis/{_ACCESS_API}/subjectaccessreviews"
-            answer = await _post(self._client, path, body, self._pace)
+            answer = await _post(self._client, path, body, self._retries)
             return _decision(answer)
         except TypeError:
             raise errors.AuthorizerFailed("the request is not valid Unicode") from None
@@ -188,30 +188,30 @@ def _document(kind: str, api_version: str, spec: dict[str, Any]) -> dict[str, An
     return {"kind": kind, "apiVersion": api_version, "metadata": {}, "spec": spec}
 
 
-async def _post(client: KubeClient, path: str, body: bytes, pace: Pace) -> dict[str, Any]:
+async def _post(client: KubeClient, path: str, body: bytes, retries: RetryPolicy) -> dict[str, Any]:
     """The answer to a review.
 
     Raises:
-        errors.KubeError: there is none, after as many tries as `pace` allows.
+        errors.KubeError: there is none, after as many tries as `retries` allows.
     """
-    backoff = Backoff(first=pace.first_wait_seconds, last=pace.timeout_seconds, factor=1.5)
+    backoff = Backoff(first=retries.first_wait_seconds, last=retries.timeout_seconds, factor=1.5)
     try:
-        async with asyncio.timeout(pace.timeout_seconds):
-            for _ in range(pace.tries - 1):
+        async with asyncio.timeout(retries.timeout_seconds):
+            for _ in range(retries.tries - 1):
                 try:
-                    return await _try(client, path, body, pace)
+                    return await _try(client, path, body, retries)
                 except errors.KubeError as error:
                     if not _is_retried(error):
                         raise
                     await asyncio.sleep(max(backoff.next(), error.retry_after or 0.0))
-            return await _try(client, path, body, pace)
+            return await _try(client, path, body, retries)
     except TimeoutError:
         raise wire.failure("timeout", f"POST {path}") from None
 
 
-async def _try(client: KubeClient, path: str, body: bytes, pace: Pace) -> dict[str, Any]:
-    call = wire.Call("POST", path, body=body)
-    timeout = pace.timeout_seconds
+async def _try(client: KubeClient, path: str, body: bytes, retries: RetryPolicy) -> dict[str, Any]:
+    call = wire.KubeRequest("POST", path, body=body)
+    timeout = retries.timeout_seconds
     response = await client.request(call, timeout=timeout, max_bytes=MAX_ANSWER_BYTES)
     if response.status in (200, 201):
         return wire.decode(response.body)

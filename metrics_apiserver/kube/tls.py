@@ -41,7 +41,7 @@ class ClientContext:
         )
         if self._secure:
             try:
-                self._files.look()
+                self._files.refresh()
             except (OSError, ValueError) as error:
                 raise errors.ConfigError(config.source, (Diagnostic(str(error)),)) from error
 
@@ -58,7 +58,7 @@ class ClientContext:
         if plugin_pair is not self._plugin_pair:
             self._plugin_pair = plugin_pair
             return self._files.reread()
-        return self._files.look()
+        return self._files.refresh()
 
     def _build(self, read: Reader) -> ssl.SSLContext:
         config, pair = self._config, self._plugin_pair

@@ -41,7 +41,7 @@ class Reflector:
 
     Attributes:
         synced: a LIST has been completed once.
-        problem: why the last turn failed; None after a success.
+        last_error: why the last turn failed; None after a success.
         last_contact: clock at the last sign of life of the collection, None before the first.
         lists: completed LISTs.
     """
@@ -64,7 +64,7 @@ class Reflector:
         self._logged = ""
         self._settled = asyncio.Event()
         self.synced = False
-        self.problem: errors.KubeError | None = None
+        self.last_error: errors.KubeError | None = None
         self.last_contact: float | None = None
         self.lists = 0
 
@@ -193,10 +193,10 @@ class Reflector:
 
     def _alive(self) -> None:
         self.last_contact = self._clock()
-        self.problem = None
+        self.last_error = None
 
     def _failed(self, error: errors.KubeError) -> float:
-        self.problem = error
+        self.last_error = error
         text = f"{error.message} ({error.detail})" if error.detail else error.message
         if text != self._logged:
             self._logged = text

@@ -22,7 +22,7 @@ SHORTEST_SECRET = 6
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class KubeRequest:
     """One request.
 
     Attributes:
@@ -39,7 +39,7 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
-class Response:
+class KubeResponse:
     """A complete answer of any status."""
 
     status: int
@@ -51,8 +51,8 @@ class Requests(Protocol):
     """What makes requests: the server's small client, or the official one of the commands."""
 
     async def request(
-        self, call: Call, *, timeout: float = ..., max_bytes: int | None = ...
-    ) -> Response:
+        self, call: KubeRequest, *, timeout: float = ..., max_bytes: int | None = ...
+    ) -> KubeResponse:
         """The answer, whatever its status.
 
         Raises:
@@ -98,7 +98,7 @@ def redact(text: str, secret: str) -> str:
     return text.replace(secret, "[redacted]") if len(secret) >= SHORTEST_SECRET else text
 
 
-def status_error(what: str, response: Response) -> errors.KubeError:
+def status_error(what: str, response: KubeResponse) -> errors.KubeError:
     """The error for an answer that is not 2xx.
 
     Args:

@@ -61,9 +61,9 @@ def from_settings(
     _check({"Authorization": token, "TLS": context})
 
     async def authorization(renew: bool) -> str:
-        return token.watched.reread() if renew else token.watched.look()
+        return token.watched.reread() if renew else token.watched.refresh()
 
-    by_files = PrometheusCredentials(authorization, context.watched.look)
+    by_files = PrometheusCredentials(authorization, context.watched.refresh)
     if kubeconfig is None:
         return by_files
     return PrometheusCredentials(
@@ -124,7 +124,7 @@ def _check(made: dict[str, _Files[str] | _Files[ssl.SSLContext]]) -> None:
     diagnostics = []
     for name, value in made.items():
         try:
-            value.watched.look()
+            value.watched.refresh()
         except (OSError, ValueError) as error:
             files = " ".join(value.paths)
             diagnostics.append(

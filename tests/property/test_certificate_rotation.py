@@ -30,10 +30,10 @@ import pytest
 from metrics_apiserver.certs import ca_bundle, rotation, verify
 from metrics_apiserver.certs.rotation import Published, Step, View, Waited
 from metrics_apiserver.certs.secret import Material
-from metrics_apiserver.certs.source import Source
+from metrics_apiserver.certs.source import PairSource
 
 NOW = dt.datetime(2030, 1, 1, tzinfo=dt.UTC)
-SOURCE = Source(("s.n.svc",))
+SOURCE = PairSource(("s.n.svc",))
 OVERLAP = 4
 MAX_WRITES_UNDER_WAY = 2
 

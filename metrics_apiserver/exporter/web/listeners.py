@@ -82,7 +82,7 @@ class Listeners:
             WebConfigError: the web configuration is invalid; nothing is served with less
                 protection.
         """
-        await self._serve(self._files.look())
+        await self._serve(self._files.refresh())
         self._telemetry.web_reload_successful.set(1)
 
     async def run(self) -> None:
@@ -93,7 +93,7 @@ class Listeners:
 
     async def check_once(self) -> None:
         """Reloads the configuration if a file changed since the last check."""
-        loaded = self._files.look()
+        loaded = self._files.refresh()
         self._telemetry.web_reload_successful.set(0 if self._files.error else 1)
         if loaded is self._loaded:
             return

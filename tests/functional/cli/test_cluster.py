@@ -13,7 +13,7 @@ import trustme
 
 from metrics_apiserver.base import errors
 from metrics_apiserver.cli.cluster import Cluster
-from metrics_apiserver.kube.wire import Call, Response
+from metrics_apiserver.kube.wire import KubeRequest, KubeResponse
 from tests.fakes.kubeapi import FakeKubeAPI
 from tests.fakes.kubewire import Fault
 
@@ -47,8 +47,8 @@ def kubeconfig(api: FakeKubeAPI, tmp_path: Path) -> Kubeconfig:
     return Kubeconfig(api, tmp_path)
 
 
-async def get(cluster: Cluster, timeout: float = 5.0, max_bytes: int | None = None) -> Response:
-    return await cluster.request(Call("GET", PATH), timeout=timeout, max_bytes=max_bytes)
+async def get(cluster: Cluster, timeout: float = 5.0, max_bytes: int | None = None) -> KubeResponse:
+    return await cluster.request(KubeRequest("GET", PATH), timeout=timeout, max_bytes=max_bytes)
 
 
 async def failure(cluster: Cluster, **options: Any) -> errors.KubeError:
@@ -60,9 +60,11 @@ async def failure(cluster: Cluster, **options: Any) -> errors.KubeError:
 
 async def test_a_request(api: FakeKubeAPI, kubeconfig: Kubeconfig) -> None:
     async with kubeconfig.cluster({"token": "SECRET"}) as cluster:
-        call = Call("GET", PATH, {"labelSelector": "a in (b,c)"})
+        call = KubeRequest("GET", PATH, {"labelSelector": "a in (b,c)"})
         assert (await cluster.request(call)).status == 200
-        put = Call("PUT", "/api/v1/namespaces/default/secrets/s", body=b'{"a": ["\xc3\xbc"]}')
+        put = KubeRequest(
+            "PUT", "/api/v1/namespaces/default/secrets/s", body=b'{"a": ["\xc3\xbc"]}'
+        )
         await cluster.request(put)
     read, written = api.requests
     assert read.query == {"labelSelector": "a in (b,c)"}

@@ -17,7 +17,7 @@ from metrics_apiserver.certs import ca_bundle
 from metrics_apiserver.certs.issue import Pair
 from metrics_apiserver.certs.rotation import Step
 from metrics_apiserver.certs.secret import Material
-from metrics_apiserver.certs.source import Source
+from metrics_apiserver.certs.source import PairSource
 from metrics_apiserver.controllers.certificates import CertificateController, RotationTiming
 from metrics_apiserver.controllers.published import PublishedObjects, PublishedState
 from metrics_apiserver.kube.client import KubeClient
@@ -89,7 +89,7 @@ class Cluster:
         served: list[Pair] = []
         objects = MortalObjects(self.client, SECRET, names, SERVICE, lambda: 0.0)
         controller = CertificateController(
-            objects, Source(HOSTS), TIMING, telemetry, take=served.append, clock=self.clock
+            objects, PairSource(HOSTS), TIMING, telemetry, take=served.append, clock=self.clock
         )
         return Replica(controller, objects, telemetry, served)
 
@@ -277,7 +277,7 @@ async def test_an_api_service_that_was_overwritten_is_mended(cluster: Cluster) -
 
 async def test_a_pair_of_elsewhere_stays_trusted_until_every_replica_had_time() -> None:
     """A takeover from prometheus-adapter, whose pods still serve while ours come."""
-    theirs = Source(HOSTS).make(Material(), pki.NOW, fresh=True)
+    theirs = PairSource(HOSTS).make(Material(), pki.NOW, fresh=True)
     bundle = ca_bundle.join([theirs.authority])
     async with certificates.kubeapi() as fake, KubeClient(fake.config()) as client:
         cluster = Cluster(fake, client)

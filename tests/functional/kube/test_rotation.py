@@ -6,7 +6,7 @@ from pathlib import Path
 
 from metrics_apiserver.kube.client import KubeClient
 from metrics_apiserver.kube.connection import FileOrData
-from metrics_apiserver.kube.wire import Call
+from metrics_apiserver.kube.wire import KubeRequest
 from tests.fakes.kubeapi import FakeKubeAPI
 from tests.fakes.waiting import running, until
 
@@ -20,7 +20,7 @@ class _Load:
 
     async def run(self) -> None:
         while True:
-            response = await self._client.request(Call("GET", "/api/v1/pods"))
+            response = await self._client.request(KubeRequest("GET", "/api/v1/pods"))
             self.statuses[response.status] = self.statuses.get(response.status, 0) + 1
 
     async def more(self, calls: int) -> None:

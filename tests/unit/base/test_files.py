@@ -212,7 +212,7 @@ class TestWatchedFiles:
         numbers.now = 1.0
         assert numbers.watched.current() == 2
         replace(numbers.path, "3")
-        assert numbers.watched.look() == 3
+        assert numbers.watched.refresh() == 3
 
     def test_files_are_read_now_and_then_whatever_their_stamps_say(self, numbers: Numbers) -> None:
         write_unseen(numbers.path, "1")

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 
 from metrics_apiserver.certs import inspection
-from metrics_apiserver.certs.inspection import Finding
+from metrics_apiserver.certs.inspection import InspectionLine
 from tests.fakes import pki
 
 DAY = dt.timedelta(days=1)
@@ -18,8 +18,8 @@ AUTHORITY = pki.authority("ca")
 LEAF = pki.server(AUTHORITY, "s.n.svc", "10.0.0.1")
 
 
-def said(certificate: x509.Certificate, now: dt.datetime = pki.NOW) -> dict[str, Finding]:
-    return {finding.about: finding for finding in inspection.describe(certificate, now)}
+def said(certificate: x509.Certificate, now: dt.datetime = pki.NOW) -> dict[str, InspectionLine]:
+    return {line.about: line for line in inspection.describe(certificate, now)}
 
 
 def test_a_leaf() -> None:
@@ -57,12 +57,12 @@ def test_validity(days: int, text: str) -> None:
 
 
 def test_verdicts() -> None:
-    good = inspection.judge(LEAF.pem, AUTHORITY.pem, pki.NOW, "s.n.svc")
-    assert good == Finding("chain", "verified for s.n.svc by CN=ca")
-    assert inspection.judge(LEAF.pem, AUTHORITY.pem, pki.NOW).text == "verified by CN=ca"
-    assert not inspection.judge(LEAF.pem, AUTHORITY.pem, pki.NOW, "other").good
-    assert inspection.judge_key(LEAF.pem, LEAF.key_pem).good
-    assert not inspection.judge_key(LEAF.pem, AUTHORITY.key_pem).good
+    good = inspection.check_chain(LEAF.pem, AUTHORITY.pem, pki.NOW, "s.n.svc")
+    assert good == InspectionLine("chain", "verified for s.n.svc by CN=ca")
+    assert inspection.check_chain(LEAF.pem, AUTHORITY.pem, pki.NOW).text == "verified by CN=ca"
+    assert not inspection.check_chain(LEAF.pem, AUTHORITY.pem, pki.NOW, "other").good
+    assert inspection.check_key(LEAF.pem, LEAF.key_pem).good
+    assert not inspection.check_key(LEAF.pem, AUTHORITY.key_pem).good
 
 
 def test_a_chain_of_a_handshake() -> None:

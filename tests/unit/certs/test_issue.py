@@ -50,13 +50,13 @@ def test_the_key_never_shows() -> None:
     assert "PRIVATE" not in repr(AUTHORITY)
 
 
-def test_self_made_pair_names_loopback_and_the_hosts() -> None:
-    made = issue.self_made_serving_pair(["a.svc"], pki.NOW)
+def test_a_self_signed_pair_names_loopback_and_the_hosts() -> None:
+    made = issue.self_signed_serving_pair(["a.svc"], pki.NOW)
     found = pair.inspect(made.certificate, made.key)
     assert found.hosts == ("a.svc", "localhost", "127.0.0.1", "::1")
     assert "localhost" in repr(
         x509.load_pem_x509_certificate(
-            issue.self_made_serving_pair([], pki.NOW).certificate
+            issue.self_signed_serving_pair([], pki.NOW).certificate
         ).subject
     )
 

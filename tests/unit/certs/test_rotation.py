@@ -11,10 +11,10 @@ from metrics_apiserver.certs import ca_bundle, rotation, verify
 from metrics_apiserver.certs.issue import Pair
 from metrics_apiserver.certs.rotation import MAX_AUTHORITIES, Published, Step, View, Waited
 from metrics_apiserver.certs.secret import Material
-from metrics_apiserver.certs.source import DAY, Made, Source
+from metrics_apiserver.certs.source import DAY, Made, PairSource
 
 NOW = dt.datetime(2030, 1, 1, tzinfo=dt.UTC)
-SOURCE = Source(("s.n.svc",))
+SOURCE = PairSource(("s.n.svc",))
 
 
 def issued(now: dt.datetime = NOW) -> Material:
@@ -179,7 +179,7 @@ def test_authorities_do_not_heap_up() -> None:
 
 
 def test_an_expired_authority_is_not_carried_on() -> None:
-    short = Source(SOURCE.hosts, lifetime=DAY, authority_lifetime=2 * DAY)
+    short = PairSource(SOURCE.hosts, lifetime=DAY, authority_lifetime=2 * DAY)
     old = rotation.perform(Step.ISSUE, View((), Material(), NOW), short)
     later = View((), old, NOW + 3 * DAY)
     assert rotation.decide(later, Waited(), short) is Step.ISSUE
@@ -189,7 +189,7 @@ def test_an_expired_authority_is_not_carried_on() -> None:
 
 def test_retiring_drops_a_key_that_signs_no_more() -> None:
     [authority] = ca_bundle.authorities(FRESH.authorities)
-    given = Source((), given=Made(FRESH.serving or Pair(b"", b""), authority))
+    given = PairSource((), given=Made(FRESH.serving or Pair(b"", b""), authority))
     both = replace(FRESH, authorities=FRESH.authorities + OUTSIDE, authority_key=b"other")
     assert rotation.decide(view(both), EVERYTHING, given) is Step.RETIRE
     after = rotation.perform(Step.RETIRE, view(both), given)

@@ -12,10 +12,10 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from metrics_apiserver.certs import ca_bundle, pair, source, verify
 from metrics_apiserver.certs.issue import KeyAlgorithm, Pair
 from metrics_apiserver.certs.secret import Material
-from metrics_apiserver.certs.source import DAY, Made, Source
+from metrics_apiserver.certs.source import DAY, Made, PairSource
 
 NOW = dt.datetime(2030, 1, 1, tzinfo=dt.UTC)
-OURS = Source(("s.n.svc", "s.n"))
+OURS = PairSource(("s.n.svc", "s.n"))
 
 
 def content(made: Made) -> Material:
@@ -61,7 +61,7 @@ def test_due_when_a_third_is_left(days: int, pair_is_due: bool, authority_is_due
 
 
 def test_an_authority_that_would_cut_a_pair_short_is_due() -> None:
-    short = Source(OURS.hosts, authority_lifetime=730 * DAY)
+    short = PairSource(OURS.hosts, authority_lifetime=730 * DAY)
     material = content(short.make(Material(), NOW, fresh=True))
     assert not short.wants_authority(material, CA, CA, NOW + 364 * DAY)
     assert short.wants_authority(material, CA, CA, NOW + 366 * DAY)
@@ -106,14 +106,14 @@ def test_another_authority(fresh: bool, days: int) -> None:
 
 
 def test_rsa() -> None:
-    made = Source(("s.n.svc",), KeyAlgorithm.RSA_2048).make(Material(), NOW, fresh=True)
+    made = PairSource(("s.n.svc",), KeyAlgorithm.RSA_2048).make(Material(), NOW, fresh=True)
     assert isinstance(made.authority.public_key(), rsa.RSAPublicKey)
     leaf = x509.load_pem_x509_certificates(made.pair.certificate)[0]
     assert isinstance(leaf.public_key(), rsa.RSAPublicKey)
 
 
 def test_a_given_pair_is_all_there_is() -> None:
-    given = Source((), given=replace(MADE, authority_key=b""))
+    given = PairSource((), given=replace(MADE, authority_key=b""))
     assert given.make(Material(), NOW, fresh=True).pair == MADE.pair
     assert given.wants_authority(Material(), None, "another", NOW)
     assert not given.wants_authority(MATERIAL, None, CA, NOW)

@@ -1,4 +1,4 @@
-"""Client certificates of version 1: as Go judges them, and no weaker than those of version 3."""
+"""Client certificates of version 1: as Go verifies them, and no weaker than those of version 3."""
 
 from __future__ import annotations
 

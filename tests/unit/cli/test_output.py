@@ -8,7 +8,7 @@ import click
 import pytest
 
 from metrics_apiserver.base.diagnostics import Diagnostic
-from metrics_apiserver.certs.inspection import Finding
+from metrics_apiserver.certs.inspection import InspectionLine
 from metrics_apiserver.cli import output
 
 
@@ -35,14 +35,16 @@ def test_results_and_remarks_are_kept_apart(capsys: pytest.CaptureFixture[str]) 
 
 
 def test_bad_findings_stand_out(capsys: pytest.CaptureFixture[str]) -> None:
-    output.write_findings("x", [Finding("a", "b"), Finding("c", "d", good=False)])
+    output.write_inspection("x", [InspectionLine("a", "b"), InspectionLine("c", "d", good=False)])
     assert capsys.readouterr().out == "x:\n  a         b\n  c         BAD: d\n"
 
 
 @pytest.mark.usefixtures("terminal")
-def test_findings_on_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_inspection_on_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     long = "word " * 10
-    output.write_findings("x[red]", [Finding("about", long), Finding("c", "\x1b[2J", good=False)])
+    output.write_inspection(
+        "x[red]", [InspectionLine("about", long), InspectionLine("c", "\x1b[2J", good=False)]
+    )
     assert lines(capsys.readouterr().out) == [
         "x[red]:",
         "  about  word word word word word word",

@@ -16,7 +16,7 @@ from metrics_apiserver.base import errors
 from metrics_apiserver.kube import config
 from metrics_apiserver.kube.client import KubeClient
 from metrics_apiserver.kube.connection import FileOrData, KubeConfig
-from metrics_apiserver.kube.wire import Call, Response
+from metrics_apiserver.kube.wire import KubeRequest, KubeResponse
 from tests.fakes.kubeapi import FakeKubeAPI
 from tests.fakes.kubediscovery import PODS
 from tests.fakes.kubewire import Fault, status
@@ -44,8 +44,8 @@ async def client(api: FakeKubeAPI) -> AsyncIterator[KubeClient]:
         yield made
 
 
-async def _get(client: KubeClient, path: str = PATH, **options: float) -> Response:
-    return await client.request(Call("GET", path), timeout=options.get("timeout", 5.0))
+async def _get(client: KubeClient, path: str = PATH, **options: float) -> KubeResponse:
+    return await client.request(KubeRequest("GET", path), timeout=options.get("timeout", 5.0))
 
 
 async def _failure(client: KubeClient, path: str = PATH, **options: float) -> errors.KubeError:
@@ -56,7 +56,7 @@ async def _failure(client: KubeClient, path: str = PATH, **options: float) -> er
 
 
 async def test_request(api: FakeKubeAPI, client: KubeClient) -> None:
-    response = await client.request(Call("GET", PATH, {"labelSelector": "a in (b,c)"}))
+    response = await client.request(KubeRequest("GET", PATH, {"labelSelector": "a in (b,c)"}))
     assert response.status == 200
     (seen,) = api.requests
     assert seen.query == {"labelSelector": "a in (b,c)"}

@@ -17,7 +17,7 @@ import trustme
 from metrics_apiserver.base import errors
 from metrics_apiserver.kube import credentials
 from metrics_apiserver.kube.connection import CredentialPlugin, FileOrData, KubeConfig
-from metrics_apiserver.kube.credentials import Credentials
+from metrics_apiserver.kube.credentials import KubeCredentials
 
 # The official client's loader calls what newer Pythons deprecate.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:kubernetes")
@@ -34,8 +34,8 @@ def _config(**fields: Any) -> KubeConfig:
     return KubeConfig("test", "https://127.0.0.1", **fields)
 
 
-def _from_file(path: Path, clock: _Clock) -> Credentials:
-    return Credentials(_config(token=FileOrData("token", path=path)), clock=clock)
+def _from_file(path: Path, clock: _Clock) -> KubeCredentials:
+    return KubeCredentials(_config(token=FileOrData("token", path=path)), clock=clock)
 
 
 def test_the_official_client_is_not_loaded_for_nothing() -> None:
@@ -51,19 +51,19 @@ def test_the_official_client_is_not_loaded_for_nothing() -> None:
 
 
 async def test_without_any() -> None:
-    none = Credentials(_config())
+    none = KubeCredentials(_config())
     assert await none.header() == ""
     assert await none.renew("") is None
 
 
 async def test_inline_token() -> None:
-    fixed = Credentials(_config(token=FileOrData("token", b"SECRET\n")))
+    fixed = KubeCredentials(_config(token=FileOrData("token", b"SECRET\n")))
     assert await fixed.header() == "Bearer SECRET"
     assert await fixed.renew("Bearer SECRET") is None
 
 
 async def test_password() -> None:
-    basic = Credentials(_config(username="me", password="pass"))
+    basic = KubeCredentials(_config(username="me", password="pass"))
     assert await basic.header() == "Basic bWU6cGFzcw=="
 
 
@@ -149,7 +149,7 @@ def _runs(folder: Path) -> int:
 async def test_exec_is_run_once_for_many(tmp_path: Path) -> None:
     clock = _Clock()
     config = _config(plugin=_plugin(tmp_path, _says({"token": "SECRET"})))
-    fresh = Credentials(config, clock=clock)
+    fresh = KubeCredentials(config, clock=clock)
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(fresh.header()) for _ in range(10)]
     assert {task.result() for task in tasks} == {"Bearer SECRET"}
@@ -166,7 +166,7 @@ async def test_exec_may_give_a_certificate(tmp_path: Path) -> None:
     certificate = leaf.cert_chain_pems[0].bytes().decode()
     key = leaf.private_key_pem.bytes().decode()
     says = _says({"clientCertificateData": certificate, "clientKeyData": key})
-    fresh = Credentials(_config(plugin=_plugin(tmp_path, says)))
+    fresh = KubeCredentials(_config(plugin=_plugin(tmp_path, says)))
     assert await fresh.header() == ""
     assert fresh.client_pair == (certificate.encode(), key.encode())
     await fresh.header()
@@ -182,7 +182,7 @@ async def test_exec_that_fails(
     tmp_path: Path, script: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     clock = _Clock()
-    fresh = Credentials(_config(plugin=_plugin(tmp_path, script)), clock=clock)
+    fresh = KubeCredentials(_config(plugin=_plugin(tmp_path, script)), clock=clock)
     for _ in range(3):
         with pytest.raises(errors.KubeError, match="cannot be obtained") as caught:
             await fresh.header()
@@ -200,10 +200,10 @@ async def test_auth_provider() -> None:
     future = "eyJleHAiOiA5OTk5OTk5OTk5fQ"
     settings = {"name": "oidc", "config": {"id-token": f"a.{future}.c"}}
     plugin = CredentialPlugin("auth-provider", settings, Path())
-    assert await Credentials(_config(plugin=plugin)).header() == f"Bearer a.{future}.c"
+    assert await KubeCredentials(_config(plugin=plugin)).header() == f"Bearer a.{future}.c"
 
 
 async def test_auth_provider_without_a_token() -> None:
     plugin = CredentialPlugin("auth-provider", {"name": "other"}, Path())
     with pytest.raises(errors.KubeError):
-        await Credentials(_config(plugin=plugin)).header()
+        await KubeCredentials(_config(plugin=plugin)).header()

@@ -157,11 +157,11 @@ async def test_the_last_good_table_stays(api: FakeKubeAPI, client: KubeClient) -
         with pytest.raises(errors.KubeError):
             await source.refresh_once()
     assert source.current is good
-    problem = source.problem
+    problem = source.last_error
     assert problem is not None
     await source.refresh_once()
-    assert source.problem is not problem
-    assert source.problem is None
+    assert source.last_error is not problem
+    assert source.last_error is None
     known = len(kubediscovery.RESOURCES)
     assert changes == [known]
     api.resources = api.resources[:-1]
@@ -173,7 +173,7 @@ async def test_a_server_that_comes_late(api: FakeKubeAPI, client: KubeClient) ->
     await api.stop()
     source = MapperSource(client)
     async with running(source.run()):
-        await until(lambda: source.problem is not None)
+        await until(lambda: source.last_error is not None)
         await api.start()
         await until(lambda: source.current is not None, 2.5)
 

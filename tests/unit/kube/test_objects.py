@@ -67,7 +67,7 @@ async def test_pods(environment: Environment) -> None:
         (state,) = environment.cache.states()
         assert (state.resource, state.objects, state.synced, state.lists) == (PODS, 8, True, 1)
         assert state.age_seconds == 0.0
-        assert state.problem is None
+        assert state.last_error is None
     (listed,) = environment.api.seen("/api/v1/pods", "list")
     assert listed.accept.startswith("application/json;as=PartialObjectMetadataList;g=meta.k8s.io")
 

@@ -16,8 +16,8 @@ from metrics_apiserver.kube.reviews import (
     AccessReviewer,
     LabelRequirement,
     NonResourceAttributes,
-    Pace,
     ResourceAttributes,
+    RetryPolicy,
     TokenReviewer,
 )
 from tests.fakes.kubeapi import FakeKubeAPI
@@ -25,7 +25,7 @@ from tests.fakes.kubewire import Fault, status
 
 TOKENS = "/apis/authentication.k8s.io/v1/tokenreviews"
 ACCESS = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
-QUICK = Pace(first_wait_seconds=0.01)
+QUICK = RetryPolicy(first_wait_seconds=0.01)
 BOB = UserInfo("bob", "12", ("g1", "system:authenticated"), (("scopes", ("a",)),))
 READ = ResourceAttributes(
     verb="get",
@@ -154,9 +154,9 @@ async def test_the_whole_of_it_has_a_deadline(api: FakeKubeAPI, client: KubeClie
     for fault in (status(503, retry_after=60), Fault("hang")):
         api.fail(TOKENS, fault)
         with pytest.raises(errors.KubeError) as caught:
-            await TokenReviewer(client, Pace(timeout_seconds=0.1)).review("good")
+            await TokenReviewer(client, RetryPolicy(timeout_seconds=0.1)).review("good")
         assert caught.value.kind == "timeout"
-    assert Pace().timeout_seconds == 10
+    assert RetryPolicy().timeout_seconds == 10
 
 
 async def test_access(api: FakeKubeAPI, client: KubeClient) -> None:

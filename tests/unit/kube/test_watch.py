@@ -228,8 +228,8 @@ async def test_an_expired_page_token_starts_the_list_again(environment: Environm
 async def test_retry_after_is_honoured(environment: Environment) -> None:
     environment.api.fail(PATH, status(429, retry_after=7), verb="list")
     assert await environment.reflector.turn() == 7.0
-    assert environment.reflector.problem is not None
-    assert environment.reflector.problem.status == 429
+    assert environment.reflector.last_error is not None
+    assert environment.reflector.last_error.status == 429
 
 
 async def test_late_and_repeated_events(environment: Environment) -> None:
@@ -281,9 +281,9 @@ async def test_a_temporary_error_event_keeps_the_version(environment: Environmen
     async with running(environment.reflector.run()):
         await until(lambda: environment.watching)
         environment.api.send(KIND, orjson.dumps({"type": "ERROR", "object": error}))
-        await until(lambda: environment.reflector.problem is not None)
-        assert environment.reflector.problem is not None
-        assert environment.reflector.problem.retry_after == 1.0
+        await until(lambda: environment.reflector.last_error is not None)
+        assert environment.reflector.last_error is not None
+        assert environment.reflector.last_error.retry_after == 1.0
         await until(lambda: environment.api.count(PATH, "watch") == 2)
     assert environment.reflector.lists == 1
 
@@ -294,7 +294,7 @@ async def test_forbidden_settles_the_waiters(environment: Environment) -> None:
         await environment.reflector.wait(5.0)
         assert not environment.reflector.synced
         await until(lambda: environment.reflector.synced)
-        assert environment.reflector.problem is None
+        assert environment.reflector.last_error is None
 
 
 async def test_waiting_has_a_limit(environment: Environment) -> None:

@@ -10,8 +10,8 @@ from metrics_apiserver.kube import wire
 
 
 def test_bodies_do_not_show() -> None:
-    assert "SECRET" not in repr(wire.Call("POST", "/x", body=b"SECRET"))
-    assert "SECRET" not in repr(wire.Response(200, {}, b"SECRET"))
+    assert "SECRET" not in repr(wire.KubeRequest("POST", "/x", body=b"SECRET"))
+    assert "SECRET" not in repr(wire.KubeResponse(200, {}, b"SECRET"))
 
 
 def test_decode() -> None:
@@ -27,19 +27,21 @@ def test_decode() -> None:
     [("5", 5.0), ("100000", 60.0), ("", None), ("Fri, 31 Dec", None), ("-1", None), ("²", None)],
 )
 def test_retry_after(text: str, seconds: float | None) -> None:
-    response = wire.Response(429, {"Retry-After": text}, b"")
+    response = wire.KubeResponse(429, {"Retry-After": text}, b"")
     assert wire.status_error("GET /x", response).retry_after == seconds
 
 
 def test_status_error() -> None:
-    error = wire.status_error("GET /x", wire.Response(403, {}, b'{"message":"no"}'))
+    error = wire.status_error("GET /x", wire.KubeResponse(403, {}, b'{"message":"no"}'))
     assert str(error) == "kube-apiserver answered GET /x with 403"
     assert (error.kind, error.status, error.detail) == ("http", 403, "no")
     assert not error.repeatable
-    html = wire.status_error("GET /x", wire.Response(502, {}, b"<html>SECRET"))
+    html = wire.status_error("GET /x", wire.KubeResponse(502, {}, b"<html>SECRET"))
     assert html.detail == "no Status in the body"
     assert html.repeatable
-    long = wire.status_error("GET /x", wire.Response(500, {}, b'{"message":"%s"}' % (b"x" * 9999)))
+    long = wire.status_error(
+        "GET /x", wire.KubeResponse(500, {}, b'{"message":"%s"}' % (b"x" * 9999))
+    )
     assert len(long.detail) == 500
 
 
