@@ -130,7 +130,7 @@ async def test_no_secret_comes_out(
     (tmp_path / "serving.key").write_bytes(OTHER.key_pem)
     (tmp_path / "password").write_text(f"{PASSWORD}\x01")
     server.signal(signal.SIGHUP)
-    await server.until(lambda: "kept the old serving pair" in server.log)
+    await server.until(lambda: "keeping the last good serving pair" in server.log)
     answers.append(await ask(server, LOAD, f"Authorization: Bearer {GOOD_TOKEN}"))
     answers.append((await server.get("/metrics", certified=[ADMIN])).body)
     log = server.log
