@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from metrics_apiserver.base import errors, threads
+from metrics_apiserver.base.backoff import Backoff, no_jitter
 from metrics_apiserver.core import diagnostics, registry
 from metrics_apiserver.core.model import Series
 from metrics_apiserver.core.registry import Snapshot
@@ -117,16 +118,15 @@ class Relister:
 
     async def run(self) -> None:
         """Relists for ever."""
-        retry = FIRST_RETRY_SECONDS
+        backoff = Backoff(first=FIRST_RETRY_SECONDS, last=MAX_RETRY_SECONDS, jitter=no_jitter)
         while True:
             self._wake.clear()
             report = await self.relist_once()
             wait = self._settings.interval_seconds
             if report.failed or self.snapshot is None:
-                wait = min(wait, retry)
-                retry = min(retry * 2, MAX_RETRY_SECONDS)
+                wait = min(wait, backoff.next())
             else:
-                retry = FIRST_RETRY_SECONDS
+                backoff.reset()
             try:
                 async with asyncio.timeout(wait):
                     await self._wake.wait()

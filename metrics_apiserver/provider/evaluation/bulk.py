@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from metrics_apiserver.base import errors, threads
+from metrics_apiserver.base.backoff import Backoff, no_jitter
 from metrics_apiserver.core import custom
 from metrics_apiserver.core.bulk import queryplan
 from metrics_apiserver.core.bulk.queryplan import QueryPlan
@@ -64,6 +65,10 @@ class BulkResult:
         return {namespace: self.parts.get(namespace, _NOTHING) for namespace in namespaces}
 
 
+def _pauses() -> Backoff:
+    return Backoff(first=FIRST_PAUSE_SECONDS, last=MAX_PAUSE_SECONDS, jitter=no_jitter)
+
+
 @dataclass(slots=True)
 class BulkState:
     """The bulk evaluation of one QueryPlan.
@@ -74,7 +79,8 @@ class BulkState:
         shared: reads that were served from `result`.
         crowded_until: before this time too many namespaces are read to name them.
         paused_until: bulk is not tried before this time.
-        refusals: how often in a row Prometheus refused the bulk query.
+        is_refused: Prometheus refused the last bulk query.
+        pauses: how long to wait after a refusal.
         refreshing: an evaluation is being made that no read waits for.
     """
 
@@ -85,7 +91,8 @@ class BulkState:
     shared: int = 0
     crowded_until: float = 0.0
     paused_until: float = 0.0
-    refusals: int = 0
+    is_refused: bool = False
+    pauses: Backoff = field(default_factory=_pauses)
     refreshing: bool = False
 
     def want(self, namespaces: Mapping[str, object], now: float) -> None:
@@ -107,9 +114,13 @@ class BulkState:
 
     def refused(self, now: float) -> None:
         """Prometheus refused the bulk query: the next attempt is due after a pause."""
-        pause = min(FIRST_PAUSE_SECONDS * 2.0**self.refusals, MAX_PAUSE_SECONDS)
-        self.paused_until = now + pause
-        self.refusals += 1
+        self.is_refused = True
+        self.paused_until = now + self.pauses.next()
+
+    def accepted(self) -> None:
+        """Prometheus evaluated the bulk query."""
+        self.is_refused = False
+        self.pauses.reset()
 
 
 def is_refusal(error: errors.MetricsError) -> bool:

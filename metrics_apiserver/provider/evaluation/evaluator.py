@@ -161,7 +161,7 @@ class Evaluator:
             return result.take(wanted)
         if now < state.paused_until:
             return None
-        if state.refusals:
+        if state.is_refused:
             # Tried beside the exact queries, so that no read waits for another refusal.
             self._refresh_soon(state)
             return None
@@ -223,7 +223,7 @@ class Evaluator:
             if bulk.is_refusal(error):
                 state.refused(self._clock())
             raise
-        state.refusals = 0
+        state.accepted()
         self._keep(state, result)
         return result
 

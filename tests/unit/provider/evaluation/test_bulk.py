@@ -208,3 +208,13 @@ def test_a_pause_grows_with_each_refusal_up_to_a_bound() -> None:
         group.refused(1000.0)
         pauses.append(group.paused_until - 1000.0)
     assert pauses == [5.0, 10.0, 20.0, 40.0, 80.0, 160.0, 300.0, 300.0]
+
+
+def test_a_query_that_is_refused_for_days_is_tried_at_the_longest_pause() -> None:
+    state = BulkState(ask(), None)
+    for _ in range(2000):
+        state.refused(0.0)
+    assert state.paused_until == bulk.MAX_PAUSE_SECONDS
+    state.accepted()
+    state.refused(0.0)
+    assert state.paused_until == bulk.FIRST_PAUSE_SECONDS
