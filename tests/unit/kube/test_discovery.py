@@ -53,7 +53,12 @@ async def test_both_forms(api: FakeKubeAPI, client: KubeClient, legacy: bool) ->
     mapper = await discovery.discover(client)
     assert mapper.resources == kubediscovery.RESOURCES
     assert len(api.requests) == (6 if legacy else 2)
-    assert "v=v2;" in api.requests[0].accept
+    group, kind = "apidiscovery.k8s.io", "APIGroupDiscoveryList"
+    assert api.requests[0].accept.split(",") == [
+        f"application/json;g={group};v=v2;as={kind}",
+        f"application/json;g={group};v=v2beta1;as={kind}",
+        "application/json",
+    ]
 
 
 async def test_groups_in_the_legacy_form_beside_an_aggregated_core(
