@@ -46,7 +46,7 @@ Attributes = ResourceAttributes | NonResourceAttributes
 Question = tuple[UserInfo, tuple[str, ...]]
 
 
-class Reviewer(Protocol):
+class AccessReviewer(Protocol):
     """Asks the cluster for one decision."""
 
     async def review(self, user: UserInfo, attributes: Attributes) -> AccessDecision: ...
@@ -96,7 +96,7 @@ class Authorizer:
 
     def __init__(
         self,
-        reviewer: Reviewer | None,
+        reviewer: AccessReviewer | None,
         paths: AllowedPaths,
         memory: Memory = DEFAULT_MEMORY,
         clock: Callable[[], float] = time.monotonic,
@@ -132,7 +132,7 @@ class Authorizer:
             raise forbidden(user, info, decision.reason)
 
     async def _review(
-        self, reviewer: Reviewer, question: Question, info: RequestInfo
+        self, reviewer: AccessReviewer, question: Question, info: RequestInfo
     ) -> AccessDecision:
         user, parts = question
         async with self._places:

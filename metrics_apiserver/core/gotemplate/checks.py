@@ -12,7 +12,7 @@ from typing import get_origin
 from metrics_apiserver.base.errors import TemplateError
 from metrics_apiserver.core.gotemplate import directives
 from metrics_apiserver.core.gotemplate.functions import FUNCTIONS
-from metrics_apiserver.core.gotemplate.operands import Call, Literal, Operand
+from metrics_apiserver.core.gotemplate.operands import FunctionCall, Literal, Operand
 from metrics_apiserver.core.gotemplate.state import fail
 
 
@@ -61,9 +61,9 @@ def check_command(words: Sequence[Operand], *, piped: bool) -> None:
     """
     head, arguments = words[0], words[1:]
     for argument in arguments:
-        if isinstance(argument, Call):
+        if isinstance(argument, FunctionCall):
             _check_count(argument, 0)
-    if isinstance(head, Call):
+    if isinstance(head, FunctionCall):
         _check_count(head, len(arguments) + piped)
         if head.name == "printf" and arguments:
             _check_format(arguments[0])
@@ -71,7 +71,7 @@ def check_command(words: Sequence[Operand], *, piped: bool) -> None:
         fail("can't give argument to non-function", head.offset)
 
 
-def _check_count(call: Call, given: int) -> None:
+def _check_count(call: FunctionCall, given: int) -> None:
     function = FUNCTIONS[call.name]
     if given < function.least:
         count = f"want at least {function.least} got {given}"

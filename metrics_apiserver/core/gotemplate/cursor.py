@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from metrics_apiserver.core.gotemplate.lexer import Kind, Token
+from metrics_apiserver.core.gotemplate.lexer import Token, TokenKind
 
 
 class Cursor:
@@ -32,7 +32,7 @@ class Cursor:
 
     def next_solid(self) -> Token:
         """The next token that is no space."""
-        while (token := self.next()).kind is Kind.SPACE:
+        while (token := self.next()).kind is TokenKind.SPACE:
             pass
         return token
 

@@ -57,7 +57,7 @@ _UNTERMINATED: Final = {
 }
 
 
-class Kind(Enum):
+class TokenKind(Enum):
     """What a token is; SIGN is any other printable ASCII character."""
 
     TEXT = auto()
@@ -91,15 +91,15 @@ class Token:
         offset: 0-based character offset into the template.
     """
 
-    kind: Kind
+    kind: TokenKind
     text: str
     offset: int
 
     def __str__(self) -> str:
         """As error messages name it."""
-        if self.kind is Kind.END:
+        if self.kind is TokenKind.END:
             return "EOF"
-        if self.kind is Kind.KEYWORD:
+        if self.kind is TokenKind.KEYWORD:
             return f"<{self.text}>"
         return strconv.quote(self.text if len(self.text) <= 20 else f"{self.text[:20]}...")
 
@@ -117,16 +117,16 @@ def lex(text: str) -> Iterator[Token]:
         plain = text[position:left]
         plain = plain.rstrip(_SPACES) if trimmed else plain
         if plain:
-            yield Token(Kind.TEXT, plain, position)
+            yield Token(TokenKind.TEXT, plain, position)
         after_marker = inner + 2 if trimmed else inner
         if text.startswith("/*", after_marker):
             position = _skip_comment(text, after_marker)
             continue
-        yield Token(Kind.LEFT, LEFT_DELIMITER, left)
+        yield Token(TokenKind.LEFT, LEFT_DELIMITER, left)
         position = yield from _lex_action(text, after_marker)
     if position < len(text):
-        yield Token(Kind.TEXT, text[position:], position)
-    yield Token(Kind.END, "", len(text))
+        yield Token(TokenKind.TEXT, text[position:], position)
+    yield Token(TokenKind.END, "", len(text))
 
 
 def _skip_comment(text: str, start: int) -> int:
@@ -149,14 +149,14 @@ def _lex_action(text: str, position: int) -> Generator[Token, None, int]:
     depth = 0
     while (right := _RIGHT.match(text, position)) is None:
         token = _next_token(text, position)
-        depth += (token.kind is Kind.LEFT_PAREN) - (token.kind is Kind.RIGHT_PAREN)
+        depth += (token.kind is TokenKind.LEFT_PAREN) - (token.kind is TokenKind.RIGHT_PAREN)
         if depth < 0:
             _fail("unexpected right paren", position)
         yield token
         position += len(token.text)
     if depth:
         _fail("unclosed left paren", position)
-    yield Token(Kind.RIGHT, RIGHT_DELIMITER, position)
+    yield Token(TokenKind.RIGHT, RIGHT_DELIMITER, position)
     return _after_right(text, right)
 
 
@@ -166,23 +166,23 @@ def _next_token(text: str, position: int) -> Token:
         if position == len(text):
             _fail("unclosed action", position)
         _fail(f"unrecognized character in action: {_named(text[position])}", position)
-    kind, word = Kind[match.lastgroup or "END"], match[0]
-    if kind is Kind.SIGN and word in _UNTERMINATED:
+    kind, word = TokenKind[match.lastgroup or "END"], match[0]
+    if kind is TokenKind.SIGN and word in _UNTERMINATED:
         _fail(_UNTERMINATED[word], position)
-    if kind is Kind.NUMBER:
+    if kind is TokenKind.NUMBER:
         _check_number(text, match)
-    elif kind in (Kind.VARIABLE, Kind.FIELD, Kind.IDENTIFIER):
+    elif kind in (TokenKind.VARIABLE, TokenKind.FIELD, TokenKind.IDENTIFIER):
         _check_word(text, match)
         kind = _word_kind(kind, word)
     return Token(kind, word, position)
 
 
-def _word_kind(kind: Kind, word: str) -> Kind:
+def _word_kind(kind: TokenKind, word: str) -> TokenKind:
     if word == ".":
-        return Kind.DOT
-    if kind is Kind.IDENTIFIER and word in ("true", "false"):
-        return Kind.BOOL
-    return Kind.KEYWORD if kind is Kind.IDENTIFIER and word in _KEYWORDS else kind
+        return TokenKind.DOT
+    if kind is TokenKind.IDENTIFIER and word in ("true", "false"):
+        return TokenKind.BOOL
+    return TokenKind.KEYWORD if kind is TokenKind.IDENTIFIER and word in _KEYWORDS else kind
 
 
 def _check_number(text: str, match: re.Match[str]) -> None:

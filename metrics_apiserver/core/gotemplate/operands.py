@@ -93,7 +93,7 @@ class Chain:
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class FunctionCall:
     """A function with its written arguments; a piped value comes after them."""
 
     offset: int
@@ -136,7 +136,7 @@ class Pipeline:
 
     offset: int
     first: Operand
-    calls: tuple[Call, ...] = ()
+    calls: tuple[FunctionCall, ...] = ()
     variables: tuple[str, ...] = ()
     assigns: bool = False
 

@@ -16,7 +16,7 @@ from metrics_apiserver.base.errors import TemplateError
 from metrics_apiserver.core.gotemplate import checks, numbers
 from metrics_apiserver.core.gotemplate.cursor import Cursor
 from metrics_apiserver.core.gotemplate.functions import FUNCTIONS
-from metrics_apiserver.core.gotemplate.lexer import Kind, Token, lex
+from metrics_apiserver.core.gotemplate.lexer import Token, TokenKind, lex
 from metrics_apiserver.core.gotemplate.nodes import (
     Action,
     Branch,
@@ -28,9 +28,9 @@ from metrics_apiserver.core.gotemplate.nodes import (
     Text,
 )
 from metrics_apiserver.core.gotemplate.operands import (
-    Call,
     Chain,
     Dot,
+    FunctionCall,
     Literal,
     Operand,
     Pipeline,
@@ -42,13 +42,20 @@ _MAX_DEPTH: Final = 50
 _CONTROLS: Final = ("if", "range", "with")
 _JUMPS: Final[Mapping[str, type[Break | Continue]]] = {"break": Break, "continue": Continue}
 _OPERANDS: Final = frozenset(
-    {Kind.BOOL, Kind.CHARACTER, Kind.DOT, Kind.FIELD, Kind.IDENTIFIER, Kind.LEFT_PAREN}
-    | {Kind.NUMBER, Kind.STRING, Kind.VARIABLE}
+    {
+        TokenKind.BOOL,
+        TokenKind.CHARACTER,
+        TokenKind.DOT,
+        TokenKind.FIELD,
+        TokenKind.IDENTIFIER,
+        TokenKind.LEFT_PAREN,
+    }
+    | {TokenKind.NUMBER, TokenKind.STRING, TokenKind.VARIABLE}
 )
-_CONSTANTS: Final[Mapping[Kind, Callable[[str], Value]]] = {
-    Kind.NUMBER: numbers.parse,
-    Kind.STRING: strconv.unquote,
-    Kind.CHARACTER: strconv.unquote_char,
+_CONSTANTS: Final[Mapping[TokenKind, Callable[[str], Value]]] = {
+    TokenKind.NUMBER: numbers.parse,
+    TokenKind.STRING: strconv.unquote,
+    TokenKind.CHARACTER: strconv.unquote_char,
 }
 
 
@@ -76,13 +83,13 @@ class Parser:
             TemplateError: with the offset of the fault.
         """
         nodes, end = self._nodes()
-        if end.kind is not Kind.END:
+        if end.kind is not TokenKind.END:
             _fail(f"unexpected <<{end.text}>>", end)
         return nodes
 
     def _expect_right(self, context: str) -> None:
         token = self._tokens.next_solid()
-        if token.kind is not Kind.RIGHT:
+        if token.kind is not TokenKind.RIGHT:
             _unexpected(token, context)
 
     @contextmanager
@@ -96,18 +103,18 @@ class Parser:
     def _nodes(self) -> tuple[tuple[Node, ...], Token]:
         """Nodes up to `end`, `else` or the end of the text, and that token."""
         nodes: list[Node] = []
-        while (token := self._tokens.next()).kind is not Kind.END:
-            if token.kind is Kind.TEXT:
+        while (token := self._tokens.next()).kind is not TokenKind.END:
+            if token.kind is TokenKind.TEXT:
                 nodes.append(Text(token.offset, token.text))
                 continue
             word = self._tokens.next_solid()
-            if word.kind is Kind.KEYWORD and word.text in ("end", "else"):
+            if word.kind is TokenKind.KEYWORD and word.text in ("end", "else"):
                 return tuple(nodes), word
             nodes.append(self._statement(word))
         return tuple(nodes), token
 
     def _statement(self, word: Token) -> Node:
-        if word.kind is Kind.KEYWORD:
+        if word.kind is TokenKind.KEYWORD:
             if word.text in _CONTROLS:
                 return self._control(word)
             if word.text in _JUMPS:
@@ -115,7 +122,7 @@ class Parser:
             if word.text != "nil":
                 _fail(f"<<{word.text}>> is not supported", word)
         self._tokens.back()
-        return Action(self._pipeline("command", Kind.RIGHT))
+        return Action(self._pipeline("command", TokenKind.RIGHT))
 
     def _jump(self, word: Token) -> Node:
         self._expect_right(f"<<{word.text}>>")
@@ -127,7 +134,7 @@ class Parser:
         self.branches = True
         with self._nested(word):
             mark, outer = len(self._variables), self._dot_is_data
-            pipeline = self._pipeline(word.text, Kind.RIGHT)
+            pipeline = self._pipeline(word.text, TokenKind.RIGHT)
             self._dot_is_data = outer and word.text == "if"
             self._loops += word.text == "range"
             body, end = self._nodes()
@@ -141,22 +148,22 @@ class Parser:
 
     def _otherwise(self, word: Token, end: Token) -> tuple[Node, ...]:
         nodes: tuple[Node, ...] = ()
-        if end.kind is Kind.KEYWORD and end.text == "else":
+        if end.kind is TokenKind.KEYWORD and end.text == "else":
             following = self._tokens.next_solid()
-            same = following.kind is Kind.KEYWORD and following.text == word.text != "range"
+            same = following.kind is TokenKind.KEYWORD and following.text == word.text != "range"
             if same:
                 return (self._control(following),)
-            if following.kind is not Kind.RIGHT:
+            if following.kind is not TokenKind.RIGHT:
                 _unexpected(following, "else")
             nodes, end = self._nodes()
-        if end.kind is Kind.END:
+        if end.kind is TokenKind.END:
             _fail(f"unexpected EOF: <<{word.text}>> has no <<end>>", word)
         if end.text != "end":
             _fail(f"expected end; found <<{end.text}>>", end)
         self._expect_right("end")
         return nodes
 
-    def _pipeline(self, context: str, end: Kind) -> Pipeline:
+    def _pipeline(self, context: str, end: TokenKind) -> Pipeline:
         start = self._tokens.peek_solid()
         variables, assigns = self._declaration(context)
         commands: list[Operand] = []
@@ -169,7 +176,7 @@ class Parser:
             _fail(f"missing value for {context}", start)
         if not assigns:
             self._variables.extend(variables)
-        calls = tuple(command for command in commands[1:] if isinstance(command, Call))
+        calls = tuple(command for command in commands[1:] if isinstance(command, FunctionCall))
         return Pipeline(start.offset, commands[0], calls, variables, assigns)
 
     def _declaration(self, context: str) -> tuple[tuple[str, ...], bool]:
@@ -178,13 +185,13 @@ class Parser:
         while True:
             mark = self._tokens.index
             variable = self._tokens.next_solid()
-            if variable.kind is not Kind.VARIABLE:
+            if variable.kind is not TokenKind.VARIABLE:
                 break
             sign = self._tokens.next_solid()
-            if sign.kind in (Kind.DECLARE, Kind.ASSIGN):
+            if sign.kind in (TokenKind.DECLARE, TokenKind.ASSIGN):
                 names.append(variable.text)
                 self._check_targets(names, sign)
-                return tuple(names), sign.kind is Kind.ASSIGN
+                return tuple(names), sign.kind is TokenKind.ASSIGN
             if sign.text != ",":
                 break
             names.append(variable.text)
@@ -199,7 +206,7 @@ class Parser:
         for name in names:
             if name == "$":
                 _fail("cannot assign to $", sign)
-            if sign.kind is Kind.ASSIGN and name not in self._variables:
+            if sign.kind is TokenKind.ASSIGN and name not in self._variables:
                 _fail(f"undefined variable: {name}", sign)
 
     def _command(self, start: Token, *, piped: bool) -> Operand:
@@ -210,19 +217,19 @@ class Parser:
             if operand is not None:
                 words.append(operand)
             token = self._tokens.next()
-            if token.kind in (Kind.RIGHT, Kind.RIGHT_PAREN):
+            if token.kind in (TokenKind.RIGHT, TokenKind.RIGHT_PAREN):
                 self._tokens.back()
                 break
-            if token.kind is Kind.PIPE:
+            if token.kind is TokenKind.PIPE:
                 break
-            if token.kind is not Kind.SPACE:
+            if token.kind is not TokenKind.SPACE:
                 _unexpected(token, "operand")
         head = words[0]
         checks.check_command(words, piped=piped)
         if isinstance(head, Literal) and head.value is NO_VALUE:
             _fail("nil is not a command", start)
-        if isinstance(head, Call):
-            return Call(head.offset, head.name, tuple(words[1:]))
+        if isinstance(head, FunctionCall):
+            return FunctionCall(head.offset, head.name, tuple(words[1:]))
         return head
 
     def _operand(self) -> Operand | None:
@@ -231,23 +238,23 @@ class Parser:
         if token.kind not in _OPERANDS and token.text != "nil":
             self._tokens.back()
             return None
-        if token.kind is Kind.FIELD:
+        if token.kind is TokenKind.FIELD:
             return self._dot(token, (token.text[1:], *self._names()))
-        if token.kind is Kind.VARIABLE:
+        if token.kind is TokenKind.VARIABLE:
             return self._variable(token, self._names())
         operand = self._term(token)
         names = self._names()
         if not names:
             return operand
-        if not isinstance(operand, Call | Pipeline):
+        if not isinstance(operand, FunctionCall | Pipeline):
             _fail(f"unexpected . after term {strconv.quote(token.text)}", token)
-        if isinstance(operand, Call):
+        if isinstance(operand, FunctionCall):
             checks.check_command([operand], piped=False)
         return Chain(token.offset, operand, names)
 
     def _names(self) -> tuple[str, ...]:
         names: list[str] = []
-        while (token := self._tokens.next()).kind is Kind.FIELD:
+        while (token := self._tokens.next()).kind is TokenKind.FIELD:
             names.append(token.text[1:])
         self._tokens.back()
         return tuple(names)
@@ -266,18 +273,18 @@ class Parser:
 
     def _term(self, token: Token) -> Operand:
         match token.kind:
-            case Kind.DOT:
+            case TokenKind.DOT:
                 return self._dot(token, ())
-            case Kind.LEFT_PAREN:
+            case TokenKind.LEFT_PAREN:
                 with self._nested(token):
-                    return self._pipeline("parenthesized pipeline", Kind.RIGHT_PAREN)
-            case Kind.IDENTIFIER:
+                    return self._pipeline("parenthesized pipeline", TokenKind.RIGHT_PAREN)
+            case TokenKind.IDENTIFIER:
                 if token.text not in FUNCTIONS:
                     _fail(f"function {strconv.quote(token.text)} not defined", token)
-                return Call(token.offset, token.text)
-            case Kind.KEYWORD:
+                return FunctionCall(token.offset, token.text)
+            case TokenKind.KEYWORD:
                 return Literal(token.offset, NO_VALUE)
-            case Kind.BOOL:
+            case TokenKind.BOOL:
                 return Literal(token.offset, token.text == "true")
             case _:
                 return _constant(token)

@@ -4,7 +4,7 @@ import pytest
 
 from metrics_apiserver.base.errors import TemplateError
 from metrics_apiserver.core.gotemplate import checks
-from metrics_apiserver.core.gotemplate.operands import Call, Dot, Literal, Operand
+from metrics_apiserver.core.gotemplate.operands import Dot, FunctionCall, Literal, Operand
 
 FIELDS: dict[str, type] = {"Name": str, "Map": dict[str, str], "List": list[str], "Plain": dict}
 TEXT = Literal(2, "x")
@@ -39,13 +39,13 @@ def test_fields_that_are_not(names: tuple[str, ...], why: str) -> None:
     ("words", "piped"),
     [
         ([Dot(0)], False),
-        ([Call(0, "print")], False),
-        ([Call(0, "printf", ()), Literal(0, "%s"), TEXT], False),
-        ([Call(0, "printf"), Dot(0)], False),
-        ([Call(0, "printf")], True),
-        ([Call(0, "len")], True),
-        ([Call(0, "slice"), TEXT, TEXT, TEXT, TEXT], False),
-        ([Call(0, "print"), Call(0, "println")], True),
+        ([FunctionCall(0, "print")], False),
+        ([FunctionCall(0, "printf", ()), Literal(0, "%s"), TEXT], False),
+        ([FunctionCall(0, "printf"), Dot(0)], False),
+        ([FunctionCall(0, "printf")], True),
+        ([FunctionCall(0, "len")], True),
+        ([FunctionCall(0, "slice"), TEXT, TEXT, TEXT, TEXT], False),
+        ([FunctionCall(0, "print"), FunctionCall(0, "println")], True),
     ],
 )
 def test_commands_that_may_work(words: list[Operand], piped: bool) -> None:
@@ -57,11 +57,23 @@ def test_commands_that_may_work(words: list[Operand], piped: bool) -> None:
     [
         ([TEXT, TEXT], False, "can't give argument to non-function"),
         ([TEXT], True, "can't give argument to non-function"),
-        ([Call(2, "len")], False, "wrong number of args for len: want at least 1 got 0"),
-        ([Call(2, "len"), TEXT], True, "wrong number of args for len: want at most 1 got 2"),
-        ([Call(0, "print"), Call(2, "len")], False, "wrong number of args for len: want at least"),
-        ([Call(0, "printf"), Literal(2, 1)], False, "printf: the first argument must be a string"),
-        ([Call(0, "printf"), Literal(2, "%z")], False, 'printf: "%z" is not supported'),
+        ([FunctionCall(2, "len")], False, "wrong number of args for len: want at least 1 got 0"),
+        (
+            [FunctionCall(2, "len"), TEXT],
+            True,
+            "wrong number of args for len: want at most 1 got 2",
+        ),
+        (
+            [FunctionCall(0, "print"), FunctionCall(2, "len")],
+            False,
+            "wrong number of args for len: want at least",
+        ),
+        (
+            [FunctionCall(0, "printf"), Literal(2, 1)],
+            False,
+            "printf: the first argument must be a string",
+        ),
+        ([FunctionCall(0, "printf"), Literal(2, "%z")], False, 'printf: "%z" is not supported'),
     ],
 )
 def test_commands_that_never_work(words: list[Operand], piped: bool, why: str) -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from metrics_apiserver.base.errors import TemplateError
-from metrics_apiserver.core.gotemplate.lexer import Kind, Token, lex
+from metrics_apiserver.core.gotemplate.lexer import Token, TokenKind, lex
 
 
 def tokens(text: str) -> list[tuple[str, str, int]]:
@@ -125,10 +125,10 @@ def test_faults(text: str, message: str, offset: int) -> None:
 @pytest.mark.parametrize(
     ("token", "shown"),
     [
-        (Token(Kind.END, "", 0), "EOF"),
-        (Token(Kind.KEYWORD, "end", 0), "<end>"),
-        (Token(Kind.SIGN, ",", 0), '","'),
-        (Token(Kind.TEXT, "x" * 21, 0), f'"{"x" * 20}..."'),
+        (Token(TokenKind.END, "", 0), "EOF"),
+        (Token(TokenKind.KEYWORD, "end", 0), "<end>"),
+        (Token(TokenKind.SIGN, ",", 0), '","'),
+        (Token(TokenKind.TEXT, "x" * 21, 0), f'"{"x" * 20}..."'),
     ],
 )
 def test_tokens_in_messages(token: Token, shown: str) -> None:

@@ -14,7 +14,13 @@ from metrics_apiserver.core.gotemplate.nodes import (
     Text,
     execute_all,
 )
-from metrics_apiserver.core.gotemplate.operands import Call, Dot, Literal, Pipeline, Variable
+from metrics_apiserver.core.gotemplate.operands import (
+    Dot,
+    FunctionCall,
+    Literal,
+    Pipeline,
+    Variable,
+)
 from metrics_apiserver.core.gotemplate.state import State
 from metrics_apiserver.core.gotemplate.values import NO_VALUE, Byte, Value
 
@@ -71,7 +77,7 @@ def test_ranges(of: Value, text: str) -> None:
 
 
 def test_ranges_of_bytes_give_bytes() -> None:
-    body = Action(Pipeline(0, Call(0, "printf", (Literal(0, "%T"), Dot(0)))))
+    body = Action(Pipeline(0, FunctionCall(0, "printf", (Literal(0, "%T"), Dot(0)))))
     assert execute(Range(value(Byte(1)), (body,), ())) == "uint8"
 
 
@@ -87,7 +93,7 @@ def test_ranges_that_assign() -> None:
 
 def test_break_and_continue() -> None:
     after_b = Branch(
-        Pipeline(0, Call(0, "eq", (Dot(0), Literal(0, "b"))), variables=("$z",)),
+        Pipeline(0, FunctionCall(0, "eq", (Dot(0), Literal(0, "b"))), variables=("$z",)),
         (Jump(Break),),
         (Jump(Continue),),
         changes_dot=False,

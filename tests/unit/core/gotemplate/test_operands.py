@@ -4,9 +4,9 @@ import pytest
 
 from metrics_apiserver.base.errors import TemplateError
 from metrics_apiserver.core.gotemplate.operands import (
-    Call,
     Chain,
     Dot,
+    FunctionCall,
     Literal,
     Operand,
     Pipeline,
@@ -35,14 +35,14 @@ def evaluate(operand: Operand, *variables: tuple[str, Value]) -> Value:
         (Variable(0, "$"), DATA),
         (Variable(0, "$", ("List",)), ["a"]),
         (Chain(0, Dot(0, ("Map",)), ("k",)), "v"),
-        (Call(0, "len", (Dot(0, ("List",)),)), 1),
-        (Call(0, "and", (TRUE, FALSE, Literal(0, 2))), ""),
-        (Call(0, "and", (TRUE, Literal(0, 2))), 2),
-        (Call(0, "or", (FALSE, TRUE, Call(0, "index"))), 1),
-        (Call(0, "or", (FALSE, Literal(0, 0))), 0),
-        (Pipeline(0, Literal(0, "a"), (Call(0, "print", (Literal(0, "b"),)),)), "ba"),
-        (Pipeline(0, FALSE, (Call(0, "or"),)), ""),
-        (Pipeline(0, TRUE, (Call(0, "or", (FALSE,)),)), 1),
+        (FunctionCall(0, "len", (Dot(0, ("List",)),)), 1),
+        (FunctionCall(0, "and", (TRUE, FALSE, Literal(0, 2))), ""),
+        (FunctionCall(0, "and", (TRUE, Literal(0, 2))), 2),
+        (FunctionCall(0, "or", (FALSE, TRUE, FunctionCall(0, "index"))), 1),
+        (FunctionCall(0, "or", (FALSE, Literal(0, 0))), 0),
+        (Pipeline(0, Literal(0, "a"), (FunctionCall(0, "print", (Literal(0, "b"),)),)), "ba"),
+        (Pipeline(0, FALSE, (FunctionCall(0, "or"),)), ""),
+        (Pipeline(0, TRUE, (FunctionCall(0, "or", (FALSE,)),)), 1),
     ],
 )
 def test_values(operand: Operand, value: Value) -> None:
@@ -63,7 +63,7 @@ def test_variables() -> None:
         (Dot(3, ("Nope",)), "can't evaluate field Nope in type the template's data"),
         (Dot(3, ("Name", "x")), "can't evaluate field x in type string"),
         (Variable(3, "$x"), r"undefined variable: \$x"),
-        (Call(3, "len", (Literal(0, 1),)), "error calling len: len of type int"),
+        (FunctionCall(3, "len", (Literal(0, 1),)), "error calling len: len of type int"),
     ],
 )
 def test_faults_have_their_place(operand: Operand, why: str) -> None:
