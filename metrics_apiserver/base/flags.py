@@ -115,7 +115,7 @@ class Parsed:
     diagnostics: list[Diagnostic] = field(default_factory=list)
 
 
-class _Parser:
+class _Scanner:
     def __init__(self, table: Iterable[Flag], environment: Mapping[str, str]) -> None:
         self.flags = {flag.name: flag for flag in table}
         self.shorthands = {
@@ -199,9 +199,9 @@ def scan(
         arguments: words after the command's name.
         environment: variables that replace defaults.
     """
-    parser = _Parser(table, environment or {})
-    parser.run(arguments)
-    return parser.parsed
+    scanner = _Scanner(table, environment or {})
+    scanner.run(arguments)
+    return scanner.parsed
 
 
 def parse(table: Iterable[Flag], arguments: Sequence[str]) -> Parsed:

@@ -24,7 +24,7 @@ _KINDS = {bool: "bool", int: "int", float: "duration", str: "string", list: "str
 _SHOWN_CHARACTERS = 3
 
 
-class Settings:
+class SettingsGroup:
     """Base of settings whose fields depend on each other."""
 
     __slots__ = ()
@@ -37,12 +37,12 @@ class Settings:
         return iter(())
 
 
-Made = TypeVar("Made", bound=Settings)
+Made = TypeVar("Made", bound=SettingsGroup)
 
 
 @dataclass(frozen=True, slots=True)
 class _Group:
-    settings: type[Settings]
+    settings: type[SettingsGroup]
     heading: str
     prefix: str
 
@@ -71,7 +71,7 @@ def filled_by(declared: Flag, *, secret: bool = False) -> Any:
     )
 
 
-def group(settings: type[Settings], heading: str = "", prefix: str = "") -> Any:
+def group(settings: type[SettingsGroup], heading: str = "", prefix: str = "") -> Any:
     """A field that holds the settings of a group of flags.
 
     Args:
@@ -82,7 +82,7 @@ def group(settings: type[Settings], heading: str = "", prefix: str = "") -> Any:
     return field(default_factory=settings, metadata={_GROUP: _Group(settings, heading, prefix)})
 
 
-def table(settings: type[Settings]) -> tuple[Flag, ...]:
+def table(settings: type[SettingsGroup]) -> tuple[Flag, ...]:
     """The flags of settings, groups included, each once."""
     found: dict[str, Flag] = {}
     for declared in flags_by_field(settings).values():
@@ -90,7 +90,7 @@ def table(settings: type[Settings]) -> tuple[Flag, ...]:
     return tuple(found.values())
 
 
-def flags_by_field(settings: type[Settings]) -> dict[str, Flag]:
+def flags_by_field(settings: type[SettingsGroup]) -> dict[str, Flag]:
     """The flags of settings by the fields that they fill; those of a group as `group.field`."""
     found: dict[str, Flag] = {}
     for one, declared in _declared(settings, _Group(settings, "", "")):
@@ -136,10 +136,10 @@ def _within(group: _Group, declared: Flag) -> Flag:
 
 
 def _declared(
-    settings: type[Settings], group: _Group
+    settings: type[SettingsGroup], group: _Group
 ) -> Iterator[tuple[Field[Any], Flag | _Group]]:
     """The fields that flags fill, with their flags, and those that hold groups."""
-    for one in fields(settings):  # type: ignore[arg-type] # every Settings is a dataclass
+    for one in fields(settings):  # type: ignore[arg-type] # every SettingsGroup is a dataclass
         if _FLAG in one.metadata:
             yield one, _within(group, one.metadata[_FLAG])
         elif _GROUP in one.metadata:
@@ -181,11 +181,13 @@ def _diagnose(declared: Flag, value: Any) -> Iterator[Diagnostic]:
             yield Diagnostic(str(error), path=place)
 
 
-def _contradictions(made: Settings, names: Mapping[str, str], path: str) -> Iterator[Diagnostic]:
+def _contradictions(
+    made: SettingsGroup, names: Mapping[str, str], path: str
+) -> Iterator[Diagnostic]:
     for name, message in made.validate():
         text = _FIELD.sub(lambda match: names[f"{path}{match[1]}"], message)
         yield Diagnostic(text, path=names[f"{path}{name}"])
-    for one in fields(made):  # type: ignore[arg-type] # every Settings is a dataclass
+    for one in fields(made):  # type: ignore[arg-type] # every SettingsGroup is a dataclass
         if _GROUP in one.metadata:
             yield from _contradictions(getattr(made, one.name), names, f"{path}{one.name}.")
 

@@ -1,4 +1,4 @@
-"""The exporter's command line: words in, `Settings` out.
+"""The exporter's command line: words in, settings out.
 
 Words follow the grammar of the server's own flags. Names of the node and of our own pod come from
 NODE_NAME, POD_NAME and POD_NAMESPACE, which the downward API fills, unless a flag says otherwise.
@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 
 from metrics_apiserver.base import flags, settings
 from metrics_apiserver.base.flags import Flag
-from metrics_apiserver.exporter.settings import Settings
+from metrics_apiserver.exporter.settings import ExporterSettings
 
 HELP = Flag("help", "bool", False, "show this help and end", "General", shorthand="h")
 VERSION = Flag("version", "bool", False, "show the version and end", "General")
-TABLE = (HELP, VERSION, *settings.table(Settings))
+TABLE = (HELP, VERSION, *settings.table(ExporterSettings))
 
 
 class Asked(Exception):
@@ -29,7 +29,7 @@ class Asked(Exception):
         self.flag = flag
 
 
-def parse(words: Sequence[str], environment: Mapping[str, str]) -> Settings:
+def parse(words: Sequence[str], environment: Mapping[str, str]) -> ExporterSettings:
     """The settings that a command line means.
 
     Raises:
@@ -40,4 +40,4 @@ def parse(words: Sequence[str], environment: Mapping[str, str]) -> Settings:
     for flag in (HELP, VERSION):
         if parsed.values[flag.name]:
             raise Asked(flag)
-    return settings.build(Settings, parsed)
+    return settings.build(ExporterSettings, parsed)

@@ -38,7 +38,7 @@ from metrics_apiserver.exporter.composer import Composer, ComposerInputs
 from metrics_apiserver.exporter.exposition import ExpositionStore
 from metrics_apiserver.exporter.families.dcgmtable import UNSUPPORTED
 from metrics_apiserver.exporter.sampler import Sampler
-from metrics_apiserver.exporter.settings import Settings
+from metrics_apiserver.exporter.settings import ExporterSettings
 from metrics_apiserver.exporter.telemetry import ExporterTelemetry
 from metrics_apiserver.exporter.threads import AttributionThread, SamplingThread
 from metrics_apiserver.exporter.usage import UsageMeter
@@ -64,7 +64,7 @@ class Exporter:
     attribution: AttributionThread
 
 
-def build(settings: Settings, ended: Callable[[], None]) -> Exporter:
+def build(settings: ExporterSettings, ended: Callable[[], None]) -> Exporter:
     """Builds everything but HTTP and starts nothing.
 
     Args:
@@ -116,7 +116,7 @@ def build(settings: Settings, ended: Callable[[], None]) -> Exporter:
     return Exporter(store, telemetry, sampling, attribution)
 
 
-def _source(settings: Settings, telemetry: ExporterTelemetry) -> AllocationSource:
+def _source(settings: ExporterSettings, telemetry: ExporterTelemetry) -> AllocationSource:
     holders = settings.holders
     if holders.attribution == "daemonset":
         return KubeletSource(holders, telemetry, time.monotonic, wall_clock)
@@ -125,7 +125,7 @@ def _source(settings: Settings, telemetry: ExporterTelemetry) -> AllocationSourc
     return NoAllocationSource()
 
 
-def run(settings: Settings) -> int:
+def run(settings: ExporterSettings) -> int:
     """Serves until it is stopped; returns the exit code."""
     logs.configure_level(settings.log_level, settings.log_format)
     disable_created_metrics()  # type: ignore[no-untyped-call] # the library left it untyped
@@ -137,7 +137,7 @@ def run(settings: Settings) -> int:
         return 1
 
 
-async def _serve(settings: Settings) -> int:
+async def _serve(settings: ExporterSettings) -> int:
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from metrics_apiserver.base import checks
-from metrics_apiserver.base.settings import Settings, flag
+from metrics_apiserver.base.settings import SettingsGroup, flag
 
 
 @dataclass(frozen=True, slots=True)
-class AuthenticationSettings(Settings):
+class AuthenticationSettings(SettingsGroup):
     """Who may be believed. Files replace what the cluster's ConfigMap says, each for its part.
 
     Attributes:
@@ -59,7 +59,7 @@ class AuthenticationSettings(Settings):
 
 
 @dataclass(frozen=True, slots=True)
-class AuthorizationSettings(Settings):
+class AuthorizationSettings(SettingsGroup):
     """How long decisions are remembered, and what needs none."""
 
     allowed_ttl_seconds: float = flag(

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from metrics_apiserver.base import checks
 from metrics_apiserver.base.flags import Flag
-from metrics_apiserver.base.settings import Settings, filled_by, flag
+from metrics_apiserver.base.settings import SettingsGroup, filled_by, flag
 from metrics_apiserver.certs import source
 from metrics_apiserver.certs.issue import KeyAlgorithm
 
@@ -77,7 +77,7 @@ INTERVAL = Flag(
 
 
 @dataclass(frozen=True, slots=True)
-class PairSettings(Settings):
+class PairSettings(SettingsGroup):
     """What a pair is like.
 
     Attributes:

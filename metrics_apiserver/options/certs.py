@@ -13,7 +13,7 @@ from metrics_apiserver.base import settings as declared
 from metrics_apiserver.base.diagnostics import Diagnostic
 from metrics_apiserver.base.errors import ConfigError
 from metrics_apiserver.base.flags import Flag, Parsed
-from metrics_apiserver.base.settings import Settings, filled_by, flag, group
+from metrics_apiserver.base.settings import SettingsGroup, filled_by, flag, group
 from metrics_apiserver.options.certificates import (
     API_SERVICES,
     INTERVAL,
@@ -35,7 +35,7 @@ _DRY_RUN = Flag(
 
 
 @dataclass(frozen=True, slots=True)
-class IssueSettings(Settings):
+class IssueSettings(SettingsGroup):
     """What `certs issue` makes, and where it puts it."""
 
     pair: PairSettings = group(PairSettings)
@@ -78,7 +78,7 @@ class PublishedCertificates(CertificateSettings):
 
 
 @dataclass(frozen=True, slots=True)
-class PublishSettings(Settings):
+class PublishSettings(SettingsGroup):
     """What `certs publish` puts where."""
 
     kubeconfig: str = filled_by(_KUBECONFIG)
@@ -119,7 +119,7 @@ def _connect(place: str) -> Iterator[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class InspectSettings(Settings):
+class InspectSettings(SettingsGroup):
     """What `certs inspect` reads, beside files."""
 
     connect: str = flag(

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from metrics_apiserver.base.flags import Flag
-from metrics_apiserver.base.settings import Settings, filled_by
+from metrics_apiserver.base.settings import SettingsGroup, filled_by
 
 FORMAT = Flag(
     "output",
@@ -22,12 +22,12 @@ FORMAT = Flag(
 
 
 @dataclass(frozen=True, slots=True)
-class OutputSettings(Settings):
+class OutputSettings(SettingsGroup):
     """Of a command that only chooses how it prints."""
 
     output: str = filled_by(FORMAT)
 
 
 @dataclass(frozen=True, slots=True)
-class NoSettings(Settings):
+class NoSettings(SettingsGroup):
     """Of a command that takes no flags."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from metrics_apiserver.base import checks as common
 from metrics_apiserver.base.flags import Flag
-from metrics_apiserver.base.settings import Settings, filled_by, flag
+from metrics_apiserver.base.settings import SettingsGroup, filled_by, flag
 from metrics_apiserver.options import checks
 
 _TIMEOUT = Flag(
@@ -24,7 +24,7 @@ _TIMEOUT = Flag(
 
 
 @dataclass(frozen=True, slots=True)
-class PrometheusSettings(Settings):
+class PrometheusSettings(SettingsGroup):
     """Where Prometheus is, who we are to it, and how much of its time and bytes we take.
 
     Attributes:
@@ -125,7 +125,7 @@ class PrometheusSettings(Settings):
 
 
 @dataclass(frozen=True, slots=True)
-class RelistSettings(Settings):
+class RelistSettings(SettingsGroup):
     """Seconds between relists, and how far back a series may have been seen last."""
 
     interval_seconds: float = flag(
@@ -153,7 +153,7 @@ class RelistSettings(Settings):
 
 
 @dataclass(frozen=True, slots=True)
-class EvaluationSettings(Settings):
+class EvaluationSettings(SettingsGroup):
     """How long one evaluation may be served (0: never again), and the budget of one query."""
 
     freshness_seconds: float = flag(

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from metrics_apiserver.base import checks as common
-from metrics_apiserver.base.settings import Settings, filled_by, flag, group
+from metrics_apiserver.base.settings import SettingsGroup, filled_by, flag, group
 from metrics_apiserver.certs import ciphers
 from metrics_apiserver.options import checks
 from metrics_apiserver.options.authentication import AuthenticationSettings, AuthorizationSettings
@@ -25,7 +25,7 @@ from metrics_apiserver.options.prometheus import (
 
 
 @dataclass(frozen=True, slots=True)
-class KubeSettings(Settings):
+class KubeSettings(SettingsGroup):
     """Kubeconfig files; an empty path means in-cluster credentials."""
 
     lister_kubeconfig: str = flag(
@@ -48,7 +48,7 @@ class KubeSettings(Settings):
 
 
 @dataclass(frozen=True, slots=True)
-class ServingSettings(Settings):
+class ServingSettings(SettingsGroup):
     """Where and how to listen.
 
     Attributes:
@@ -136,7 +136,7 @@ class KeptCertificates(CertificateSettings):
 
 
 @dataclass(frozen=True, slots=True)
-class ServeSettings(Settings):
+class ServeSettings(SettingsGroup):
     """Everything that the command line of `serve` says.
 
     Attributes:

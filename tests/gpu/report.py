@@ -14,9 +14,10 @@ from collections import defaultdict
 from pathlib import Path
 
 from metrics_apiserver.exporter import runtime
+from metrics_apiserver.exporter.attribution.settings import AttributionSettings
 from metrics_apiserver.exporter.capability import Capabilities
 from metrics_apiserver.exporter.nvml.library import Library
-from metrics_apiserver.exporter.settings import GROUPS, Exposition, Holders, Sampling, Settings
+from metrics_apiserver.exporter.settings import GROUPS, ExporterSettings, Exposition, Sampling
 
 TICKS = 40
 
@@ -47,10 +48,10 @@ def rights() -> str:
 def main() -> int:
     """Prints; 1 without a driver."""
     groups = frozenset(GROUPS)
-    settings = Settings(
+    settings = ExporterSettings(
         sampling=Sampling(groups=groups),
         exposition=Exposition(node="machine", groups=groups),
-        holders=Holders(attribution="none"),
+        holders=AttributionSettings(attribution="none"),
     )
     exporter = runtime.build(settings, lambda: None)
     sampler = exporter.sampling._sampler

@@ -18,9 +18,9 @@ from metrics_apiserver.exporter.attribution.podresources import (
     PodResourcesClient,
 )
 from metrics_apiserver.exporter.attribution.resourceslices import ResourceSlices
+from metrics_apiserver.exporter.attribution.settings import AttributionSettings
 from metrics_apiserver.exporter.attribution.sidecar import Sidecar
 from metrics_apiserver.exporter.model import NodeAllocations, Pod, Reading
-from metrics_apiserver.exporter.settings import Holders
 from metrics_apiserver.exporter.telemetry import ExporterTelemetry
 
 _logger = logging.getLogger(__name__)
@@ -62,7 +62,7 @@ class KubeletSource:
 
     def __init__(
         self,
-        settings: Holders,
+        settings: AttributionSettings,
         telemetry: ExporterTelemetry,
         clock: Callable[[], float],
         wall: Callable[[], float],
@@ -123,7 +123,7 @@ class SidecarSource:
     """The pod the exporter runs in."""
 
     def __init__(
-        self, settings: Holders, telemetry: ExporterTelemetry, wall: Callable[[], float]
+        self, settings: AttributionSettings, telemetry: ExporterTelemetry, wall: Callable[[], float]
     ) -> None:
         pod = Pod(settings.namespace, settings.pod)
         self._sidecar = Sidecar(pod, settings.gpu_uuids, settings.proc)

@@ -8,8 +8,9 @@ from prometheus_client import CollectorRegistry
 
 from metrics_apiserver.exporter.attribution.owners import ProcessOwners
 from metrics_apiserver.exporter.attribution.podlogs import PodLogs
+from metrics_apiserver.exporter.attribution.settings import AttributionSettings
 from metrics_apiserver.exporter.attribution.source import KubeletSource
-from metrics_apiserver.exporter.settings import Exposition, Holders, Sampling
+from metrics_apiserver.exporter.settings import Exposition, Sampling
 from metrics_apiserver.exporter.telemetry import ExporterTelemetry
 from tests.fakes.hostproc import Host
 from tests.fakes.kubelet import ContainerAllocation, Kubelet
@@ -45,7 +46,7 @@ def build_node(
     *,
     processes: bool = False,
     exposition: Exposition | None = None,
-    holders: Holders | None = None,
+    holders: AttributionSettings | None = None,
 ) -> Node:
     """A node around a running kubelet; its /proc is empty.
 
@@ -58,7 +59,7 @@ def build_node(
         return nvml.now
 
     telemetry = ExporterTelemetry(CollectorRegistry())
-    settings = holders or Holders(socket=kubelet.socket)
+    settings = holders or AttributionSettings(socket=kubelet.socket)
     source = KubeletSource(settings, telemetry, clock, lambda: EPOCH_SECONDS + nvml.now)
     owners = ProcessOwners(host.proc, PodLogs(host.pods, host.containers, clock), clock)
     rig = build_rig(

@@ -9,8 +9,9 @@ import grpc
 import pytest
 from prometheus_client import CollectorRegistry
 
+from metrics_apiserver.exporter.attribution.settings import AttributionSettings
 from metrics_apiserver.exporter.attribution.source import SidecarSource
-from metrics_apiserver.exporter.settings import Exposition, Holders
+from metrics_apiserver.exporter.settings import Exposition
 from metrics_apiserver.exporter.telemetry import ExporterTelemetry
 from tests.fakes.kubelet import Claim, ContainerAllocation
 from tests.fakes.nvml.attributed import Node, share, share_in_one_pod, slots
@@ -415,7 +416,7 @@ def test_other_plugins(make_node: MakeNode, nvml: FakeNvml, device: str, resourc
     nvml.write()
     kubelet_names = frozenset({"aliyun.com/gpu"})
     socket = nvml.clock.parent / "kubelet.sock"
-    node = make_node(holders=Holders(socket=socket, resource_names=kubelet_names))
+    node = make_node(holders=AttributionSettings(socket=socket, resource_names=kubelet_names))
     node.kubelet.allocate(ContainerAllocation("bert", (device,), resource=resource))
     assert node.sample(3).value(UTILIZATION, pod_name="bert") == 25
 
@@ -469,7 +470,9 @@ def test_the_exporters_own_pod_is_not_shown(make_node: MakeNode, nvml: FakeNvml)
     nvml.scenario.add_gpus(1)
     nvml.write()
     socket = nvml.clock.parent / "kubelet.sock"
-    node = make_node(holders=Holders(socket=socket, pod="exporter", namespace="monitoring"))
+    node = make_node(
+        holders=AttributionSettings(socket=socket, pod="exporter", namespace="monitoring")
+    )
     node.kubelet.allocate(
         ContainerAllocation("exporter", namespace="monitoring", claims=(Claim("gpu-0"),)),
         ContainerAllocation("bert", (gpu_uuid(0),)),
@@ -588,7 +591,7 @@ def test_a_sidecar(nvml: FakeNvml, tmp_path: Path) -> None:
     (proc / "1").mkdir(parents=True)
     (proc / "1" / "environ").write_bytes(f"A=b\0NVIDIA_VISIBLE_DEVICES={gpu_uuid(1)}\0".encode())
     telemetry = ExporterTelemetry(CollectorRegistry())
-    settings = Holders(attribution="sidecar", pod="bert", namespace="ai", proc=proc)
+    settings = AttributionSettings(attribution="sidecar", pod="bert", namespace="ai", proc=proc)
     source = SidecarSource(settings, telemetry, lambda: 0.0)
     source.refresh()
     rig = build_rig(nvml, source=source)

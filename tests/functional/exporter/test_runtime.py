@@ -10,12 +10,13 @@ import threading
 import pytest
 
 from metrics_apiserver.exporter import runtime
+from metrics_apiserver.exporter.attribution.settings import Attribution, AttributionSettings
 from metrics_apiserver.exporter.attribution.source import (
     KubeletSource,
     NoAllocationSource,
     SidecarSource,
 )
-from metrics_apiserver.exporter.settings import Attribution, Holders, Sampling, Settings
+from metrics_apiserver.exporter.settings import ExporterSettings, Sampling
 from tests.fakes.nvml.loaded import FakeNvml
 from tests.fakes.nvml.rig import parse
 
@@ -25,15 +26,17 @@ from tests.fakes.nvml.rig import parse
     [("daemonset", KubeletSource), ("sidecar", SidecarSource), ("none", NoAllocationSource)],
 )
 def test_sources(attribution: Attribution, kind: type) -> None:
-    holders = Holders(attribution=attribution, pod="bert", namespace="ai")
-    exporter = runtime.build(Settings(holders=holders), lambda: None)
+    holders = AttributionSettings(attribution=attribution, pod="bert", namespace="ai")
+    exporter = runtime.build(ExporterSettings(holders=holders), lambda: None)
     assert isinstance(exporter.attribution._source, kind)
 
 
 def test_a_round_is_published(nvml: FakeNvml) -> None:
     nvml.scenario.add_gpus(2)
     nvml.write()
-    settings = Settings(sampling=Sampling(processes=True), holders=Holders(attribution="none"))
+    settings = ExporterSettings(
+        sampling=Sampling(processes=True), holders=AttributionSettings(attribution="none")
+    )
     exporter = runtime.build(settings, lambda: None)
     wait = exporter.sampling.run_once()
     assert 0 <= wait <= 1
@@ -50,7 +53,7 @@ def test_a_fatal_failure_ends_the_thread_and_says_why(nvml: FakeNvml) -> None:
     nvml.scenario.set("*", "fail.nvmlInitWithFlags", 18)
     nvml.write()
     ended = threading.Event()
-    settings = Settings(holders=Holders(attribution="none"))
+    settings = ExporterSettings(holders=AttributionSettings(attribution="none"))
     exporter = runtime.build(settings, ended.set)
     exporter.sampling.start()
     assert ended.wait(5)
@@ -63,7 +66,7 @@ def test_an_internal_error_ends_the_thread_too(
     nvml: FakeNvml, caplog: pytest.LogCaptureFixture
 ) -> None:
     ended = threading.Event()
-    settings = Settings(holders=Holders(attribution="none"))
+    settings = ExporterSettings(holders=AttributionSettings(attribution="none"))
     exporter = runtime.build(settings, ended.set)
 
     class Broken:
@@ -78,7 +81,7 @@ def test_an_internal_error_ends_the_thread_too(
 
 
 def test_default_settings() -> None:
-    assert {field.name for field in dataclasses.fields(Settings)} >= {"sampling", "web"}
+    assert {field.name for field in dataclasses.fields(ExporterSettings)} >= {"sampling", "web"}
 
 
 HANGS = """

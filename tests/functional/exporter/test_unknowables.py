@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
+from metrics_apiserver.exporter.attribution.settings import AttributionSettings
 from metrics_apiserver.exporter.attribution.source import SidecarSource
 from metrics_apiserver.exporter.families import pods
 from metrics_apiserver.exporter.model import DeviceAllocation, Pod
-from metrics_apiserver.exporter.settings import Holders
 from metrics_apiserver.exporter.telemetry import ExporterTelemetry
 from tests.fakes.hostproc import uid_of
 from tests.fakes.kubelet import Claim, ContainerAllocation
@@ -254,7 +254,7 @@ def test_an_unknown_claim_leaves_no_partial_sum(make_node: MakeNode, nvml: FakeN
 @pytest.fixture
 def sidecar(nvml: FakeNvml, tmp_path: Path) -> Iterator[Rig]:
     """A sidecar in a pod with the first two GPUs."""
-    settings = Holders(
+    settings = AttributionSettings(
         pod="bert", namespace="ai", gpu_uuids=(gpu_uuid(0), gpu_uuid(1)), proc=tmp_path / "proc"
     )
     source = SidecarSource(settings, ExporterTelemetry(CollectorRegistry()), lambda: 0.0)

@@ -11,13 +11,13 @@ import pytest
 from metrics_apiserver.base import checks, flags, settings
 from metrics_apiserver.base.errors import ConfigError
 from metrics_apiserver.base.flags import Flag
-from metrics_apiserver.base.settings import Settings, filled_by, flag, group
+from metrics_apiserver.base.settings import SettingsGroup, filled_by, flag, group
 
 TIMEOUT = Flag("timeout", "duration", 10.0, "budget", check=checks.positive)
 
 
 @dataclass(frozen=True, slots=True)
-class Upstream(Settings):
+class Upstream(SettingsGroup):
     url: str = flag("url", "http://p", "where it is", secret=True)
     timeout: float = filled_by(TIMEOUT)
     retries: int = flag("retries", 3, "how often", check=checks.not_negative)
@@ -29,7 +29,7 @@ class Upstream(Settings):
 
 
 @dataclass(frozen=True, slots=True)
-class Cache(Settings):
+class Cache(SettingsGroup):
     sizes: tuple[str, ...] = flag("sizes", ["small"], "sizes", choices=("small", "large"))
     directory: Path | None = flag("directory", None, "where", kind="string", convert=Path)
     budget: float = filled_by(TIMEOUT)
@@ -43,7 +43,7 @@ def read_labels(texts: list[str]) -> dict[str, str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Everything(Settings):
+class Everything(SettingsGroup):
     verbose: bool = flag("verbose", False, "say more", group="Logging")
     upstream: Upstream = group(Upstream, "Upstream", prefix="up-")
     cache: Cache = group(Cache, "Cache")
@@ -83,7 +83,7 @@ def test_the_table_has_each_flag_once_under_its_heading() -> None:
     assert [one.name for one in twice] == ["timeout"]
 
 
-class Twice(Settings):
+class Twice(SettingsGroup):
     first: float = filled_by(TIMEOUT)
     second: float = filled_by(TIMEOUT)
 

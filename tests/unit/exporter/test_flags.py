@@ -49,14 +49,6 @@ def test_all_kinds_of_values() -> None:
     assert found.holders.socket == Path("/k/pod-resources/kubelet.sock")
 
 
-SIDECAR = {"POD_NAME": "p", "POD_NAMESPACE": "ns"}
-
-
-def test_the_gpus_of_a_sidecar() -> None:
-    found = flags.parse(["--attribution=sidecar", "--gpu-uuids=a,,b"], SIDECAR)
-    assert found.holders.gpu_uuids == ("a", "b")
-
-
 def diagnostics(*words: str, **environment: str) -> tuple[str, ...]:
     with pytest.raises(ConfigError) as wrong:
         flags.parse(words, environment)
@@ -88,13 +80,6 @@ def diagnostics(*words: str, **environment: str) -> tuple[str, ...]:
 def test_what_cannot_be_used(word: str, complaint: str) -> None:
     (diagnostic,) = diagnostics(word)
     assert complaint in diagnostic
-
-
-def test_what_only_a_daemonset_can_do() -> None:
-    words = ["--processes", "--resource-slices"]
-    for mode in ("sidecar", "none"):
-        found = diagnostics(f"--attribution={mode}", *words, NODE_NAME="n", **SIDECAR)
-        assert [one.partition(":")[0] for one in found] == words
 
 
 def test_all_diagnostics_at_once() -> None:

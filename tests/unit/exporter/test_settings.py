@@ -6,11 +6,11 @@ import pytest
 
 from metrics_apiserver.base.errors import ConfigError
 from metrics_apiserver.exporter import flags
-from metrics_apiserver.exporter.settings import FAMILIES, Settings
+from metrics_apiserver.exporter.settings import FAMILIES, ExporterSettings
 
 
 def test_defaults() -> None:
-    settings = Settings()
+    settings = ExporterSettings()
     assert settings.exposition.families == set(FAMILIES)
     assert settings.web.listen == (("", 9445),)
     assert settings.holders.attribution == "daemonset"

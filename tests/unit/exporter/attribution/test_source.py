@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
+from metrics_apiserver.exporter.attribution.settings import AttributionSettings
 from metrics_apiserver.exporter.attribution.source import (
     KubeletSource,
     NoAllocationSource,
     SidecarSource,
 )
 from metrics_apiserver.exporter.model import Device, Pod, Reading
-from metrics_apiserver.exporter.settings import Holders
 from metrics_apiserver.exporter.telemetry import ExporterTelemetry
 from tests.fakes.kubelet import Claim, ContainerAllocation, Kubelet
 
@@ -40,7 +40,7 @@ def test_kubelet_errors_are_logged_once(tmp_path: Path, caplog: pytest.LogCaptur
     caplog.set_level(logging.INFO)
     telemetry = ExporterTelemetry(CollectorRegistry())
     kubelet = Kubelet(tmp_path)
-    source = KubeletSource(Holders(socket=kubelet.socket), telemetry, zero, lambda: 7.0)
+    source = KubeletSource(AttributionSettings(socket=kubelet.socket), telemetry, zero, lambda: 7.0)
     for _ in range(3):
         source.refresh()
     assert count(telemetry, "socket") == 3
@@ -59,7 +59,7 @@ def test_slices_that_cannot_be_read(tmp_path: Path) -> None:
     telemetry = ExporterTelemetry(CollectorRegistry())
     with Kubelet(tmp_path) as kubelet:
         kubelet.allocate(ContainerAllocation("bert", claims=(Claim("gpu-0"),)))
-        settings = Holders(socket=kubelet.socket, resource_slices=True, node="node-1")
+        settings = AttributionSettings(socket=kubelet.socket, resource_slices=True, node="node-1")
         source = KubeletSource(settings, telemetry, lambda: 100.0, zero)
         source.refresh()
     assert count(telemetry, "resource_slices") == 1
@@ -71,7 +71,7 @@ def test_slices_that_cannot_be_read(tmp_path: Path) -> None:
 
 def test_the_sidecar(tmp_path: Path) -> None:
     telemetry = ExporterTelemetry(CollectorRegistry())
-    settings = Holders(pod="bert", namespace="ai", gpu_uuids=("GPU-a",), proc=tmp_path)
+    settings = AttributionSettings(pod="bert", namespace="ai", gpu_uuids=("GPU-a",), proc=tmp_path)
     source = SidecarSource(settings, telemetry, lambda: 3.0)
     source.refresh()
     found = source.allocations(READINGS, frozenset(), 0.0)
