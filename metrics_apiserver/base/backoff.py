@@ -1,7 +1,7 @@
 """How long to wait before a failed call is repeated: exponential with jitter, and capped.
 
-The cap is low where a server that comes back must be seen within two seconds. Knows no errors and
-no retry rules; whoever repeats something decides what may be repeated.
+The cap is low where a server that comes back must be seen within two seconds. It knows no
+errors and no retry rules: callers decide what may be repeated.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Two small bounded stores: answers kept for a while, and questions being asked right now.
+"""A bounded cache with expiry, and shared execution of concurrent calls.
 
-TTLCache forgets by age and, when full, the entry not read for longest. SingleFlight lets callers
-who ask the same question at the same time share one answer or one error; it keeps neither. Both
-know nothing of Prometheus or Kubernetes. A caller who gives up never takes the others down, and
-work that nobody waits for any more is cancelled.
+TTLCache drops entries by age and, when full, the least recently used one. SingleFlight runs the
+same work once for concurrent callers, who share its result or its error; it caches neither. A
+caller that is cancelled does not affect the others, and work that no caller waits for any more is
+cancelled.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class _Flight(Generic[V]):
 
 
 class SingleFlight(Generic[K, V]):
-    """Runs a piece of work once for all who ask for it at the same time."""
+    """Runs work once for all concurrent callers of the same key."""
 
     def __init__(self) -> None:
         self._flights: dict[K, _Flight[V]] = {}
@@ -90,8 +90,8 @@ class SingleFlight(Generic[K, V]):
         """Result of `factory()`, shared with every concurrent caller of the same key.
 
         Args:
-            key: says what is asked; the answer must depend on nothing else.
-            factory: called only when nobody is asking `key` yet.
+            key: identifies the work; the result must depend on nothing else.
+            factory: called only when no work for `key` is running.
 
         Raises:
             Exception: whatever the work raised, in every caller.

@@ -1,4 +1,4 @@
-"""Where wall time enters a process; everything else is handed `now` or a callable that gives it."""
+"""The wall clock; everything else is passed `now` or a callable that returns it."""
 
 from __future__ import annotations
 

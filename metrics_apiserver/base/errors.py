@@ -1,9 +1,9 @@
-"""Every error that crosses a floor, as one tree.
+"""Every error that crosses a package boundary, as one tree.
 
     MetricsError                 reason, said in the words of metav1.Status
     |- BadRequest                400  the caller's selector, path or parameter
     |  `- InvalidSelector             grammar of a label selector
-    |- Unauthorized              401  no believable identity
+    |- Unauthorized              401  no valid identity
     |- Forbidden                 403  identity without the right
     |- NotFound                  404  no such object or path
     |  `- MetricNotFound              no such metric, or no value for that object

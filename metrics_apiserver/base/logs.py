@@ -1,8 +1,8 @@
 """Structured logs on standard error, one line a record, as text or JSON.
 
-Whatever a record carries is escaped, so that a path or an upstream's text can start no second line
-and colour no terminal. A full or broken pipe loses log lines, counted, and never stops serving:
-a file descriptor is written to only as far as it takes bytes at once.
+All text of a record is escaped, so that a path or the message of a backend can neither start
+another line nor change a terminal. A full or broken pipe loses log lines, which are counted, and
+never blocks the process: a file descriptor is written to only as far as it takes bytes at once.
 """
 
 from __future__ import annotations

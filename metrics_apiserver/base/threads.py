@@ -1,8 +1,7 @@
-"""Pure work that grows with an answer: in place while it is small, in a thread once it is large.
+"""CPU-bound work that grows with a response: in place while small, in a thread when large.
 
-A thread makes nothing faster; it lets the event loop have its turn every few milliseconds while a
-list of a hundred thousand objects is put together. Only pure functions over values that nobody
-changes may be given here.
+A thread makes nothing faster; it keeps the event loop responsive while a list of a hundred thousand
+objects is built. Only pure functions of values that do not change may be run here.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""Everything asked of kube-apiserver: configuration, transport, discovery, caches and reviews.
+"""The client of kube-apiserver: configuration, transport, discovery, watch caches and reviews.
 
-Knows Kubernetes and nothing of metrics, Prometheus or rules. What leaves this room are the nouns
-of `core.model` and the errors of `core.errors`.
+It knows nothing of metrics, Prometheus or rules. Results are the types of `core.model`; errors are
+those of `base.errors`.
 """

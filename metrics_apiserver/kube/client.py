@@ -1,10 +1,10 @@
-"""HTTP to kube-apiserver: one connection pool, one deadline per call, bounded answers.
+"""HTTP to kube-apiserver: one connection pool, one deadline per request, bounded responses.
 
 Redirects, proxies from the environment, cookies and compression are refused: a redirect would
-carry our token elsewhere, and an answer that is not compressed needs no bomb check. Everything
-that goes wrong is an `errors.KubeError`, whose text names no token. A 401 is tried once more with
-fresh credentials, a TLS failure once more with fresh files (rotations); other repeats belong to
-the callers, who know what may be repeated.
+carry our token elsewhere, and a response that is not compressed cannot expand. Every failure is an
+`errors.KubeError`, whose text holds no token. After a 401 the request is sent once more with fresh
+credentials, after a TLS failure once more with fresh files (rotations); other retries belong to the
+callers, who know what may be repeated.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class KubeClient:
     Args:
         config: from `config.load`.
         clock: monotonic seconds.
-        max_body_bytes: limit of one answer, where the call gives none.
+        max_body_bytes: limit of one response, where the request gives none.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class KubeClient:
     async def request(
         self, call: wire.KubeRequest, *, timeout: float = 10.0, max_bytes: int | None = None
     ) -> wire.KubeResponse:
-        """The answer, whatever its status.
+        """The response, whatever its status.
 
         Args:
             call: what to ask.
@@ -81,12 +81,12 @@ class KubeClient:
             max_bytes: limit of the body.
 
         Raises:
-            errors.KubeError: there was no complete answer.
+            errors.KubeError: there was no complete response.
         """
         limits = aiohttp.ClientTimeout(total=timeout, sock_connect=CONNECT_TIMEOUT_SECONDS)
         async with self._exchange(call, limits) as response:
             body = await wire.read(response, max_bytes or self._max_body_bytes)
-            return self._answer(response, body)
+            return self._response(response, body)
 
     async def get_json(
         self,
@@ -100,7 +100,7 @@ class KubeClient:
         """The JSON object at `path`.
 
         Raises:
-            errors.KubeError: no answer, not 200, or not a JSON object.
+            errors.KubeError: no response, not 200, or not a JSON object.
         """
         call = wire.KubeRequest("GET", path, query or {}, accept=accept)
         response = await self.request(call, timeout=timeout, max_bytes=max_bytes)
@@ -129,7 +129,7 @@ class KubeClient:
         async with self._exchange(call, limits) as response:
             if response.status != 200:
                 body = await wire.read(response, self._max_body_bytes)
-                raise wire.status_error(f"GET {path}", self._answer(response, body))
+                raise wire.status_error(f"GET {path}", self._response(response, body))
             yield []
             rest = b""
             async for chunk in response.content.iter_any():
@@ -139,8 +139,8 @@ class KubeClient:
                 if lines:
                     yield lines
 
-    def _answer(self, response: aiohttp.ClientResponse, body: bytes) -> wire.KubeResponse:
-        """The answer; a refusal that repeats our credentials does not carry them into a log."""
+    def _response(self, response: aiohttp.ClientResponse, body: bytes) -> wire.KubeResponse:
+        """The response; an error that repeats our credentials does not carry them into a log."""
         if response.status >= 400:
             body = wire.redact(body.decode(errors="replace"), self._sent).encode()
         return wire.KubeResponse(response.status, response.headers, body)
@@ -149,7 +149,7 @@ class KubeClient:
     async def _exchange(
         self, call: wire.KubeRequest, limits: aiohttp.ClientTimeout
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """An answer whose head has come; leaving it unread closes the connection."""
+        """A response whose headers have arrived; leaving it unread closes the connection."""
         try:
             response = await self._send(call, limits)
             try:

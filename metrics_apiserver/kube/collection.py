@@ -1,7 +1,7 @@
-"""One collection of kube-apiserver: where it is, and how its pages and watch events read.
+"""One collection of kube-apiserver: its path, and the decoding of its pages and watch events.
 
-Strict where a lenient reading would empty a store: an answer without a list and a version is not
-an empty list, and an event that is not understood is an error, after which everything is read
+Strict where a lenient decoder would empty a store: a response without a list and a version is not
+an empty list, and an event that is not understood is an error, after which the collection is listed
 again.
 """
 
@@ -21,7 +21,7 @@ WATCH_GRACE_SECONDS = 8.0
 
 
 class Sink(Protocol):
-    """What takes the content of a collection; the store of names, or the one ConfigMap."""
+    """Receives the content of a collection: the store of names, or the one ConfigMap."""
 
     def begin(self) -> None:
         """A LIST starts: collect aside."""
@@ -67,7 +67,7 @@ class Event:
 
 
 def read_page(path: str, page: dict[str, Any]) -> tuple[list[dict[str, Any]], str, str]:
-    """Items, version and token of a page. An answer without them is not taken for an empty list.
+    """Items, version and token of a page. A response without them is not an empty list.
 
     Raises:
         errors.KubeError: it is not a list that can be watched.

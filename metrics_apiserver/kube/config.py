@@ -1,10 +1,10 @@
-"""Where kube-apiserver is and who we are: a kubeconfig file, or the pod's service account.
+"""The address of kube-apiserver and our credentials, of a kubeconfig file or the service account.
 
 Reads the file itself: loading `kubernetes.aio` costs half a second and 20 MB, which the server's
-start and memory limits do not have; that library is asked only for `exec` and `auth-provider`
+start and memory limits do not allow; that library is loaded only for `exec` and `auth-provider`
 users (credentials.py). Semantics follow client-go's clientcmd: inline data wins over a file,
 relative paths are relative to the kubeconfig, credentials are not sent over plain HTTP.
-Refuses what would be obeyed wrongly if it were ignored: impersonation, SOCKS proxies, two
+Refuses settings that must not be ignored: impersonation, SOCKS proxies, two
 credentials at once. The process environment is read here and nowhere else.
 """
 
@@ -80,7 +80,7 @@ def _load_in_cluster(environ: Mapping[str, str], directory: Path) -> KubeConfig:
 
 
 def _require_readable(source: str, material: FileOrData | None) -> None:
-    """A file that is missing at start is a mistake; one that goes away later is not our end."""
+    """A file that is missing at start is an error; one that goes away later is not fatal."""
     if material is None:
         return
     try:
@@ -96,7 +96,7 @@ def _load_file(path: Path) -> KubeConfig:
     except OSError as error:
         raise _fail(source, "", f"cannot be read: {error.strerror or error}") from error
     except (yaml.YAMLError, RecursionError, UnicodeDecodeError, ValueError) as error:
-        # The text of a YAML error quotes the file, which holds secrets: only its place is told.
+        # The text of a YAML error quotes the file, which holds secrets: only its place is shown.
         mark = getattr(error, "problem_mark", None)
         line = mark.line + 1 if mark is not None else 0
         raise errors.ConfigError(source, (Diagnostic("is not YAML", line=line),)) from None

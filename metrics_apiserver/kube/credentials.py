@@ -1,10 +1,10 @@
 """The Authorization header of requests to kube-apiserver, kept fresh.
 
-Service-account tokens are replaced on disk about every hour: the file is looked at once a second
-and read again when it changed, at least once a minute, and at once after a 401. A file that is
-empty or half written keeps the token that worked. Users with `exec` or `auth-provider` are served
-by the official client's loader, run at first use and again after a 401, so that no clock is
-compared with an expiry that another machine wrote. Tokens never enter a message.
+Service-account tokens are replaced on disk about every hour: the file is checked once a second and
+read again when it has changed, at least once a minute, and at once after a 401. An empty or half
+written file leaves the last token in use. For users with `exec` or `auth-provider` the loader of
+the official client runs at first use and again after a 401, so that no local clock is compared with
+an expiry that another machine wrote. Tokens are never part of a message.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def _watch(token: FileOrData, clock: Callable[[], float]) -> WatchedFiles[str]:
 
 
 class KubeCredentials:
-    """What one client shows to kube-apiserver.
+    """The credentials of one client of kube-apiserver.
 
     Attributes:
         client_pair: certificate and key that a plugin gave; None otherwise.
@@ -96,7 +96,7 @@ class KubeCredentials:
         return self._header
 
     def accepted(self, header: str) -> None:
-        """Remembers a header that kube-apiserver took."""
+        """Remembers a header that kube-apiserver accepted."""
         self._proven = header
 
     async def renew(self, refused: str) -> str | None:
@@ -146,7 +146,7 @@ class KubeCredentials:
                 async with asyncio.timeout(PLUGIN_TIMEOUT_SECONDS):
                     self._header, self.client_pair = await run(plugin)
             except Exception as error:  # noqa: BLE001 - the library raises whatever it likes, and
-                # the text may quote what it was given: only the type is told
+                # the text may quote what it was given: only the type is logged
                 self._plugin_error.detail = f"{plugin.kind} failed: {type(error).__name__}"
                 raise self._plugin_error from None
             self._plugin_error = None

@@ -1,7 +1,7 @@
-"""Which resources the cluster has: aggregated discovery in two calls, or the old way.
+"""The resources of the cluster: aggregated discovery in two requests, or group by group.
 
-`/api` and `/apis` answer with everything at once from kube-apiserver 1.26 on; older servers ignore
-that media type and are asked group by group. The order is the server's: core first, then the
+From kube-apiserver 1.26 on, `/api` and `/apis` return everything at once; older servers ignore that
+media type, and their groups are read one by one. The order is the server's: core first, then the
 groups as given, within a group the preferred version first. Stale versions, subresources and our
 own metrics groups are left out (the last would map every resource to a MetricValueList).
 The last good table stays when a refresh fails.
@@ -76,7 +76,7 @@ class MapperSource:
         self.last_error: errors.KubeError | None = None
 
     def ask(self) -> None:
-        """Wants a refresh soon, because something is not mapped; served at most each 10 s."""
+        """Requests a refresh, because a resource is not mapped; at most one every 10 s."""
         self._asked.set()
 
     async def refresh_once(self) -> None:
@@ -99,7 +99,7 @@ class MapperSource:
             self._on_change(mapper)
 
     async def run(self, interval_seconds: float = REFRESH_SECONDS) -> None:
-        """Refreshes for ever; failures are tried again soon."""
+        """Refreshes until it is cancelled; failures are retried soon."""
         backoff = Backoff(last=MAX_RETRY_SECONDS)
         while True:
             try:

@@ -46,7 +46,7 @@ class KindState:
 
     Attributes:
         age_seconds: since the last sign of life of the watch; None before the first.
-        lists: completed LISTs; more than one means that the watch had to start anew.
+        lists: completed LISTs; more than one means that the watch was restarted.
     """
 
     resource: MappedResource

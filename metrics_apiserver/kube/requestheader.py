@@ -1,4 +1,4 @@
-"""What kube-apiserver publishes for delegated authentication, kept current.
+"""The configuration that kube-apiserver publishes for delegated authentication, kept current.
 
 The ConfigMap kube-system/extension-apiserver-authentication names the CAs of clients and of the
 front proxy, the proxy's allowed names and the header names. A value that is missing, empty or
@@ -171,7 +171,7 @@ class AuthenticationSource:
         self._validate_pem = validate_pem
         self._on_change = on_change
         self._arrived: dict[str, Any] | None = None
-        # Read anew at the end of each watch, which is the recheck once a minute that Go does.
+        # Listed again at the end of each watch: the recheck once a minute that Go does.
         target = Collection(
             _COLLECTION, query={"fieldSelector": f"metadata.name={NAME}"}, relist_each_turn=True
         )
@@ -187,7 +187,7 @@ class AuthenticationSource:
         return _explain(error) if error is not None else None
 
     async def run(self) -> None:
-        """Follows it for ever."""
+        """Follows the ConfigMap until it is cancelled."""
         await self._reflector.run()
 
     def begin(self) -> None:

@@ -1,7 +1,7 @@
-"""TokenReview and SubjectAccessReview: who is that, and may they.
+"""TokenReview and SubjectAccessReview: authentication and authorization by kube-apiserver.
 
-Asks kube-apiserver and reads its answer strictly: only a complete, consistent review counts, and
-whatever else comes is an error, never an identity and never a permission. Retries follow
+Responses are read strictly: only a complete, consistent review counts, and anything else is an
+error, never an identity and never a permission. Retries follow
 apiserver's webhook package (five tries within ten seconds, on 500, 504, 429, a reset connection
 or Retry-After). Nothing is cached here; tokens appear in no message.
 """
@@ -21,7 +21,7 @@ from metrics_apiserver.core.model import UserInfo
 from metrics_apiserver.kube import wire
 from metrics_apiserver.kube.client import KubeClient
 
-MAX_ANSWER_BYTES = 1 << 20
+MAX_RESPONSE_BYTES = 1 << 20
 _TOKEN_API = "authentication.k8s.io/v1"  # noqa: S105 - an API group, not a secret
 _ACCESS_API = "authorization.k8s.io/v1"
 _RETRIED_STATUSES = frozenset({429, 500, 504})
@@ -29,7 +29,7 @@ _RETRIED_STATUSES = frozenset({429, 500, 504})
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How often and how long a review is tried.
+    """How often and for how long a review is retried.
 
     Attributes:
         timeout_seconds: for all tries and the waits between them.
@@ -102,14 +102,14 @@ class NonResourceAttributes:
 
 @dataclass(frozen=True, slots=True)
 class AccessDecision:
-    """What the cluster says; `reason` is its own text and may be shown to the caller."""
+    """The decision of the cluster; `reason` is its own text and may be shown to the caller."""
 
     allowed: bool
     reason: str = ""
 
 
 class TokenReviewer:
-    """Asks kube-apiserver whose a bearer token is."""
+    """Authenticates bearer tokens by TokenReview."""
 
     def __init__(self, client: KubeClient, retries: RetryPolicy = DEFAULT_RETRIES) -> None:
         self._client = client
@@ -123,7 +123,7 @@ class TokenReviewer:
             audiences: at least one of these must be the token's; none leaves it to the cluster.
 
         Raises:
-            errors.Unavailable: not decided; the caller is then nobody.
+            errors.Unavailable: not decided; the caller is then not authenticated.
         """
         spec: dict[str, Any] = {"token": token}
         if audiences:
@@ -150,7 +150,7 @@ class TokenReviewer:
 
 
 class AccessReviewer:
-    """Asks kube-apiserver whether a user may do something."""
+    """Authorizes requests by SubjectAccessReview."""
 
     def __init__(self, client: KubeClient, retries: RetryPolicy = DEFAULT_RETRIES) -> None:
         self._client = client
@@ -212,7 +212,7 @@ async def _post(client: KubeClient, path: str, body: bytes, retries: RetryPolicy
 async def _try(client: KubeClient, path: str, body: bytes, retries: RetryPolicy) -> dict[str, Any]:
     call = wire.KubeRequest("POST", path, body=body)
     timeout = retries.timeout_seconds
-    response = await client.request(call, timeout=timeout, max_bytes=MAX_ANSWER_BYTES)
+    response = await client.request(call, timeout=timeout, max_bytes=MAX_RESPONSE_BYTES)
     if response.status in (200, 201):
         return wire.decode(response.body)
     error = wire.status_error(f"POST {path}", response)
@@ -237,7 +237,7 @@ def _status(answer: dict[str, Any], kind: str, api_version: str) -> dict[str, An
     """The status of a review. Kind and version may be missing, which no permission follows from.
 
     Raises:
-        errors.KubeError: it is the answer to something else.
+        errors.KubeError: it is another kind of review.
     """
     if answer.get("kind", kind) != kind or answer.get("apiVersion", api_version) != api_version:
         raise _unusable(f"not a {kind}")

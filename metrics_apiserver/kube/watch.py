@@ -1,4 +1,4 @@
-"""LIST then WATCH of one collection, for ever: what client-go calls a reflector.
+"""LIST then WATCH of one collection, again and again: what client-go calls a reflector.
 
 The sink sees a whole LIST or none of it, then each change once and in order, so that a store
 behind it never shows less than it did (410, resets and expired page tokens start a new LIST beside

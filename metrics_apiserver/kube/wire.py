@@ -1,7 +1,7 @@
-"""What goes over the wire to kube-apiserver and back, and what can be wrong with it.
+"""Requests to kube-apiserver, its responses, and the errors made of them.
 
-Shared by the client and by those who read its answers. Bodies are bounded while they are read;
-texts of errors hold neither headers nor bodies, only what a metav1.Status says of itself.
+Bodies are bounded while they are read. Messages of errors hold neither headers nor bodies, only the
+message of a metav1.Status.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class KubeRequest:
 
 @dataclass(frozen=True, slots=True)
 class KubeResponse:
-    """A complete answer of any status."""
+    """A complete response of any status."""
 
     status: int
     headers: Mapping[str, str]
@@ -99,11 +99,11 @@ def redact(text: str, secret: str) -> str:
 
 
 def status_error(what: str, response: KubeResponse) -> errors.KubeError:
-    """The error for an answer that is not 2xx.
+    """The error for a response that is not 2xx.
 
     Args:
         what: the request, for the message, such as `GET /apis`.
-        response: any answer; a metav1.Status body gives the detail.
+        response: any; a metav1.Status body gives the detail.
     """
     try:
         text = str(decode(response.body).get("message", ""))
