@@ -1,1 +1,1 @@
-"""The commands, a file each. Only here is anything printed, and here alone the process exits."""
+"""The commands, one file each. Only this package prints, and only it ends the process."""

@@ -1,7 +1,7 @@
-"""`certs inspect`: what certificates say, and whether who must trust them does.
+"""`certs inspect`: describes certificates, and checks that the clients of each trust it.
 
-Looks at files, at what a server shows, at a Secret, and at the `caBundle` of APIServices. The exit
-code is 1 when anything found is not as it should be.
+Inspects files, the chain that a server presents, a Secret, and the `caBundle` of APIServices. The
+exit code is 1 when any check fails.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ _API_SERVICES = "/apis/apiregistration.k8s.io/v1/apiservices"
 
 @dataclass(slots=True)
 class _Inspection:
-    """What is found, and who must vouch for it.
+    """What was found so far.
 
     Attributes:
-        host: the name that it must be good for; empty asks for none.
+        host: the name that certificates must be valid for; empty for any.
         is_json: whether what is found is printed at the end, as JSON.
-        served: PEM chains by where they were found.
+        served: PEM chains by their place; the APIServices must trust them.
         found: each block of lines under its title.
     """
 
@@ -50,10 +50,10 @@ class _Inspection:
 
     @property
     def good(self) -> bool:
-        """Whether all is as it should be."""
+        """Whether every check passed."""
         return all(line.good for _, lines in self.found for line in lines)
 
-    def tell(self, title: str, lines: Sequence[InspectionLine]) -> None:
+    def report(self, title: str, lines: Sequence[InspectionLine]) -> None:
         self.found.append((title, lines))
         if not self.is_json:
             output.write_inspection(title, lines)
@@ -73,38 +73,38 @@ class _Inspection:
             ],
         }
 
-    def certificates(self, title: str, pem: bytes, judged: Sequence[InspectionLine] = ()) -> None:
-        """A block for each certificate of a PEM text, with what was judged under the first."""
+    def certificates(self, title: str, pem: bytes, checks: Sequence[InspectionLine] = ()) -> None:
+        """A block for each certificate of a PEM text, with the checks under the first."""
         found = ca_bundle.authorities(pem)
         if not found:
-            self.tell(title, [InspectionLine("found", "no PEM certificate", good=False)])
+            self.report(title, [InspectionLine("found", "no PEM certificate", good=False)])
         for number, certificate in enumerate(found):
             place = f"{title} [{number}]" if number else title
             described = inspection.describe(certificate, self.now)
-            self.tell(place, [*described, *(judged if number == 0 else ())])
+            self.report(place, [*described, *(checks if number == 0 else ())])
 
 
 def run(parsed: Parsed) -> int:
-    """Looks and prints; the exit code.
+    """Inspects and prints; the exit code.
 
     Raises:
         errors.ConfigError: flags or a kubeconfig that cannot be used.
         errors.KubeError: the cluster refused or could not be reached.
-        OSError: files that cannot be read, or nobody who can be connected to.
+        OSError: a file cannot be read, or a server cannot be reached.
     """
     settings = certs.inspect(parsed)
     now = dt.datetime.fromtimestamp(wall_clock(), dt.UTC)
     inspected = _Inspection(now, settings.host, settings.output == "json")
     bundle = files.read(Path(settings.ca)) if settings.ca else b""
     for path in _files(parsed.positional):
-        _look_at_file(inspected, path, bundle)
+        _inspect_file(inspected, path, bundle)
     if settings.connect:
-        shown = _connect(settings.connect, settings.host)
-        inspected.served[f"what {settings.connect} serves"] = shown
-        judged = [inspection.check_chain(shown, bundle, now, settings.host)] if bundle else []
-        inspected.certificates(settings.connect, shown, judged)
+        presented = _connect(settings.connect, settings.host)
+        inspected.served[f"what {settings.connect} serves"] = presented
+        checks = [inspection.check_chain(presented, bundle, now, settings.host)] if bundle else []
+        inspected.certificates(settings.connect, presented, checks)
     if settings.secret or settings.api_services:
-        asyncio.run(_look_at_cluster(inspected, settings))
+        asyncio.run(_inspect_cluster(inspected, settings))
     if inspected.is_json:
         output.write_json(inspected.as_json())
     return 0 if inspected.good else 1
@@ -116,29 +116,29 @@ def _files(words: Sequence[str]) -> list[Path]:
         path = Path(word)
         found += sorted(path.glob("*.crt")) if path.is_dir() else [path]
     if words and not found:
-        fault = Diagnostic("hold no file called *.crt", path=" ".join(words))
-        raise ConfigError("command line", (fault,))
+        diagnostic = Diagnostic("hold no file called *.crt", path=" ".join(words))
+        raise ConfigError("command line", (diagnostic,))
     return found
 
 
-def _look_at_file(inspected: _Inspection, path: Path, bundle: bytes) -> None:
+def _inspect_file(inspected: _Inspection, path: Path, bundle: bytes) -> None:
     pem = files.read(path)
-    judged: list[InspectionLine] = []
+    checks: list[InspectionLine] = []
     beside = path.with_name("ca.crt")
     if not bundle and beside.exists():
         bundle = files.read(beside)
     if bundle and path != beside:
-        judged.append(inspection.check_chain(pem, bundle, inspected.now, inspected.host))
+        checks.append(inspection.check_chain(pem, bundle, inspected.now, inspected.host))
     key = path.with_suffix(".key")
     if key.exists():
-        judged.append(inspection.check_key(pem, files.read(key)))
+        checks.append(inspection.check_key(pem, files.read(key)))
         if exposure := pair_files.exposure(key):
-            judged.append(InspectionLine("key file", exposure, good=False))
-    inspected.certificates(str(path), pem, judged)
+            checks.append(InspectionLine("key file", exposure, good=False))
+    inspected.certificates(str(path), pem, checks)
 
 
 def _connect(place: str, host: str) -> bytes:
-    """The chain that a server shows, PEM; nothing is verified and nothing is asked."""
+    """The chain that a server presents, PEM; it is not verified, and no request is sent."""
     name, _, port = place.rpartition(":")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
@@ -148,11 +148,11 @@ def _connect(place: str, host: str) -> bytes:
         socket.create_connection(target, CONNECT_SECONDS) as connection,
         context.wrap_socket(connection, server_hostname=host or name) as tls,
     ):
-        shown = peer.peer_chain(tls)
-    return inspection.chain_of(shown.certificates) if shown is not None else b""
+        presented = peer.peer_chain(tls)
+    return inspection.chain_of(presented.certificates) if presented is not None else b""
 
 
-async def _look_at_cluster(inspected: _Inspection, settings: InspectSettings) -> None:
+async def _inspect_cluster(inspected: _Inspection, settings: InspectSettings) -> None:
     # Imported late: the official client takes half a second, which files need not wait for.
     from metrics_apiserver.cli.cluster import Cluster
 
@@ -160,31 +160,31 @@ async def _look_at_cluster(inspected: _Inspection, settings: InspectSettings) ->
         if settings.secret:
             namespace, _, name = settings.secret.partition("/")
             item = await client.get_json(f"/api/v1/namespaces/{namespace}/secrets/{name}")
-            _look_at_secret(inspected, settings.secret, item)
+            _inspect_secret(inspected, settings.secret, item)
         for name in settings.api_services:
-            _look_at_api_service(inspected, name, await client.get_json(f"{_API_SERVICES}/{name}"))
+            _inspect_api_service(inspected, name, await client.get_json(f"{_API_SERVICES}/{name}"))
 
 
-def _look_at_secret(inspected: _Inspection, name: str, item: publish.Object) -> None:
+def _inspect_secret(inspected: _Inspection, name: str, item: publish.Object) -> None:
     material = publish.read_secret(item)
     if material.serving is None:
-        inspected.tell(f"Secret {name}", [InspectionLine("found", "no serving pair", good=False)])
+        inspected.report(f"Secret {name}", [InspectionLine("found", "no serving pair", good=False)])
         return
     served = material.serving
     inspected.served[f"the pair of Secret {name}"] = served.certificate
-    judged = [inspection.check_key(served.certificate, served.key)]
+    checks = [inspection.check_key(served.certificate, served.key)]
     if material.authorities:
-        judged.append(
+        checks.append(
             inspection.check_chain(
                 served.certificate, material.authorities, inspected.now, inspected.host
             )
         )
-    inspected.certificates(f"Secret {name}", served.certificate, judged)
+    inspected.certificates(f"Secret {name}", served.certificate, checks)
     if material.upcoming is not None:
         inspected.certificates(f"Secret {name}, to be served next", material.upcoming.certificate)
 
 
-def _look_at_api_service(inspected: _Inspection, name: str, item: publish.Object) -> None:
+def _inspect_api_service(inspected: _Inspection, name: str, item: publish.Object) -> None:
     published = publish.read_api_service(name, item)
     lines: list[InspectionLine] = []
     host = inspected.host or publish.host_of(item)
@@ -200,7 +200,7 @@ def _look_at_api_service(inspected: _Inspection, name: str, item: publish.Object
     for place, served in inspected.served.items() if not published.unverified else ():
         verdict = inspection.check_chain(served, published.bundle, inspected.now, host)
         lines.append(InspectionLine("verdict", f"{place} is {verdict.text}", verdict.good))
-    inspected.tell(f"APIService {name}", lines)
+    inspected.report(f"APIService {name}", lines)
 
 
 command = FlagCommand(
@@ -208,10 +208,10 @@ command = FlagCommand(
     certs.INSPECT,
     run,
     description="""\
-Say what certificates say, and whether they verify.
+Describe certificates, and check that they are valid and trusted.
 
-Looks at files, and with flags at what a server serves, at a Secret, and at APIServices. The exit
-code is 1 when anything is not as it should be.
+Inspects files and, with flags, what a server presents, a Secret, and APIServices. The exit code is
+1 when any check fails.
 """,
     arguments="[FILE|DIRECTORY]...",
 )

@@ -76,8 +76,8 @@ def run(parsed: Parsed) -> int:
     try:
         issued = _issue(settings, now)
     except ValueError as error:
-        # A name that is none; the flags' forms let only --host through.
-        raise _fault(str(error), "--host") from None
+        # An invalid name: only --host is not checked by its flag.
+        raise _error(str(error), "--host") from None
     is_named = settings.pair.secret or settings.pair.api_services
     if settings.output == "yaml" or (settings.dry_run and is_named):
         redacted = settings.output != "yaml"
@@ -113,14 +113,14 @@ def _find_authority(where: PairFiles, now: dt.datetime) -> Pair | None:
     try:
         pair.inspect(found.certificate, found.key)
     except pair.PairRefused as error:
-        raise _fault(f"{where.certificate} and its key cannot sign: {error}; {advice}") from None
+        raise _error(f"{where.certificate} and its key cannot sign: {error}; {advice}") from None
     first = ca_bundle.authorities(found.certificate)[0]
     if not ca_bundle.is_valid_at(first, now):
-        raise _fault(f"{where.certificate} is not valid now; {advice}")
+        raise _error(f"{where.certificate} is not valid now; {advice}")
     return Pair(ca_bundle.join([first]), found.key)
 
 
-def _fault(text: str, flag: str = "--directory") -> ConfigError:
+def _error(text: str, flag: str = "--directory") -> ConfigError:
     return ConfigError("command line", (Diagnostic(text, path=flag),))
 
 

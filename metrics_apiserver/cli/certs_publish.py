@@ -1,8 +1,8 @@
-"""`certs publish`: the server's own steps, taken once from outside.
+"""`certs publish`: runs the certificate controller of the server once, from a command line.
 
-Stopped at any moment it leaves everything served; run again it goes on. A pair from a directory
-goes the same way: its authority is trusted first, the pair is put into the Secret after the wait,
-the old authority goes after another.
+It can be stopped at any moment without an interruption of service, and run again to continue. A
+pair from a directory takes the same steps: its authority is trusted first, the pair is written into
+the Secret after a wait, and the old authority is removed after another wait.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def run(parsed: Parsed) -> int:
     try:
         return asyncio.run(_run(settings, source))
     except KeyboardInterrupt:
-        output.remark("stopped; run it again to go on")
+        output.remark("stopped; run it again to continue")
         return 1
 
 
@@ -58,7 +58,7 @@ async def _run(settings: PublishSettings, source: PairSource) -> int:
     async with Cluster(settings.kubeconfig) as client:
         objects = self_managed.make_objects(client, wanted)
         if settings.dry_run:
-            _show(await objects.read(), source, settings)
+            _preview(await objects.read(), source, settings)
             return 0
         timing = RotationTiming(wanted.overlap_seconds, wanted.interval_seconds)
         controller = CertificateController(objects, source, timing, Telemetry())
@@ -67,13 +67,13 @@ async def _run(settings: PublishSettings, source: PairSource) -> int:
 
 
 async def _publish(controller: CertificateController, *, wait: bool, seconds: float) -> int:
-    told = -1
+    reported = -1
     problem = ""
     while True:
         delay = await controller.turn()
-        for step in controller.performed[max(told, 0) :]:
+        for step in controller.performed[max(reported, 0) :]:
             output.say(step.value)
-        advanced, told = len(controller.performed) > told, len(controller.performed)
+        advanced, reported = len(controller.performed) > reported, len(controller.performed)
         if controller.problem != problem:
             problem = controller.problem
             output.remark(problem)
@@ -83,10 +83,10 @@ async def _publish(controller: CertificateController, *, wait: bool, seconds: fl
             output.say("everything is as it should be")
             return 0
         if not wait:
-            output.say("not over yet: run this again, or let servers with --cert-secret go on")
+            output.say("not finished: run this again, or let servers with --cert-secret continue")
             return 0
         if advanced:
-            output.remark(f"waiting up to {seconds:g} s until everybody knows; safe to stop")
+            output.remark(f"waiting up to {seconds:g} s for clients to see it; safe to stop")
         await asyncio.sleep(delay)
 
 
@@ -101,19 +101,19 @@ def _source(settings: PublishSettings, now: dt.datetime) -> PairSource:
         found = pair.inspect(given.certificate, given.key)
         anchor = verify.verify_server(given.certificate, bundle, now)
     except (pair.PairRefused, verify.CertificateRefused) as error:
-        raise _fault(f"{where.certificate} cannot be published: {error}") from None
+        raise _error(f"{where.certificate} cannot be published: {error}") from None
     if lacking := found.lacking(wanted.hosts[:1]):
-        raise _fault(f"{where.certificate} does not name {lacking[0]}")
+        raise _error(f"{where.certificate} does not name {lacking[0]}")
     return PairSource(wanted.hosts, given=Made(given, anchor))
 
 
-def _fault(text: str) -> ConfigError:
+def _error(text: str) -> ConfigError:
     return ConfigError("command line", (Diagnostic(text, path="--directory"),))
 
 
-def _show(state: PublishedState, source: PairSource, settings: PublishSettings) -> None:
-    """What would be done now, and the objects after it."""
-    view, steps = _foresee(state.view, source, FORCED[settings.rotate])
+def _preview(state: PublishedState, source: PairSource, settings: PublishSettings) -> None:
+    """Prints the steps that would be taken now, and the objects after them."""
+    view, steps = _plan(state.view, source, FORCED[settings.rotate])
     output.remark(f"would do: {', '.join(step.value for step in steps) or 'nothing'}")
     for text in state.left_alone:
         output.remark(text)
@@ -125,8 +125,8 @@ def _show(state: PublishedState, source: PairSource, settings: PublishSettings) 
     output.write_manifests(documents)
 
 
-def _foresee(view: View, source: PairSource, forced: Step | None) -> tuple[View, list[Step]]:
-    """The steps that need no wait, taken in memory."""
+def _plan(view: View, source: PairSource, forced: Step | None) -> tuple[View, list[Step]]:
+    """The steps that need no wait, and the objects after them."""
     steps: list[Step] = []
     while True:
         step = rotation.decide(view, Waited(), source)
@@ -151,7 +151,7 @@ command = FlagCommand(
     description="""\
 Put a pair into a Secret and its authority into APIServices, and renew what is due.
 
-Needs --secret=NAMESPACE/NAME and --service=NAME.NAMESPACE. Stopped at any moment it leaves
-everything served; run again, it goes on.
+Needs --secret=NAMESPACE/NAME and --service=NAME.NAMESPACE. It can be stopped
+at any moment without an interruption of service; run it again to continue.
 """,
 )

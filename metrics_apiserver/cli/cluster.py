@@ -107,7 +107,7 @@ class Cluster:
             async with asyncio.timeout(PLUGIN_TIMEOUT_SECONDS):
                 await loader(_document(self._config)).load_and_set(configuration)
         except Exception as error:  # noqa: BLE001 - a plugin raises whatever it likes, and the text
-            # may quote what it was given: only the type is told
+            # may quote what it was given: only the type is reported
             raise _no_credentials(f"{kind} failed: {type(error).__name__}") from None
         token = configuration.api_key.get("BearerToken", "").strip()
         if token:

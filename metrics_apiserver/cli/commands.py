@@ -1,4 +1,4 @@
-"""The commands other than `serve`, on click: which there are, and how each one's failure is told.
+"""The commands other than `serve`, built on click: their list, and how failures are reported.
 
 A command's module is imported when the command is named, so that `version` does not wait for the
 libraries of `certs`. To add one: a file here with a `command`, and its name in `MODULES`.

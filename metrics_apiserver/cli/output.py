@@ -33,7 +33,7 @@ def say(line: str) -> None:
 
 
 def remark(line: str) -> None:
-    """A line that is no result, such as progress beside manifests."""
+    """A line that is not part of the result, such as progress."""
     click.echo(line, err=True)
 
 
@@ -49,7 +49,7 @@ def write_manifests(documents: Iterable[dict[str, Any]]) -> None:
 
 
 def write_inspection(title: str, lines: Iterable[InspectionLine]) -> None:
-    """A block of lines; those that are not as they should be stand out."""
+    """A block of lines; failed checks stand out."""
     console = terminal()
     if console is None:
         say(f"{title}:")
@@ -66,7 +66,7 @@ def write_inspection(title: str, lines: Iterable[InspectionLine]) -> None:
 
 
 def terminal(*, err: bool = False) -> Console | None:
-    """The terminal that a stream is; None where it is a pipe or a file."""
+    """The console of a stream that is a terminal; None where it is a pipe or a file."""
     console = Console(stderr=err, markup=False, highlight=False, emoji=False)
     return console if console.is_terminal else None
 
@@ -86,7 +86,7 @@ def as_json(diagnostic: Diagnostic, file: str) -> dict[str, Any]:
 
 
 def write_diagnostic(diagnostic: Diagnostic, file: str) -> None:
-    """One diagnostic on stderr; a terminal shows the line of the file as well."""
+    """One diagnostic on stderr; on a terminal with the line of the file."""
     console = terminal(err=True)
     if console is None:
         prefix = "" if diagnostic.severity == "error" else f"{diagnostic.severity}: "
@@ -108,7 +108,7 @@ def write_diagnostic(diagnostic: Diagnostic, file: str) -> None:
 
 
 def _source_line(file: str, number: int) -> str | None:
-    """A line of a file, by its number from 1; None where it cannot be had."""
+    """A line of a file, by its number from 1; None where it cannot be read."""
     if not number:
         return None
     try:
@@ -136,7 +136,7 @@ def _excerpt(line: str, diagnostic: Diagnostic, width: int, style: str) -> Text:
 
 
 def _printable(text: str) -> str:
-    """Without what would steer a terminal; as long as before, so that columns stay."""
+    """Without control characters; of the same length, so that columns stay."""
     return "".join(
         character if character.isprintable() else " " if character == "\t" else "\ufffd"
         for character in text

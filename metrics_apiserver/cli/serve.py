@@ -23,7 +23,7 @@ Runs the server. `metrics-apiserver --help` lists the other commands.
 
 
 def run(words: list[str]) -> int:
-    """Serves until it is told to stop; the exit code.
+    """Serves until a signal stops it; the exit code.
 
     Raises:
         ExceptionGroup: of errors.ConfigError: flags and files that cannot be used.

@@ -87,7 +87,7 @@ async def test_without_waiting_the_servers_go_on(
     await publisher.run()
     ran = await publisher.run("--rotate=authority", "--wait=false")
     assert ran.code == 0
-    assert "not over yet" in ran.out
+    assert "not finished" in ran.out
     assert certificates.material(kubeapi).upcoming is not None
 
 
