@@ -149,3 +149,7 @@ async def test_a_closed_connection_becomes_idle_no_more(environment: Environment
 
 def test_idle_connections_outlast_those_of_kube_apiserver() -> None:
     assert connection.Limits().idle_seconds > 90
+
+
+def test_heads_may_be_as_large_as_in_go() -> None:
+    assert connection.Limits().header_bytes == 1 << 20

@@ -110,7 +110,9 @@ async def test_each_failure_has_its_kind(api: FakeKubeAPI, client: KubeClient) -
     api.fail(PATH, Fault("reset", after=10))
     assert (await _failure(client)).kind == "reset"
     await api.stop()
-    assert (await _failure(client)).kind == "unreachable"
+    failure = await _failure(client)
+    assert failure.kind == "unreachable"
+    assert "Connect" in failure.detail
     await api.start()
     assert (await _get(client)).status == 200
 
