@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import re
+import tokenize
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,6 +33,31 @@ FORBIDDEN = {
     "the making, not the made": re.compile(
         r"(?i)\b(this|another|previous|next|earlier|later) [s]essions?\b|\bsub-?agen[t]s?\b"
     ),
+}
+# Words that have no meaning in this field, and the field's own for what they would stand for.
+OWN_WORDS = {
+    "door": "server, listener",
+    "doors": "listeners",
+    "entrance": "listener",
+    "evened": "averaged",
+    "finding": "diagnostic",
+    "findings": "diagnostics",
+    "firstversion": "x509 v1",
+    "harvest": "match",
+    "judge": "validate",
+    "judged": "validated",
+    "keeper": "controller",
+    "selfmade": "self-signed",
+    "sighting": "observation",
+    "sightings": "observations",
+    "surroundings": "environment",
+    "tally": "count",
+    "told": "settings",
+    "trouble": "condition",
+    "troubles": "conditions",
+    "upkeep": "periodic work",
+    "vitals": "health",
+    "world": "environment",
 }
 UNREAD_SUFFIXES = frozenset({".sum", ".lock", ".png", ".ico", ".pyc", ".whl", ".gz"})
 SKIPPED_FOLDERS = frozenset({"__pycache__", "build", "dist", "site", "node_modules"})
@@ -68,6 +96,45 @@ def test_the_tree_holds_nothing_that_is_not_the_product(reason: str) -> None:
         for path in tree()
         for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1)
         if FORBIDDEN[reason].search(line)
+    ]
+    assert not found, "\n".join(found)
+
+
+def parsed() -> Iterator[tuple[Path, ast.Module]]:
+    """The package's modules with their syntax trees."""
+    for module in modules():
+        yield module, ast.parse((PACKAGE / module).read_text())
+
+
+def test_every_class_has_a_name_of_its_own() -> None:
+    places: dict[str, list[str]] = defaultdict(list)
+    for module, tree_ in parsed():
+        for node in ast.walk(tree_):
+            if isinstance(node, ast.ClassDef):
+                places[node.name].append(f"{module}:{node.lineno}")
+    assert {name: found for name, found in places.items() if len(found) > 1} == {}
+
+
+def words(identifier: str) -> set[str]:
+    """The words of a name, in snake case or camel case."""
+    return {word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", identifier)}
+
+
+def identifiers(module: Path) -> Iterator[tuple[str, str]]:
+    """Each name in a module with its place; the module's own path comes first."""
+    yield f"{module}", module.with_suffix("").as_posix()
+    with tokenize.open(PACKAGE / module) as lines:
+        for token in tokenize.generate_tokens(lines.readline):
+            if token.type == tokenize.NAME:
+                yield f"{module}:{token.start[0]}", token.string
+
+
+def test_names_use_the_words_of_kubernetes_prometheus_and_go() -> None:
+    found = [
+        f"{place}: {name} (say {OWN_WORDS[word]})"
+        for module in modules()
+        for place, name in identifiers(module)
+        for word in sorted(words(name) & OWN_WORDS.keys())
     ]
     assert not found, "\n".join(found)
 

@@ -46,7 +46,7 @@ Attributes = ResourceAttributes | NonResourceAttributes
 Question = tuple[UserInfo, tuple[str, ...]]
 
 
-class AccessReviewer(Protocol):
+class AccessReviewClient(Protocol):
     """Asks the cluster for one decision."""
 
     async def review(self, user: UserInfo, attributes: Attributes) -> AccessDecision: ...
@@ -96,7 +96,7 @@ class Authorizer:
 
     def __init__(
         self,
-        reviewer: AccessReviewer | None,
+        reviewer: AccessReviewClient | None,
         paths: AllowedPaths,
         memory: Memory = DEFAULT_MEMORY,
         clock: Callable[[], float] = time.monotonic,
@@ -132,7 +132,7 @@ class Authorizer:
             raise forbidden(user, info, decision.reason)
 
     async def _review(
-        self, reviewer: AccessReviewer, question: Question, info: RequestInfo
+        self, reviewer: AccessReviewClient, question: Question, info: RequestInfo
     ) -> AccessDecision:
         user, parts = question
         async with self._places:

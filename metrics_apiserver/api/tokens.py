@@ -24,7 +24,7 @@ _REVIEWS_AT_ONCE = 20
 _MAX_TOKEN_CHARACTERS = 64 * 1024
 
 
-class TokenReviewer(Protocol):
+class TokenReviewClient(Protocol):
     """Asks the cluster whose a token is; None means nobody's."""
 
     async def review(self, token: str, audiences: Sequence[str] = ()) -> UserInfo | None: ...
@@ -56,7 +56,7 @@ class TokenAuthenticator:
 
     def __init__(
         self,
-        reviewer: TokenReviewer,
+        reviewer: TokenReviewClient,
         *,
         audiences: tuple[str, ...] = (),
         ttl_seconds: float = 10.0,
