@@ -48,7 +48,7 @@ def render_help(table: Iterable[Flag], width: int = 0) -> str:
 
 
 def _render(flag: Flag, width: int) -> list[str]:
-    short = f"-{flag.shorthand}, " if flag.shorthand and flag.shorthand != flag.name else ""
+    short = f"-{flag.shorthand}, " if flag.shorthand else ""
     value = "" if flag.kind == "bool" else f" {value_name(flag)}"
     head = f"  {short}--{flag.name}{value}"
     text = f"{flag.help}{shown_default(flag)}"

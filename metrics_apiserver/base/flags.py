@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from metrics_apiserver.base import errors, kinds
+from metrics_apiserver.base import kinds
 from metrics_apiserver.base.diagnostics import Diagnostic
 
 
@@ -189,10 +189,10 @@ class _Scanner:
         self.parsed.diagnostics.append(Diagnostic(message, path=f"--{name}"))
 
 
-def scan(
+def parse(
     table: Iterable[Flag], arguments: Sequence[str], environment: Mapping[str, str] | None = None
 ) -> Parsed:
-    """Reads a command line; what cannot be read stands in the outcome.
+    """Reads a command line; what cannot be read is among the outcome's diagnostics.
 
     Args:
         table: the flags there are.
@@ -202,19 +202,3 @@ def scan(
     scanner = _Scanner(table, environment or {})
     scanner.run(arguments)
     return scanner.parsed
-
-
-def parse(table: Iterable[Flag], arguments: Sequence[str]) -> Parsed:
-    """Reads a command line that must be readable.
-
-    Args:
-        table: the flags there are.
-        arguments: words after the command's name.
-
-    Raises:
-        errors.ConfigError: unknown flags or bad values, all of them.
-    """
-    parsed = scan(table, arguments)
-    if parsed.diagnostics:
-        raise errors.ConfigError("command line", tuple(parsed.diagnostics))
-    return parsed

@@ -95,7 +95,7 @@ class FlagCommand(click.Command):
         if any(word in HELP_WORDS for word in takewhile(lambda word: word != "--", args)):
             click.echo(ctx.get_help())
             ctx.exit()
-        ctx.obj = flags.scan(self._table, args)
+        ctx.obj = flags.parse(self._table, args)
         return []
 
     def invoke(self, ctx: click.Context) -> int:

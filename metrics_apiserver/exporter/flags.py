@@ -36,7 +36,7 @@ def parse(words: Sequence[str], environment: Mapping[str, str]) -> ExporterSetti
         ConfigError: it cannot be used; everything that is wrong is named.
         Asked: for the help or the version, whatever else is there.
     """
-    parsed = flags.scan(TABLE, words, environment)
+    parsed = flags.parse(TABLE, words, environment)
     for flag in (HELP, VERSION):
         if parsed.values[flag.name]:
             raise Asked(flag)

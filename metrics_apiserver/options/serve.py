@@ -77,7 +77,7 @@ def parse(words: Sequence[str]) -> ServeSettings:
     Raises:
         errors.ConfigError: it cannot be used; everything that is wrong is named.
     """
-    parsed = flags.scan(TABLE, words)
+    parsed = flags.parse(TABLE, words)
     if parsed.values["standalone"]:
         defaults = {name: value for name, value in _STANDALONE.items() if name not in parsed.given}
         parsed.values |= defaults

@@ -59,7 +59,7 @@ TABLE = settings.table(Everything)
 
 
 def build(*words: str) -> Everything:
-    return settings.build(Everything, flags.scan(TABLE, words))
+    return settings.build(Everything, flags.parse(TABLE, words))
 
 
 def diagnostics(*words: str) -> list[tuple[str, str]]:
@@ -140,7 +140,7 @@ def test_nothing_is_said_of_flags_together_while_one_cannot_be_read() -> None:
 
 
 def test_a_command_may_take_arguments() -> None:
-    parsed = flags.scan(TABLE, ["file"])
+    parsed = flags.parse(TABLE, ["file"])
     assert settings.build(Everything, parsed, takes_arguments=True) == Everything()
 
 

@@ -8,7 +8,7 @@ from metrics_apiserver.options.commands import NoSettings, OutputSettings
 
 
 def build(*words: str) -> OutputSettings:
-    parsed = flags.scan(settings.table(OutputSettings), words)
+    parsed = flags.parse(settings.table(OutputSettings), words)
     return settings.build(OutputSettings, parsed)
 
 
