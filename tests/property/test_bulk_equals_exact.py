@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from metrics_apiserver.base import errors
 from metrics_apiserver.core import gotemplate, selector
 from metrics_apiserver.core.bulk import queryplan
-from metrics_apiserver.core.bulk.queryplan import QueryPlan
+from metrics_apiserver.core.bulk.queryplan import BulkQuery, QueryPlan
 from metrics_apiserver.core.model import Sample
 from metrics_apiserver.options.prometheus import EvaluationSettings
 from metrics_apiserver.provider.evaluation.evaluator import Evaluator, WhyNotBulk
@@ -345,12 +345,12 @@ def groups_for(plan: QueryPlan) -> list[tuple[str, ...]]:
 )
 @given(plan=PLANS)
 def test_what_is_proved_is_equal(arena: Arena, plan: QueryPlan) -> None:
-    if queryplan.why_not_bulk(plan) is not None:
+    if BulkQuery(plan).why_not() is not None:
         arena.compared["unproved"] += 1
         return
     arena.compared["proved"] += 1
     groups = groups_for(plan)
-    found = arena.runner.run(find_differences(arena, plan, queryplan.why_not_bulk, groups))
+    found = arena.runner.run(find_differences(arena, plan, BulkQuery.why_not, groups))
     assert not found, f"{plan.template.text}\n" + "\n".join(found)
 
 
@@ -360,7 +360,7 @@ def test_what_may_be_split_is_equal(arena: Arena, plan: QueryPlan) -> None:
     """A list of names asked in parts has the answers of the whole list."""
     if queryplan.why_not_split(plan) is not None:
         return
-    exact = make_evaluator(arena, 0.0, queryplan.why_not_bulk, [])
+    exact = make_evaluator(arena, 0.0, BulkQuery.why_not, [])
     names = groups_for(plan)[0]
     space = "" if plan.resource_label == "node" else "a"
     whole = arena.runner.run(read(exact, plan, space, names))
@@ -412,6 +412,6 @@ WRONG = {
 def test_a_wrong_proof_is_found_out(arena: Arena, case: str) -> None:
     """The comparison sees the difference that believing such a proof would make."""
     plan = make_plan(WRONG[case])
-    assert queryplan.why_not_bulk(plan) is not None
+    assert BulkQuery(plan).why_not() is not None
     found = arena.runner.run(find_differences(arena, plan, lambda _plan: None, groups_for(plan)))
     assert found

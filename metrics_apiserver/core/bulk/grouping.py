@@ -17,8 +17,6 @@ from typing import Final
 
 import promql_parser as ast
 
-from metrics_apiserver.core import promql
-
 # These keep the labels of the elements they choose; every other aggregation has its own.
 _CHOOSING: Final = frozenset({"topk", "bottomk", "limitk", "limit_ratio"})
 _SETS: Final = frozenset({"and", "or", "unless"})
@@ -44,22 +42,32 @@ class _State:
 _FREE: Final = _State(carries=False)
 
 
-def why_not(query: str, sentinel: str, mark: str, label: str) -> str | None:
-    """None where adding `label` to GroupBy is proved to change no value; else the reason why not.
+@dataclass(frozen=True, slots=True)
+class AddedLabel:
+    """A label that GroupBy has in the bulk query only.
+
+    Attributes:
+        label: its name; every series that has the sentinel has a value of it.
+        mark: a name that occurs nowhere else, which stands for the label in a query to be proved.
+    """
+
+    label: str
+    mark: str
+
+
+def why_not(query: ast.Expr, sentinel: str, added: AddedLabel) -> str | None:
+    """None where adding the label to GroupBy is proved to change no value; else the reason why not.
 
     Args:
-        query: rendered with the sentinel among LabelMatchers and `mark` as one more label in
-            GroupBy, where the bulk query has `label`.
+        query: rendered with the sentinel among LabelMatchers and the mark as one more label in
+            GroupBy, then parsed.
         sentinel: name of a label that occurs nowhere else.
-        mark: likewise.
-        label: the namespace label, of which every series that carries the sentinel has a value.
+        added: the label.
     """
     try:
-        _Walk(sentinel, mark, label).state(promql.parse(query))
-    except _MayDiffer as refused:
-        return str(refused)
-    except ValueError as error:
-        return f"the query does not parse: {error}"
+        _Walk(sentinel, added.mark, added.label).state(query)
+    except _MayDiffer as found:
+        return str(found)
     return None
 
 

@@ -14,13 +14,15 @@ Prometheus' `promql/engine.go` and `promql/functions.go`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from enum import Enum, auto
 from typing import Any, Final, NoReturn
 
 import promql_parser as ast
 
 from metrics_apiserver.core import promql
+from metrics_apiserver.core.bulk import grouping
+from metrics_apiserver.core.bulk.grouping import AddedLabel
 
 _PER_SERIES: Final = frozenset(
     {"abs", "ceil", "changes", "clamp", "clamp_max", "clamp_min", "day_of_month", "day_of_week"}
@@ -56,13 +58,16 @@ class _NotProved(Exception):
     """Why there is no proof."""
 
 
-def why_not(query: str, sentinel: str, keys: frozenset[str]) -> str | None:
+def why_not(
+    query: str, sentinel: str, keys: frozenset[str], added: AddedLabel | None = None
+) -> str | None:
     """Looks for a reason why a query cannot be evaluated in bulk.
 
     Args:
         query: rendered for many objects, with the sentinel as one of the label matchers.
         sentinel: a label name that the query has nowhere else; not empty.
         keys: the labels that tell objects apart, at least one.
+        added: the label that GroupBy has beside those of the exact query, if any.
 
     Returns:
         None where the results are proved equal, else the reason why not, in a few words.
@@ -70,12 +75,15 @@ def why_not(query: str, sentinel: str, keys: frozenset[str]) -> str | None:
     if not keys or keys & {"__name__", "le"}:
         return f"answers cannot be told apart by {', '.join(sorted(keys)) or 'no label'}"
     try:
-        form = _Prover(sentinel, keys).classify(promql.parse(query))
+        expression = promql.parse(query)
+        form = _Prover(sentinel, keys, added).classify(expression)
     except _NotProved as refusal:
         return str(refusal)
     except ValueError as error:
         return f"the query does not parse: {error}"
-    return None if form is _Form.PER_OBJECT else "no selector takes the label matchers"
+    if form is not _Form.PER_OBJECT:
+        return "no selector takes the label matchers"
+    return None if added is None else grouping.why_not(expression, sentinel, added)
 
 
 def _refuse(reason: str) -> NoReturn:
@@ -83,9 +91,10 @@ def _refuse(reason: str) -> NoReturn:
 
 
 class _Prover:
-    def __init__(self, sentinel: str, keys: frozenset[str]) -> None:
+    def __init__(self, sentinel: str, keys: frozenset[str], added: AddedLabel | None) -> None:
         self._sentinel = sentinel
         self._keys = keys
+        self._added = added
         self._depth = 0
         self._cases: Mapping[type[ast.Expr], Callable[[Any], _Form]] = {
             ast.VectorSelector: self._selector,
@@ -148,12 +157,12 @@ class _Prover:
             _refuse(f"{name} cannot be evaluated in bulk")
         if modifier is None:
             _refuse(f"{name} puts all series together")
-        named = frozenset(modifier.labels)
+        labels = self._meant(modifier.labels)
+        named, shown = frozenset(labels), ", ".join(labels)
         if modifier.type == ast.AggModifierType.By:
-            self._check_kept(self._keys <= named, f"{name} by ({', '.join(modifier.labels)})")
+            self._check_kept(self._keys <= named, f"{name} by ({shown})")
         else:
-            kept = not self._keys & named
-            self._check_kept(kept, f"{name} without ({', '.join(modifier.labels)})")
+            self._check_kept(not self._keys & named, f"{name} without ({shown})")
         self._check_parameter(name, aggregation.param)
         if self.classify(aggregation.expr) is not _Form.PER_OBJECT:
             _refuse("the label matchers stand where no selector is")
@@ -166,6 +175,13 @@ class _Prover:
                 _refuse(f"{name} changes a label that tells answers apart")
         elif parameter is not None and not _is_number(parameter):
             _refuse(f"the parameter of {name} is no number")
+
+    def _meant(self, labels: Iterable[str]) -> list[str]:
+        """Labels of a modifier, with the added one in the place of its mark."""
+        added = self._added
+        if added is None:
+            return list(labels)
+        return [added.label if label == added.mark else label for label in labels]
 
     def _check_kept(self, kept: bool, what: str) -> None:
         if not kept:
@@ -194,11 +210,12 @@ class _Prover:
     def _check_modifier(self, name: str, modifier: ast.BinModifier) -> None:
         if modifier.fill_values.lhs is not None or modifier.fill_values.rhs is not None:
             _refuse(f"{name} fills in values")
-        if self._keys.intersection(modifier.group_labels or ()):
+        if self._keys.intersection(self._meant(modifier.group_labels or ())):
             _refuse(f"{name} copies a label that tells answers apart")
 
     def _check_matching(self, name: str, matching: ast.LabelModifier) -> None:
-        named, shown = frozenset(matching.labels), ", ".join(matching.labels)
+        labels = self._meant(matching.labels)
+        named, shown = frozenset(labels), ", ".join(labels)
         if matching.type == ast.LabelModifierType.Include:
             self._check_kept(self._keys <= named, f"{name} on ({shown})")
         else:

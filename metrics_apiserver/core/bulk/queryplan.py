@@ -3,14 +3,16 @@
 A QueryPlan is one rule's template for one series, one resource and one metric selector. For a
 namespace and names it renders the *exact* query, the one that the predecessor sends for each read
 (its `pkg/naming/metrics_query.go`). For namespaces alone it renders the *bulk* query, whose result
-holds the exact results of all objects in them; it may be used only where `why_not_bulk` gives no
-reason against it. Names and values are escaped here and nowhere else.
+holds the exact results of all objects in them; it may be used only where `BulkQuery.why_not`
+gives no reason against it. Names and values are escaped here and nowhere else.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from metrics_apiserver.base import errors
 from metrics_apiserver.core import gotemplate, promql
@@ -22,8 +24,11 @@ SENTINEL = "__bulk_evaluation__"
 # Stands for LabelMatchers while a plain template is rendered: a list of thousands of names is not
 # held to the bound of what a template may write.
 _PLACE = "\ue000LabelMatchers\ue001"
+_GROUP_BY_PLACE = "\ue000GroupBy\ue001"
+_SLICE_PLACE = "\ue000GroupBySlice\ue001"
 _MARK = "__grouped_by_namespace__"
 _PROBE_NAMESPACE = "probe-namespace"
+_LABEL: Final = re.compile("[a-zA-Z_][a-zA-Z0-9_]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +77,10 @@ def _joined(values: Sequence[str]) -> str:
     return _literal("|".join(promql.escape_regex(value) for value in values))
 
 
+def _is_plain(plan: QueryPlan) -> bool:
+    return plan.template.plain and "LabelValuesByName" not in plan.template.fields_used
+
+
 def _render(
     plan: QueryPlan,
     matchers: list[Matcher],
@@ -79,7 +88,7 @@ def _render(
     group_by: list[str],
 ) -> str:
     written = ",".join(map(str, matchers))
-    plain = plan.template.plain and "LabelValuesByName" not in plan.template.fields_used
+    plain = _is_plain(plan)
     text = plan.template.render(
         {
             "Series": plan.series,
@@ -89,11 +98,13 @@ def _render(
             "GroupBySlice": group_by,
         }
     )
-    if plain:
-        text = text.replace(_PLACE, written)
-    if not text:
+    return _not_empty(text.replace(_PLACE, written) if plain else text)
+
+
+def _not_empty(query: str) -> str:
+    if not query:
         raise errors.TemplateError("empty query produced by metrics query template")
-    return text
+    return query
 
 
 def _group_by(plan: QueryPlan) -> list[str]:
@@ -127,22 +138,76 @@ def render_exact(plan: QueryPlan, namespace: str, names: Sequence[str]) -> str:
     return _render(plan, matchers, values, _group_by(plan))
 
 
-def render_bulk(plan: QueryPlan, namespaces: Sequence[str]) -> str:
-    """The query for every object of these namespaces, grouped by namespace and resource.
+class BulkQuery:
+    """The bulk query of a plan; a template that only writes its fields is rendered once.
 
-    Args:
-        plan: the query without its objects; it must have a resource label.
-        namespaces: none means every one; ignored where the plan has no namespace label.
-
-    Raises:
-        errors.BadRequest, errors.TemplateError: as for `render_exact`.
+    Attributes:
+        plan: of the query; it must have a resource label.
     """
-    return _render(
-        plan,
-        _bulk_matchers(plan, namespaces),
-        {},
-        _bulk_group_by(plan, plan.namespace_label),
-    )
+
+    __slots__ = ("_shape", "plan")
+
+    def __init__(self, plan: QueryPlan) -> None:
+        self.plan = plan
+        self._shape = ""
+
+    def render(self, namespaces: Sequence[str]) -> str:
+        """The query for every object of these namespaces, grouped by namespace and resource.
+
+        Args:
+            namespaces: none means every one; ignored where the plan has no namespace label.
+
+        Raises:
+            errors.BadRequest, errors.TemplateError: as for `render_exact`.
+        """
+        plan = self.plan
+        return self._fill(_bulk_matchers(plan, namespaces), plan.namespace_label)
+
+    def why_not(self) -> str | None:
+        """None where the result is proved equal to the exact ones; else the reason why not.
+
+        Raises:
+            errors.BadRequest: the metric selector has an operator that PromQL cannot express.
+            errors.TemplateError: the template fails on these values.
+        """
+        plan = self.plan
+        why_not = _why_not_plain(plan.template)
+        if why_not is not None:
+            return why_not
+        keys = frozenset(filter(None, (plan.namespace_label, plan.resource_label)))
+        matchers = _bulk_matchers(plan, [_PROBE_NAMESPACE])
+        selected = {matcher.label for matcher in promql.matchers_from_selector(plan.selector)}
+        if clash := keys & selected:
+            return f"the metric selector matches on {', '.join(sorted(clash))}"
+        matchers.append(Matcher(SENTINEL, "=", ""))
+        if not plan.namespace_label:
+            return proof.why_not(self._fill(matchers, ""), SENTINEL, keys)
+        query = self._fill(matchers, _MARK)
+        if _MARK in query and not _LABEL.fullmatch(plan.namespace_label):
+            return f"PromQL cannot group by the label {plan.namespace_label}"
+        added = grouping.AddedLabel(plan.namespace_label, _MARK)
+        return proof.why_not(query, SENTINEL, keys, added)
+
+    def _fill(self, matchers: list[Matcher], namespace_label: str) -> str:
+        """The query with these matchers, grouped by this label too."""
+        plan = self.plan
+        group_by = _bulk_group_by(plan, namespace_label)
+        if not _is_plain(plan):
+            return _render(plan, matchers, {}, group_by)
+        if not self._shape:
+            self._shape = plan.template.render(
+                {
+                    "Series": plan.series,
+                    "LabelMatchers": _PLACE,
+                    "LabelValuesByName": {},
+                    "GroupBy": _GROUP_BY_PLACE,
+                    "GroupBySlice": [_SLICE_PLACE],
+                }
+            )
+        text = self._shape.replace(_GROUP_BY_PLACE, ",".join(group_by))
+        # A list is written as Go writes it: its items with spaces between them, in brackets.
+        text = text.replace(_SLICE_PLACE, " ".join(group_by))
+        return _not_empty(text.replace(_PLACE, ",".join(map(str, matchers))))
 
 
 def _bulk_matchers(plan: QueryPlan, namespaces: Sequence[str]) -> list[Matcher]:
@@ -171,38 +236,11 @@ def _why_not_plain(template: gotemplate.Template) -> str | None:
     return None
 
 
-def why_not_bulk(plan: QueryPlan) -> str | None:
-    """None where the bulk result is proved equal to the exact ones; else the reason why not.
-
-    Raises:
-        errors.BadRequest: the metric selector has an operator that PromQL cannot express.
-        errors.TemplateError: the template fails on these values.
-    """
-    why_not = _why_not_plain(plan.template)
-    if why_not is not None:
-        return why_not
-    keys = frozenset(filter(None, (plan.namespace_label, plan.resource_label)))
-    clash = keys.intersection(
-        matcher.label for matcher in promql.matchers_from_selector(plan.selector)
-    )
-    if clash:
-        return f"the metric selector matches on {', '.join(sorted(clash))}"
-    matchers = _bulk_matchers(plan, [_PROBE_NAMESPACE])
-    matchers.append(Matcher(SENTINEL, "=", ""))
-    namespace_label = plan.namespace_label
-    query = _render(plan, matchers, {}, _bulk_group_by(plan, namespace_label))
-    why_not = proof.why_not(query, SENTINEL, keys)
-    if why_not is not None or not namespace_label:
-        return why_not
-    marked = _render(plan, matchers, {}, _bulk_group_by(plan, _MARK))
-    return grouping.why_not(marked, SENTINEL, _MARK, namespace_label)
-
-
 def why_not_split(plan: QueryPlan) -> str | None:
     """None where a long list of names may be queried in parts; else the reason why not.
 
     Raises:
-        errors.BadRequest, errors.TemplateError: as for `why_not_bulk`.
+        errors.BadRequest, errors.TemplateError: as for `BulkQuery.why_not`.
     """
     why_not = _why_not_plain(plan.template)
     if why_not is not None:

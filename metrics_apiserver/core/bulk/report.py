@@ -10,8 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from metrics_apiserver.core import builtin
-from metrics_apiserver.core.bulk import queryplan
-from metrics_apiserver.core.bulk.queryplan import QueryPlan
+from metrics_apiserver.core.bulk.queryplan import BulkQuery, QueryPlan
 from metrics_apiserver.core.converter import ResourceConverter, ResourceMapping
 from metrics_apiserver.core.gotemplate import Template
 from metrics_apiserver.core.model import NAMESPACES, PODS, GroupResource
@@ -40,7 +39,7 @@ def build(rules: RuleFile) -> list[QueryEvaluation]:
     """Every query of the custom and resource rules; external ones are never evaluated in bulk."""
     mapper = builtin.mapper(rules)
     return [
-        QueryEvaluation(path, queryplan.why_not_bulk(plan)) for path, plan in _plans(rules, mapper)
+        QueryEvaluation(path, BulkQuery(plan).why_not()) for path, plan in _plans(rules, mapper)
     ]
 
 

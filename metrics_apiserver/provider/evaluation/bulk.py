@@ -15,8 +15,7 @@ from typing import Protocol
 from metrics_apiserver.base import errors, threads
 from metrics_apiserver.base.backoff import Backoff, no_jitter
 from metrics_apiserver.core import custom
-from metrics_apiserver.core.bulk import queryplan
-from metrics_apiserver.core.bulk.queryplan import QueryPlan
+from metrics_apiserver.core.bulk.queryplan import BulkQuery, QueryPlan
 from metrics_apiserver.core.model import QueryResult, Sample
 
 SamplesByName = Mapping[str, Sequence[Sample]]
@@ -84,7 +83,7 @@ class BulkState:
         refreshing: an evaluation is being made that no read waits for.
     """
 
-    plan: QueryPlan
+    query: BulkQuery
     why_exact: str | None
     wanted: dict[str, float] = field(default_factory=dict)
     result: BulkResult | None = None
@@ -132,7 +131,7 @@ def is_refusal(error: errors.MetricsError) -> bool:
 
 async def collect(
     backend: Backend,
-    plan: QueryPlan,
+    query: BulkQuery,
     namespaces: Sequence[str],
     *,
     timeout: float,
@@ -142,7 +141,7 @@ async def collect(
 
     Args:
         backend: the Prometheus client.
-        plan: the query without its objects.
+        query: of one plan.
         namespaces: none means every one.
         timeout: seconds for all queries together.
         clock: monotonic seconds.
@@ -161,7 +160,7 @@ async def collect(
         if left <= 0:
             raise errors.UpstreamTimeout("unable to fetch metrics: too many queries for the time")
         try:
-            samples = await _ask(backend, plan, part, left)
+            samples = await _ask(backend, query, part, left)
         except errors.UpstreamError as error:
             if error.kind != "too_large" or len(part) < 2:
                 raise
@@ -171,17 +170,17 @@ async def collect(
         size += len(samples)
         if size > MAX_HELD_SAMPLES:
             raise _too_large(f"more than {MAX_HELD_SAMPLES} samples for all namespaces together")
-        await threads.run(len(samples), _add, parts, plan, samples)
+        await threads.run(len(samples), _add, parts, query.plan, samples)
     return BulkResult(started, parts, size, not namespaces, clock() - started)
 
 
 async def _ask(
-    backend: Backend, plan: QueryPlan, namespaces: Sequence[str], timeout: float
+    backend: Backend, query: BulkQuery, namespaces: Sequence[str], timeout: float
 ) -> list[Sample]:
-    query = queryplan.render_bulk(plan, namespaces)
-    if len(query) > QUERY_BYTES:
+    text = query.render(namespaces)
+    if len(text) > QUERY_BYTES:
         raise _too_large(f"the query for {len(namespaces)} namespaces is too long")
-    return vector(await backend.query(query, timeout=timeout))
+    return vector(await backend.query(text, timeout=timeout))
 
 
 def _too_large(why: str) -> errors.UpstreamError:

@@ -1,6 +1,6 @@
 """Evaluates queries: one Prometheus query serves every read of the same metric.
 
-A QueryPlan whose bulk query is proved equal to its exact ones (`queryplan.why_not_bulk`) is
+A QueryPlan whose bulk query is proved equal to its exact ones (`BulkQuery.why_not`) is
 evaluated once for all namespaces that were read lately, and each read takes its part; the load on
 Prometheus depends on the number of rules, not of HPAs. Every other plan sends the query that the
 predecessor sends, shared by reads with the same text. An evaluation is served for at most the
@@ -19,8 +19,7 @@ from typing import Any
 
 from metrics_apiserver.base import errors
 from metrics_apiserver.base.caching import SingleFlight
-from metrics_apiserver.core.bulk import queryplan
-from metrics_apiserver.core.bulk.queryplan import QueryPlan
+from metrics_apiserver.core.bulk.queryplan import BulkQuery, QueryPlan
 from metrics_apiserver.core.model import QueryResult
 from metrics_apiserver.options.prometheus import EvaluationSettings
 from metrics_apiserver.provider.evaluation import bulk
@@ -36,7 +35,7 @@ from metrics_apiserver.provider.evaluation.exact import ExactEvaluator
 __all__ = ["Backend", "Evaluator", "SamplesByName", "Spawn"]
 
 Spawn = Callable[[Coroutine[Any, Any, None], str], None]
-WhyNotBulk = Callable[[QueryPlan], str | None]
+WhyNotBulk = Callable[[BulkQuery], str | None]
 
 REFRESH_AT = 0.8  # of the freshness window: from then on a read starts the next evaluation,
 REFRESH_LEAD = 1.5  # or this many times as long before its end as the last one took
@@ -58,7 +57,8 @@ class Evaluator:
         spawn: starts a background refresh; the owner keeps the task.
         observe: called with `bulk`, `exact`, `shared` or `fallback` for each use.
         clock: monotonic seconds.
-        why_not_bulk: gives None for a plan that may be evaluated in bulk, else the reason why not.
+        why_not_bulk: gives None for a query that is proved equal to exact ones, else the reason
+            why not.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Evaluator:
         spawn: Spawn,
         observe: Callable[[str], None] = lambda _kind: None,
         clock: Callable[[], float] = time.monotonic,
-        why_not_bulk: WhyNotBulk = queryplan.why_not_bulk,
+        why_not_bulk: WhyNotBulk = BulkQuery.why_not,
     ) -> None:
         self._backend = backend
         self._settings = settings
@@ -127,7 +127,8 @@ class Evaluator:
     def _state_of(self, plan: QueryPlan) -> BulkState:
         state = self._states.get(plan)
         if state is None:
-            state = BulkState(plan, self._why_not(plan))
+            query = BulkQuery(plan)
+            state = BulkState(query, self._why_not(query))
             self._states[plan] = state
             if len(self._states) > MAX_PLANS:
                 self._drop(next(iter(self._states)))
@@ -135,9 +136,9 @@ class Evaluator:
             self._states.move_to_end(plan)
         return state
 
-    def _why_not(self, plan: QueryPlan) -> str | None:
+    def _why_not(self, query: BulkQuery) -> str | None:
         try:
-            return self._why_not_bulk(plan)
+            return self._why_not_bulk(query)
         except (errors.TemplateError, errors.BadRequest) as error:
             return str(error)
 
@@ -173,7 +174,7 @@ class Evaluator:
         # An evaluation that was under way may lack a namespace that is new; the next has it.
         for _ in range(2):
             try:
-                result = await self._refreshes.run(state.plan, lambda: self._evaluate(state))
+                result = await self._refreshes.run(state.query.plan, lambda: self._evaluate(state))
             except errors.UpstreamError as error:
                 if not bulk.is_refusal(error):
                     raise
@@ -202,7 +203,7 @@ class Evaluator:
 
     async def _refresh(self, state: BulkState) -> None:
         try:
-            await self._refreshes.run(state.plan, lambda: self._evaluate(state))
+            await self._refreshes.run(state.query.plan, lambda: self._evaluate(state))
         except errors.MetricsError:
             # The next read asks again and reports; a result past its window is never served.
             self._observe("fallback")
@@ -214,7 +215,7 @@ class Evaluator:
         try:
             result = await bulk.collect(
                 self._backend,
-                state.plan,
+                state.query,
                 state.namespaces(self._clock()),
                 timeout=self._settings.timeout_seconds,
                 clock=self._clock,
@@ -228,7 +229,7 @@ class Evaluator:
         return result
 
     def _keep(self, state: BulkState, result: BulkResult) -> None:
-        if self._states.get(state.plan) is not state:
+        if self._states.get(state.query.plan) is not state:
             return
         if state.result is not None:
             self._held -= state.result.size

@@ -136,14 +136,6 @@ def test_matching(text: str, labels: dict[str, str], matches: bool) -> None:
     assert selector.parse(text).matches(labels) is matches
 
 
-@pytest.mark.parametrize("operator", [Operator.GREATER_THAN, Operator.LESS_THAN])
-@pytest.mark.parametrize("bound", ["-1", "0", "1"])
-def test_a_comparison_matches_no_object_without_the_label(operator: Operator, bound: str) -> None:
-    requirement = Requirement("a", operator, (bound,))
-    assert not requirement.matches({})
-    assert not requirement.matches({"b": "5"})
-
-
 def test_a_requirement_whose_bound_is_no_integer_matches_nothing() -> None:
     assert not Requirement("a", Operator.GREATER_THAN, ("x",)).matches({"a": "5"})
 

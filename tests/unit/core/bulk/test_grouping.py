@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+from metrics_apiserver.core import promql
 from metrics_apiserver.core.bulk import grouping
+from metrics_apiserver.core.bulk.grouping import AddedLabel
 
 X = 'x{m="1",__objects__=""}'  # carries the sentinel
 Y = 'y{m="1",__objects__=""}'
@@ -10,7 +12,7 @@ GROUP = "pod,__group__"  # GroupBy; __group__ stands where the bulk query has th
 
 
 def why_not(query: str) -> str | None:
-    return grouping.why_not(query, "__objects__", "__group__", "ns")
+    return grouping.why_not(promql.parse(query), "__objects__", AddedLabel("ns", "__group__"))
 
 
 @pytest.mark.parametrize(
@@ -128,7 +130,3 @@ def test_the_namespace_shows(query: str, why: str) -> None:
     reason = why_not(query)
     assert reason is not None
     assert why in reason
-
-
-def test_text_that_is_no_query_is_not_proved() -> None:
-    assert why_not("sum(") == "the query does not parse: unclosed left parenthesis"

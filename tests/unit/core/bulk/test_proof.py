@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from metrics_apiserver.core.bulk import proof
+from metrics_apiserver.core.bulk.grouping import AddedLabel
 
 SENTINEL = "__bulk__"
 KEYS = frozenset({"namespace", "pod"})
@@ -159,3 +160,40 @@ def test_labels_that_cannot_tell_answers_apart(keys: tuple[str, ...], why: str) 
 
 def test_one_label_may_be_enough() -> None:
     assert proof.why_not(f"sum by (node) (x{S})", SENTINEL, frozenset({"node"})) is None
+
+
+ADDED = AddedLabel("namespace", "__added__")
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        f"sum by (pod, __added__) (x{S})",
+        f"sum by (pod, __added__) (x{S}) / on (pod, __added__) sum by (pod, __added__) (x{S})",
+        f"sum by (pod, namespace) (x{S})",
+    ],
+)
+def test_the_mark_of_the_added_label_stands_for_it(query: str) -> None:
+    assert proof.why_not(query, SENTINEL, KEYS, ADDED) is None
+
+
+@pytest.mark.parametrize(
+    ("query", "why"),
+    [
+        (f"sum by (pod) (x{S})", "sum by (pod) does not keep namespace, pod apart"),
+        (f"sum without (__added__) (x{S})", "sum without (namespace) does not keep"),
+        (f"x{S} / on (pod) sum by (pod, __added__) (y{S})", "/ on (pod) does not keep"),
+        (f"x{S} / ignoring (__added__) y{S}", "/ ignoring (namespace) does not keep"),
+        (f"x{S} * on (pod, namespace) group_left (__added__) y{S}", "copies a label"),
+        # What only the other half of the proof sees.
+        (
+            f"sum by (pod, __added__) (x{S}) / sum by (pod, namespace) (y{S})",
+            "one side of / lacks the label namespace in the exact query",
+        ),
+        (f"x{S} + sum by (pod, __added__) (y{S})", "lacks the label namespace in the exact query"),
+    ],
+)
+def test_the_added_label_is_proved_too(query: str, why: str) -> None:
+    reason = proof.why_not(query, SENTINEL, KEYS, ADDED)
+    assert reason is not None
+    assert why in reason

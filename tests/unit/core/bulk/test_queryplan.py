@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import promql_parser
 import pytest
 
 from metrics_apiserver.base import errors
 from metrics_apiserver.core import gotemplate, promql, selector
 from metrics_apiserver.core.bulk import queryplan
-from metrics_apiserver.core.bulk.queryplan import QueryPlan
+from metrics_apiserver.core.bulk.queryplan import BulkQuery, QueryPlan
 from tests.fakes.evaluation import FIELDS
 
 SUM = "sum(<<.Series>>{<<.LabelMatchers>>}) by (<<.GroupBy>>)"
@@ -139,7 +141,7 @@ def test_no_names_are_never_asked_for() -> None:
     ],
 )
 def test_the_bulk_query(plan: QueryPlan, namespaces: list[str], query: str) -> None:
-    assert queryplan.render_bulk(plan, namespaces) == query
+    assert BulkQuery(plan).render(namespaces) == query
 
 
 @pytest.mark.parametrize(
@@ -158,7 +160,7 @@ def test_the_bulk_query(plan: QueryPlan, namespaces: list[str], query: str) -> N
     ],
 )
 def test_what_is_proved(plan: QueryPlan) -> None:
-    assert queryplan.why_not_bulk(plan) is None
+    assert BulkQuery(plan).why_not() is None
 
 
 @pytest.mark.parametrize(
@@ -184,14 +186,14 @@ def test_what_is_proved(plan: QueryPlan) -> None:
     ],
 )
 def test_what_is_not_proved(plan: QueryPlan, why: str) -> None:
-    reason = queryplan.why_not_bulk(plan)
+    reason = BulkQuery(plan).why_not()
     assert reason is not None
     assert why in reason
 
 
 def test_a_selector_that_promql_cannot_express_is_proved_nothing_of() -> None:
     with pytest.raises(errors.BadRequest):
-        queryplan.why_not_bulk(ask(selects="q>1"))
+        BulkQuery(ask(selects="q>1")).why_not()
 
 
 # --- parts ---------------------------------------------------------------------------------
@@ -230,3 +232,43 @@ def test_equal_questions_are_one_key() -> None:
     assert (
         len({ask(), ask(), ask(selects="q"), ask(namespace=""), ask("m{<<.LabelMatchers>>}")}) == 4
     )
+
+
+class Counted:
+    """Counts renderings of templates and parses of queries."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.renderings = self.parses = 0
+        render, parse = gotemplate.Template.render, promql.parse
+
+        def count_rendering(template: gotemplate.Template, data: Mapping[str, object]) -> str:
+            self.renderings += 1
+            return render(template, data)
+
+        def count_parse(text: str) -> object:
+            self.parses += 1
+            return parse(text)
+
+        monkeypatch.setattr(gotemplate.Template, "render", count_rendering)
+        monkeypatch.setattr(promql, "parse", count_parse)
+
+
+def test_a_bulk_query_is_rendered_and_parsed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = ask("sum(<<.Series>>{<<.LabelMatchers>>}) by (<<.GroupBy>>)")
+    counted = Counted(monkeypatch)
+    query = BulkQuery(plan)
+    assert query.why_not() is None
+    assert query.render(["a"]) == 'sum(m{ns="a",pod!=""}) by (pod,ns)'
+    assert query.render(["a", "b"]) == 'sum(m{ns=~"a|b",pod!=""}) by (pod,ns)'
+    assert (counted.renderings, counted.parses) == (1, 1)
+
+
+def test_a_list_in_the_query_is_written_as_go_writes_it() -> None:
+    plan = ask("m{<<.LabelMatchers>>} # <<.GroupBySlice>> [<<.GroupBy>>]")
+    assert BulkQuery(plan).render(["a"]) == 'm{ns="a",pod!=""} # [pod ns] [pod,ns]'
+    assert queryplan.render_exact(plan, "a", ["x"]) == 'm{ns="a",pod="x"} # [pod] [pod]'
+
+
+def test_a_label_that_promql_cannot_group_by_is_not_proved() -> None:
+    plan = ask(namespace="k8s-ns")
+    assert BulkQuery(plan).why_not() == "PromQL cannot group by the label k8s-ns"

@@ -4,7 +4,7 @@ import pytest
 
 from metrics_apiserver.base import errors
 from metrics_apiserver.core import gotemplate, selector
-from metrics_apiserver.core.bulk.queryplan import QueryPlan
+from metrics_apiserver.core.bulk.queryplan import BulkQuery, QueryPlan
 from metrics_apiserver.core.model import QueryResult, Sample
 from metrics_apiserver.provider.evaluation import bulk
 from metrics_apiserver.provider.evaluation.bulk import BulkResult, BulkState
@@ -27,7 +27,7 @@ async def collect(
     clock: FakeClock | None = None,
 ) -> BulkResult:
     return await bulk.collect(
-        backend, plan or ask(), namespaces, timeout=10.0, clock=clock or FakeClock()
+        backend, BulkQuery(plan or ask()), namespaces, timeout=10.0, clock=clock or FakeClock()
     )
 
 
@@ -178,7 +178,7 @@ def want(group: BulkState, now: float, *namespaces: str) -> None:
 
 
 def test_namespaces_that_nobody_reads_any_more_are_forgotten() -> None:
-    group = BulkState(ask(), None)
+    group = BulkState(BulkQuery(ask()), None)
     want(group, 0.0, "b", "a")
     want(group, 100.0, "a")
     assert group.namespaces(120.0) == ["a", "b"]
@@ -188,7 +188,7 @@ def test_namespaces_that_nobody_reads_any_more_are_forgotten() -> None:
 
 
 def test_too_many_namespaces_are_not_named_but_all_asked_for() -> None:
-    group = BulkState(ask(), None)
+    group = BulkState(BulkQuery(ask()), None)
     want(group, 0.0, *(f"n{number}" for number in range(bulk.MAX_NAMED_NAMESPACES)))
     assert len(group.namespaces(0.0)) == bulk.MAX_NAMED_NAMESPACES
     want(group, 0.0, "one-more")
@@ -202,7 +202,7 @@ def test_too_many_namespaces_are_not_named_but_all_asked_for() -> None:
 
 
 def test_a_pause_grows_with_each_refusal_up_to_a_bound() -> None:
-    group = BulkState(ask(), None)
+    group = BulkState(BulkQuery(ask()), None)
     pauses = []
     for _ in range(8):
         group.refused(1000.0)

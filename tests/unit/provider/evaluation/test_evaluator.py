@@ -10,8 +10,7 @@ import pytest
 
 from metrics_apiserver.base import errors
 from metrics_apiserver.core import gotemplate, selector
-from metrics_apiserver.core.bulk import queryplan
-from metrics_apiserver.core.bulk.queryplan import QueryPlan
+from metrics_apiserver.core.bulk.queryplan import BulkQuery, QueryPlan
 from metrics_apiserver.core.model import Sample
 from metrics_apiserver.options.prometheus import EvaluationSettings
 from metrics_apiserver.provider.evaluation import bulk, evaluator
@@ -60,7 +59,7 @@ class Environment:
         self,
         *pods: str,
         freshness: float = 5.0,
-        why_not_bulk: Callable[[QueryPlan], str | None] = lambda _plan: None,
+        why_not_bulk: Callable[[BulkQuery], str | None] = lambda _query: None,
     ) -> None:
         self.backend = FakeBackend(cluster(*pods))
         self.clock = FakeClock()
@@ -93,6 +92,26 @@ class Environment:
 
 def m(namespace: str, pod: str) -> dict[str, float]:
     return {pod: value_of("m", namespace, pod)}
+
+
+async def test_first_and_later_reads_render_the_template_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    environment = Environment("a/x", "b/x", why_not_bulk=BulkQuery.why_not)
+    render, renderings = gotemplate.Template.render, []
+
+    def count(template: gotemplate.Template, data: Mapping[str, object]) -> str:
+        renderings.append(data)
+        return render(template, data)
+
+    monkeypatch.setattr(gotemplate.Template, "render", count)
+    assert await environment.read("a", "x") == m("a", "x")
+    assert len(renderings) == 1
+    assert await environment.read("b", "x") == m("b", "x")
+    environment.clock.now += 60.0
+    assert await environment.read("a", "x") == m("a", "x")
+    assert len(renderings) == 1
+    assert environment.uses == ["bulk"] * 3
 
 
 # --- sharing and freshness -----------------------------------------------------------------
@@ -149,7 +168,7 @@ async def test_a_reader_who_gives_up_takes_nobody_with_it() -> None:
 
 @pytest.mark.parametrize("provable", [True, False])
 async def test_nothing_older_than_the_window_is_served(provable: bool) -> None:
-    environment = Environment("a/x", why_not_bulk=lambda _plan: None if provable else "no")
+    environment = Environment("a/x", why_not_bulk=lambda _query: None if provable else "no")
     for step in range(40):
         await environment.read("a", "x")
         environment.clock.now += 0.5
@@ -181,7 +200,7 @@ async def test_no_window_means_an_exact_query_for_every_read() -> None:
 
 
 async def test_what_is_not_proved_is_asked_exactly() -> None:
-    environment = Environment("a/x", "a/y", why_not_bulk=lambda _plan: "it is not")
+    environment = Environment("a/x", "a/y", why_not_bulk=lambda _query: "it is not")
     assert await environment.read("a", "x") == m("a", "x")
     assert await environment.read("a", "y") == m("a", "y")
     assert environment.backend.asked == ['m{ns="a",pod="x"}', 'm{ns="a",pod="y"}']
@@ -194,7 +213,7 @@ async def test_the_proof_is_the_question_s_own_unless_given() -> None:
     )
     assert evaluator.why_exact(ask()) is None
     unproved = ask(template="sum(<<.Series>>{<<.LabelMatchers>>})")
-    assert evaluator.why_exact(unproved) == queryplan.why_not_bulk(unproved)
+    assert evaluator.why_exact(unproved) == BulkQuery(unproved).why_not()
     assert "not supported in metric selectors" in str(evaluator.why_exact(ask(selects="q>1")))
     empty = ask("", template="<<.Series>>")
     assert "empty query" in str(evaluator.why_exact(empty))
@@ -347,7 +366,7 @@ async def test_after_a_failed_refresh_the_next_read_may_start_another() -> None:
 )
 @pytest.mark.parametrize("provable", [True, False])
 async def test_an_error_is_never_an_older_value(error: errors.MetricsError, provable: bool) -> None:
-    environment = Environment("a/x", why_not_bulk=lambda _plan: None if provable else "no")
+    environment = Environment("a/x", why_not_bulk=lambda _query: None if provable else "no")
     await environment.read("a", "x")
     environment.clock.now += 5.0
     environment.backend.answer = error
@@ -476,7 +495,7 @@ async def test_questions_are_forgotten_when_there_are_too_many() -> None:
 
 
 async def test_questions_without_an_answer_are_forgotten_too() -> None:
-    environment = Environment("a/x", why_not_bulk=lambda _plan: "no")
+    environment = Environment("a/x", why_not_bulk=lambda _query: "no")
     for number in range(evaluator.MAX_PLANS + 10):
         assert environment.evaluator.why_exact(ask(f"m{number}")) == "no"
 
@@ -550,7 +569,7 @@ async def test_no_reader_ever_sees_another_s_values(provable: bool) -> None:
     users, spaces = 50, [f"ns{number}" for number in range(50)]
     environment = Environment(
         *(f"{space}/p{number}" for space in spaces for number in range(3)),
-        why_not_bulk=lambda _plan: None if provable else "no",
+        why_not_bulk=lambda _query: None if provable else "no",
     )
     chance = random.Random(7)
     reads = 0
