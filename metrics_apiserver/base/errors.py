@@ -101,8 +101,8 @@ class MetricNotFound(NotFound):
     """No such metric, or none for that object; begins as the predecessor's message does.
 
     Args:
-        metric: metric name as asked for.
-        resource: `resource` or `resource.group` as asked for; empty for external metrics.
+        metric: metric name as requested.
+        resource: `resource` or `resource.group` as requested; empty for external metrics.
         name: object name for a single-object read.
         why: short reason and advice, appended after a colon.
     """
@@ -201,7 +201,7 @@ class KubeError(Unavailable):
 
     @property
     def repeatable(self) -> bool:
-        """Whether the same question may be answered in a moment."""
+        """Whether the same request may succeed in a moment."""
         return self.kind in ("unreachable", "reset", "timeout") or self.status in (
             429,
             500,

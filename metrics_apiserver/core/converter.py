@@ -4,7 +4,7 @@ A ResourceMapping is what the file says, compiled without a cluster: a label tem
 overrides. A ResourceConverter binds it to one RESTMapper. Overrides win over the template. An
 override whose resource the cluster lacks does not break the rule, as it does in the predecessor:
 it waits, and a converter over a later mapper takes it up. Of two labels mapped to one resource the
-first in the file is the one asked for. Refused: a template without `.Resource`. Follows the
+first in the file is used in queries. Refused: a template without `.Resource`. Follows the
 predecessor's `pkg/naming/resource_converter.go` and `lbl_res.go`, and goes beyond them where the
 two directions would disagree: a group that the template wrote with underscores is found again.
 """
@@ -124,7 +124,7 @@ class ResourceConverter:
         for override in mapping.overrides:
             found = mapper.resource_for(override.group_resource)
             if found is None:
-                # The label stays spoken for: the template must not give it another meaning.
+                # The label keeps this meaning: the template must not give it another one.
                 self._label_to_resource[override.label] = None
                 waiting.append((override.label, override.group_resource))
                 continue

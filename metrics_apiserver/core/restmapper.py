@@ -6,7 +6,7 @@ plural in any case, an empty group means every group in discovery order with the
 first, a given group is matched exactly and, failing that, as a prefix (`storage` finds
 `storage.k8s.io`). Refused on purpose: names that two resources of one group share, because an
 arbitrary one would then be read, and Go's guessed `<kind>s` and `<kind>list` entries, which name
-nothing that can be asked for.
+nothing that a request can name.
 """
 
 from __future__ import annotations

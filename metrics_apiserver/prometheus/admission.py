@@ -1,8 +1,9 @@
-"""Who may ask Prometheus now: places for calls in flight, a bounded queue, and asked-for pauses.
+"""Limits on calls to Prometheus: how many at once, how many wait, and pauses it requests.
 
-A slow Prometheus would otherwise collect every caller of this server; what does not fit into the
-queue is refused at once. `Retry-After` of a 429 or 503 in whole seconds is kept, for half a minute
-at most: until then nothing is sent at all, because the limit is on us and not on one query.
+With a slow Prometheus, every caller of this server would otherwise wait for it; calls that do not
+fit into the queue are refused at once. `Retry-After` of a 429 or 503 in whole seconds is kept, for
+half a minute at most: until then nothing is sent at all, because the limit is on us and not on one
+query.
 """
 
 from __future__ import annotations
@@ -63,8 +64,8 @@ class Admission:
             why = f"Prometheus asked for a pause, {left:.0f} s are left"
             raise failures.upstream(why, kind="overload", status=429)
 
-    def heed(self, status: int, retry_after: str) -> None:
-        """Begins a pause if this answer asks for one.
+    def observe(self, status: int, retry_after: str) -> None:
+        """Starts a pause if this response asks for one.
 
         Args:
             status: HTTP status of the answer.

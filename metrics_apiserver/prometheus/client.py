@@ -51,7 +51,7 @@ class _ResponseReader(Protocol[Result_co]):
 
 
 def _unobserved(endpoint: str, outcome: str, seconds: float) -> None:
-    """Stands in where nobody counts calls."""
+    """The default: calls are not counted."""
 
 
 class PrometheusClient:

@@ -1,4 +1,4 @@
-"""Who this server is to Prometheus, and whom it takes for Prometheus.
+"""The credentials that this server presents to Prometheus, and the CAs that it trusts for it.
 
 Files are watched by their stamp (time, size, inode) at each use: a new token, certificate or
 authority counts from the next call on, because mounted Secrets are rotated in place. A file that

@@ -105,8 +105,8 @@ class SeriesReader:
         return self._series
 
     def _add(self, elements: list[Any]) -> None:
-        # Most series repeat a shape (name and label names in one order) seen before: tell by a
-        # tuple of strings that orjson shares between objects, and build a Series for new ones.
+        # Most series repeat a shape (name and label names in one order) seen before: compare
+        # tuples of strings that orjson shares between objects, and build a Series for new ones.
         shapes = self._shapes
         for element in elements:
             if type(element) is not dict:

@@ -1,4 +1,4 @@
-"""Takes a long JSON answer apart while it arrives, so that neither memory nor the loop suffers.
+"""Parses a long JSON array while it arrives, within bounds of memory and time per step.
 
 A Prometheus answer is one object around one long array of objects. Once a slice of bytes is here,
 the complete elements in it are cut off at the last `},{` outside any string, and orjson parses
@@ -19,12 +19,12 @@ import orjson
 SLICE_BYTES = 64 * 1024
 
 _TOKENS = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)|\},\{', re.DOTALL)
-# Stands where elements were taken out: shows at the end that they came from the expected array.
+# Replaces elements that were taken out, to show at the end that they came from the right array.
 _TAKEN = b"0,"
 
 
 class JsonArrayStream:
-    """Feeds on bytes, gives parsed array elements early and the rest of the document at the end.
+    """Takes bytes, returns parsed array elements early and the rest of the document at the end.
 
     Attributes:
         taken: True once elements were given before the end.

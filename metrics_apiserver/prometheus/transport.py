@@ -141,7 +141,7 @@ class Transport:
                 if response.status == 200:
                     await body.read(response, request.max_bytes, feed)
                     return None
-                self._admission.heed(response.status, response.headers.get("Retry-After", ""))
+                self._admission.observe(response.status, response.headers.get("Retry-After", ""))
                 text = bytearray()
                 try:
                     await body.read(response, _ERROR_BODY_BYTES, text.extend)

@@ -1,7 +1,7 @@
 """Which objects there are: from the cluster's watch cache, or, standalone, from the series.
 
-Both forms answer the two questions that the columns have: the names that a selector picks, and the
-objects with their labels. Standalone knows no labels and so refuses a selector rather than guess.
+Both give the names that a selector picks, and the objects with their labels. In standalone mode no
+labels are known, so a selector is refused rather than ignored.
 """
 
 from __future__ import annotations

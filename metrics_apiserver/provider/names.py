@@ -1,11 +1,11 @@
 """Discovery by metric names: what a relist needs, for a fraction of what all series cost.
 
 A relist wants, for each series query, the metric names and which of the labels that map to
-resources occur on them. The label-values API answers that with a few kilobytes, asked once for all
-names and once for each mapped label. It keeps a vanished name for as long as the head block holds
+resources occur on them. The label-values API returns that in a few kilobytes, with one call for all
+names and one for each mapped label. It keeps a vanished name for as long as the head block holds
 it (hours), so an exact count is taken now and then, and names it has not seen for `max_age` are
 dropped. A backend that ignores `match[]` there would give the names of other rules; a probe for a
-name that cannot exist finds it out, and such a backend is asked for whole series instead.
+name that cannot exist detects that, and whole series are requested from such a backend.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ class _Seen:
     """What the exact checks of one selector saw.
 
     Attributes:
-        alive: name to the monotonic time of its last sighting.
+        alive: name to the monotonic time when it was last seen.
         checked: time of the last exact check.
     """
 
@@ -153,7 +153,9 @@ class NameDiscovery:
             probe = await self._backend.label_values("__name__", [PROBE], start=start)
             self._by_names = not probe
             if probe:
-                log.warning("this backend lists names without regard to match[]: asking for series")
+                log.warning(
+                    "this backend ignores match[] when it lists names: series are requested instead"
+                )
         if not self._by_names:
             return None
         candidates = self._labels.candidates(selector)

@@ -1,6 +1,6 @@
 """Relist: which metrics exist now, rule by rule, and the Snapshot made of them.
 
-Each distinct series query is asked once and fails alone: its last good result stays, so one broken
+Each distinct series query is sent once and fails alone: its last good result stays, so one broken
 rule or a Prometheus that is down empties nothing. A query that suddenly finds nothing is believed
 when a turn an interval later finds nothing either (a Prometheus that has just restarted answers
 with an empty database, and a failing neighbour makes turns follow each other quickly). One
@@ -64,7 +64,7 @@ class RelistReport:
 
 
 class Relister:
-    """Owns the Snapshot; everybody else reads `snapshot` once per request.
+    """Owns the Snapshot; all others read `snapshot` once per request.
 
     Args:
         source: the Prometheus client.
@@ -134,7 +134,7 @@ class Relister:
                 continue
 
     async def relist_once(self) -> RelistReport:
-        """One turn: asks every distinct series query, then swaps in a new Snapshot."""
+        """One turn: sends every distinct series query, then swaps in a new Snapshot."""
         started = self._turn_began = self._clock()
         # Taken once: a turn that began by one rule file or resource table and ended by another
         # would offer the metrics of neither.

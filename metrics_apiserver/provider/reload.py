@@ -1,9 +1,9 @@
 """Hot reload of the rule file: validated whole, swapped at once, the last good one kept.
 
-The file's bytes are read once and parsed from memory, so that what is judged is what is used. Its
-content is compared at each poll (ConfigMap volumes swap a symlink, which changes no watched
-inode); SIGHUP asks for a look at once. A change counts when two looks in a row find the same
-bytes: half a file may well parse, as another rule than the one being written.
+The file's bytes are read once and parsed from memory, so that what is validated is what is used.
+Its content is compared at each poll (ConfigMap volumes swap a symlink, which changes no watched
+inode); SIGHUP starts a poll at once. A change counts when two polls in a row find the same bytes:
+half a file may well parse, as another rule than the one being written.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from metrics_apiserver.core.rules.config import RuleFile
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 1.0
-SETTLE_SECONDS = 0.25  # to the second look at a change
+SETTLE_SECONDS = 0.25  # to the second poll of a change
 _UNREADABLE = b"unreadable"
 
 
@@ -74,7 +74,7 @@ class Reloader:
         return rules
 
     def wake(self) -> None:
-        """Asks for a look now, as SIGHUP does."""
+        """Starts a poll now, as SIGHUP does."""
         self._wake.set()
 
     async def run(self) -> None:
@@ -90,9 +90,9 @@ class Reloader:
                 continue
 
     async def reload_once(self) -> bool:
-        """Looks once; True when a changed file was good and is taken.
+        """Polls once; True when a changed file was good and is taken.
 
-        A change is judged at the second look that finds it.
+        A change is validated at the second poll that finds it.
         """
         text, unreadable = b"", ""
         try:

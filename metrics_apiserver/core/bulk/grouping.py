@@ -17,7 +17,7 @@ from typing import Final
 
 import promql_parser as ast
 
-# These keep the labels of the elements they choose; every other aggregation has its own.
+# These keep the labels of the samples that they select; every other aggregation has its own.
 _CHOOSING: Final = frozenset({"topk", "bottomk", "limitk", "limit_ratio"})
 _SETS: Final = frozenset({"and", "or", "unless"})
 
@@ -170,7 +170,7 @@ class _Walk:
     def _join(
         self, node: ast.BinaryExpr, matching: ast.LabelModifier | None, carrying: _State
     ) -> _State:
-        """One side is the same for everybody: a number, or a vector."""
+        """One side is the same for all objects: a number, or a vector."""
         named = _names(matching)
         if named is not None and self._mark in named:
             raise _MayDiffer("on (...) uses GroupBy towards a side that is not about the objects")

@@ -1,6 +1,6 @@
 """A rule file, compiled: the nouns between `core/rules/config`, which reads it, and the rest.
 
-A Rule is compared by identity; whether two rules say the same is asked of their fingerprints. It
+A Rule is compared by identity; rules with the same content have equal fingerprints. It
 knows labels and templates, not the cluster: `core/registry` ties it to one.
 """
 

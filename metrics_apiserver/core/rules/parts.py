@@ -2,7 +2,7 @@
 
 Each reader takes an opened Section, adds every error and warning to its Report with path and line,
 and gives None where the part cannot be used. A query is tried on sample requests, so that a
-template that renders to nonsense is found before it is ever asked for. Follows the predecessor's
+template that gives an invalid query is found before it is used. Follows the predecessor's
 `pkg/naming/metric_namer.go`, `resource_converter.go` and `metrics_query.go`.
 """
 

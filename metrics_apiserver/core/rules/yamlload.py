@@ -1,12 +1,12 @@
 """YAML text into nodes that remember their lines; strict and bounded.
 
-Rule files are half-trusted: whoever may edit a ConfigMap must not be able to exhaust or confuse the
-server. Refused: more than 1 MiB, text that is not UTF-8, nesting deeper than 50, aliases and
-merge keys (an alias bomb is 2 ms to load and an explosion to walk), repeated keys, keys that are
-not scalars, a second document, tags that ask for another type. Scalars are not turned into
-numbers here: the reader of a field decides by the field's type, as yaml.v2 does for the
-predecessor (`pkg/config/loader.go`). libyaml's events are composed here, because PyYAML's own
-composer recurses without a bound.
+Rule files are half-trusted: a person who may edit a ConfigMap must not be able to exhaust or
+confuse the server. Refused: more than 1 MiB, text that is not UTF-8, nesting deeper than 50,
+aliases and merge keys (an alias bomb is 2 ms to load and an explosion to walk), repeated keys, keys
+that are not scalars, a second document, tags that ask for another type. Scalars are not turned into
+numbers here: the reader of a field decides by the field's type, as yaml.v2 does for the predecessor
+(`pkg/config/loader.go`). libyaml's events are composed here, because PyYAML's own composer recurses
+without a bound.
 """
 
 from __future__ import annotations

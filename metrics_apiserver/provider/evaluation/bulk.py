@@ -20,7 +20,7 @@ from metrics_apiserver.core.model import QueryResult, Sample
 
 SamplesByName = Mapping[str, Sequence[Sample]]
 
-NAMESPACE_IDLE_SECONDS = 120.0  # a namespace nobody read for so long leaves the bulk query
+NAMESPACE_IDLE_SECONDS = 120.0  # a namespace not read for so long leaves the bulk query
 MAX_NAMED_NAMESPACES = 500  # when more are read, the query is for all namespaces
 MAX_HELD_SAMPLES = 500_000
 QUERY_BYTES = 4 * 1024 * 1024

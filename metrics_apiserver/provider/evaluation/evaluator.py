@@ -89,7 +89,7 @@ class Evaluator:
         return self._state_of(plan).why_exact
 
     async def query(self, text: str) -> QueryResult:
-        """One instant query, shared with whoever asks the same text within the window.
+        """One instant query, shared by reads of the same text within the window.
 
         Raises:
             errors.UpstreamError, errors.UpstreamTimeout: Prometheus gave no usable answer.
@@ -205,7 +205,7 @@ class Evaluator:
         try:
             await self._refreshes.run(state.query.plan, lambda: self._evaluate(state))
         except errors.MetricsError:
-            # The next read asks again and reports; a result past its window is never served.
+            # The next read tries again and reports the error; no result is served past its window.
             self._observe("fallback")
         finally:
             state.refreshing = False

@@ -49,7 +49,7 @@ class ExactEvaluator:
         self._results: TTLCache[str, QueryResult] = TTLCache(MAX_CACHED_RESULTS, clock)
 
     async def query(self, text: str) -> QueryResult:
-        """One instant query, shared with whoever asks the same text within the window.
+        """One instant query, shared by reads of the same text within the window.
 
         Raises:
             errors.UpstreamError, errors.UpstreamTimeout: Prometheus gave no usable answer.

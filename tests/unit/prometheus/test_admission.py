@@ -78,7 +78,7 @@ class TestPauses:
     def test_a_pause_is_kept_and_ends(self, status: int) -> None:
         clock = Clock()
         admission = Admission(1, 1, clock)
-        admission.heed(status, "7")
+        admission.observe(status, "7")
         clock.now += 6
         with pytest.raises(errors.UpstreamError, match="1 s are left") as refused:
             admission.check_pause()
@@ -89,8 +89,8 @@ class TestPauses:
     def test_a_shorter_one_does_not_end_a_longer_one(self) -> None:
         clock = Clock()
         admission = Admission(1, 1, clock)
-        admission.heed(429, "9")
-        admission.heed(429, "1")
+        admission.observe(429, "9")
+        admission.observe(429, "1")
         clock.now += 8
         with pytest.raises(errors.UpstreamError):
             admission.check_pause()
@@ -98,7 +98,7 @@ class TestPauses:
     def test_half_a_minute_at_most(self) -> None:
         clock = Clock()
         admission = Admission(1, 1, clock)
-        admission.heed(429, "9" * 30)
+        admission.observe(429, "9" * 30)
         clock.now += 30
         admission.check_pause()
 
@@ -111,5 +111,5 @@ class TestPauses:
     )
     def test_other_answers_are_not_heeded(self, status: int, value: str) -> None:
         admission = Admission(1, 1, Clock())
-        admission.heed(status, value)
+        admission.observe(status, value)
         admission.check_pause()

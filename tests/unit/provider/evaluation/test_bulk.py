@@ -50,15 +50,6 @@ async def test_without_a_namespace_label_all_objects_are_in_one_part() -> None:
     assert answer.parts == {"": {"x": [node]}}
 
 
-async def test_a_result_covers_only_requests_for_namespaces_that_it_holds() -> None:
-    result = await collect(FakeBackend(lambda _text: [sample("a", "x")]), "a", "b")
-    assert result.covers({"a": None})
-    assert result.covers({"a": None, "b": None})
-    assert not result.covers({"c": None})
-    assert not result.covers({"a": None, "c": None})
-    assert not result.covers({"c": None, "a": None})
-
-
 async def test_everybody_is_asked_for_when_nobody_is_named() -> None:
     backend = FakeBackend(lambda _text: [sample("a", "x")])
     answer = await collect(backend)
@@ -173,45 +164,45 @@ def test_which_errors_a_smaller_query_may_avoid(error: errors.MetricsError, refu
 # --- Group ---------------------------------------------------------------------------------
 
 
-def want(group: BulkState, now: float, *namespaces: str) -> None:
-    group.want(dict.fromkeys(namespaces), now)
+def want(state: BulkState, now: float, *namespaces: str) -> None:
+    state.want(dict.fromkeys(namespaces), now)
 
 
 def test_namespaces_that_nobody_reads_any_more_are_forgotten() -> None:
-    group = BulkState(BulkQuery(ask()), None)
-    want(group, 0.0, "b", "a")
-    want(group, 100.0, "a")
-    assert group.namespaces(120.0) == ["a", "b"]
-    assert group.namespaces(120.1) == ["a"]
-    assert group.namespaces(220.1) == []
-    assert not group.wanted
+    state = BulkState(BulkQuery(ask()), None)
+    want(state, 0.0, "b", "a")
+    want(state, 100.0, "a")
+    assert state.namespaces(120.0) == ["a", "b"]
+    assert state.namespaces(120.1) == ["a"]
+    assert state.namespaces(220.1) == []
+    assert not state.wanted
 
 
 def test_too_many_namespaces_are_not_named_but_all_asked_for() -> None:
-    group = BulkState(BulkQuery(ask()), None)
-    want(group, 0.0, *(f"n{number}" for number in range(bulk.MAX_NAMED_NAMESPACES)))
-    assert len(group.namespaces(0.0)) == bulk.MAX_NAMED_NAMESPACES
-    want(group, 0.0, "one-more")
-    assert len(group.wanted) == bulk.MAX_NAMED_NAMESPACES
-    assert "one-more" in group.wanted
-    assert "n0" not in group.wanted
-    assert group.namespaces(0.0) == []
-    want(group, 119.0, "n1")
-    assert group.namespaces(119.0) == []
-    assert group.namespaces(121.0) == ["n1"]
+    state = BulkState(BulkQuery(ask()), None)
+    want(state, 0.0, *(f"n{number}" for number in range(bulk.MAX_NAMED_NAMESPACES)))
+    assert len(state.namespaces(0.0)) == bulk.MAX_NAMED_NAMESPACES
+    want(state, 0.0, "one-more")
+    assert len(state.wanted) == bulk.MAX_NAMED_NAMESPACES
+    assert "one-more" in state.wanted
+    assert "n0" not in state.wanted
+    assert state.namespaces(0.0) == []
+    want(state, 119.0, "n1")
+    assert state.namespaces(119.0) == []
+    assert state.namespaces(121.0) == ["n1"]
 
 
 def test_a_pause_grows_with_each_refusal_up_to_a_bound() -> None:
-    group = BulkState(BulkQuery(ask()), None)
+    state = BulkState(BulkQuery(ask()), None)
     pauses = []
     for _ in range(8):
-        group.refused(1000.0)
-        pauses.append(group.paused_until - 1000.0)
+        state.refused(1000.0)
+        pauses.append(state.paused_until - 1000.0)
     assert pauses == [5.0, 10.0, 20.0, 40.0, 80.0, 160.0, 300.0, 300.0]
 
 
 def test_a_query_that_is_refused_for_days_is_tried_at_the_longest_pause() -> None:
-    state = BulkState(ask(), None)
+    state = BulkState(BulkQuery(ask()), None)
     for _ in range(2000):
         state.refused(0.0)
     assert state.paused_until == bulk.MAX_PAUSE_SECONDS
