@@ -27,7 +27,7 @@ def parse(ca_pem: bytes) -> list[x509.Certificate]:
 def authorities(bundle: bytes) -> tuple[x509.Certificate, ...]:
     """The certificates of a PEM bundle, each once; none when it is empty or malformed.
 
-    kube-apiserver trusts nobody by a bundle that does not parse, either.
+    kube-apiserver trusts no certificate by a bundle that does not parse either.
     """
     return _parsed(bytes(bundle))
 

@@ -1,4 +1,4 @@
-"""Authorities and leaves of our own: ECDSA P-256 unless told otherwise, SHA-256, names in the SAN.
+"""Issuing of authorities and leaves: ECDSA P-256 by default, SHA-256, names in the SAN.
 
 Used for the pair that a server without a given certificate makes for itself, for the standalone
 mode, for the pair that a server keeps in a Secret, and for the `certs` command. Instants come in as

@@ -1,6 +1,6 @@
-"""Whether a certificate and a key, as bytes, are a pair that can be served.
+"""Validation of a certificate and its key, as bytes, before they are served.
 
-Everything is looked at before anything is swapped: both parse, the key is the leaf's and needs
+Everything is checked before anything is replaced: both parse, the key is the leaf's and needs
 no pass phrase, the validity window, the names. Follows dynamiccertificates
 (dynamic_serving_content.go), which refuses an empty or mismatched pair and keeps the old one.
 """

@@ -1,4 +1,4 @@
-"""Pairs on disk: whole or not at all, and a key that is nobody else's from its first instant.
+"""Pairs on disk: written atomically, and a key that only its owner can ever read.
 
 A file is written beside its target under a name that did not exist, with its final mode from
 creation on whatever the umask says, synced, and renamed over the target.

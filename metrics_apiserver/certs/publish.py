@@ -1,7 +1,7 @@
-"""Secret and APIService as JSON objects: what is read out of them, and what is written into them.
+"""The Secret and the APIServices as JSON objects: decoding, and the objects to write.
 
-An object to write is the one that was read, with nothing changed but our fields, its
-`resourceVersion` included: kube-apiserver refuses it when somebody wrote in between. Objects to
+An object to write is the one that was read, with only our fields changed and its `resourceVersion`
+kept: kube-apiserver refuses it if it was written in between. Objects to
 print are complete manifests for `kubectl apply --server-side`; with their keys left out they are
 made so that applying them fails.
 """
@@ -50,7 +50,7 @@ def secret_with(item: Object, material: Material) -> Object:
 
 
 def read_api_service(name: str, item: Object) -> Published:
-    """What an APIService says; a `caBundle` that is no base64 trusts nobody."""
+    """The trust settings of an APIService; a `caBundle` that is no base64 reads as empty."""
     spec = _mapping(item.get("spec"))
     try:
         bundle = base64.b64decode(str(spec.get("caBundle") or ""), validate=True)
@@ -60,13 +60,13 @@ def read_api_service(name: str, item: Object) -> Published:
 
 
 def leads_to(item: Object, service: Name) -> bool:
-    """Whether an APIService leads to this Service: what leads elsewhere is not ours to write."""
+    """Whether an APIService is served by this Service; others are never written."""
     place = _mapping(_mapping(item.get("spec")).get("service"))
     return (place.get("namespace"), place.get("name")) == (service.namespace, service.name)
 
 
 def host_of(item: Object) -> str:
-    """The name that kube-apiserver asks a certificate for; empty for a local APIService."""
+    """The host name that kube-apiserver verifies; empty for a local APIService."""
     place = _mapping(_mapping(item.get("spec")).get("service"))
     return f"{place['name']}.{place['namespace']}.svc" if place.get("name") else ""
 

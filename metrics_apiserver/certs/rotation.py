@@ -7,7 +7,7 @@ them can be served:
 
     ISSUE    nothing usable is served: sign a pair, by a new authority if there is none
     PUBLISH  APIServices lack an authority: add it; take away old ones only after the wait
-    STAGE    the authority is due: put a new one beside it, with a pair of it that nobody serves yet
+    STAGE    the authority is due: put a new one beside it, with a pair of it that is not served yet
     PROMOTE  every APIService has trusted the new authority for long enough: serve its pair
     RENEW    the pair is due or lacks a name: sign another by the same authority
     RETIRE   every replica has had the pair for long enough: drop authorities that sign no more
@@ -217,8 +217,8 @@ def may_take(view: View, served: bytes, trusted: frozenset[str]) -> bool:
 def is_trusted(view: View, served: bytes) -> bool:
     """Whether every APIService that verifies trusts a served PEM chain.
 
-    Where none verifies, the authorities of the Secret are asked: whoever publishes them elsewhere
-    takes them from there.
+    Where none verifies, the authorities of the Secret count: they may be published elsewhere from
+    there.
     """
     bundles = [one.bundle for one in view.published if not one.unverified]
     return verify.is_trusted(served, bundles or [view.material.authorities], view.now)

@@ -1,11 +1,11 @@
-"""What the Secret holds, and how it reads there.
+"""The content of the Secret, and its encoding.
 
 | key | holds |
 | --- | --- |
 | `tls.crt`, `tls.key` | the pair that is served; the same as `serving.crt`, `serving.key` |
 | `ca.crt` | every authority that the APIServices must trust now, the signing one first |
 | `ca.key` | the key of that first authority; absent where the pair comes from outside |
-| `next.crt`, `next.key` | a pair that waits until everybody trusts its authority |
+| `next.crt`, `next.key` | a pair that waits until every APIService trusts its authority |
 
 The second names of the pair are those of prometheus-adapter's manifests. Other keys are left
 alone. What is not base64 or not a pair reads as absent: it is replaced, not served. A Secret that

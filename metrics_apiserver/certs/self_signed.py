@@ -1,6 +1,6 @@
-"""The pair of a server that was given none: `apiserver.crt` and `apiserver.key` in `--cert-dir`.
+"""The self-signed pair of a server without one: `apiserver.crt`, `apiserver.key` in `--cert-dir`.
 
-Reused while it is a pair, names every host and has a third of its life left; made anew otherwise.
+Reused while it is valid, names every host and has a third of its lifetime left; replaced otherwise.
 Follows server/options/serving.go (MaybeDefaultWithSelfSignedCerts), which never renews.
 """
 

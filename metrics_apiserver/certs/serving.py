@@ -3,10 +3,10 @@
 OpenSSL's context cannot be changed safely while it serves: a mismatched pair loaded into it kills
 every new handshake, authorities can only be added, and of a context swapped in by the SNI callback
 neither minimum version, verify mode nor verify flags count. So each change builds a new context
-from bytes that were checked as a whole, and every accepted connection takes the current one. A
+from bytes that were checked as a whole, and every accepted connection uses the current one. A
 new context also has no sessions: none, by ticket or by identifier, outlives a withdrawn authority.
-What does not check out is logged once and the old stays. A client certificate is optional here
-and verified by `verify`, once for each bundle.
+Material that cannot be used is logged once and the old stays in use. A client certificate is
+optional here; `verify` verifies it, once for each bundle.
 """
 
 from __future__ import annotations

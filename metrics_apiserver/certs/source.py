@@ -1,7 +1,7 @@
-"""Where pairs come from: an authority of our own, or one pair that somebody made elsewhere.
+"""The source of serving pairs: an authority of our own, or one pair that was made elsewhere.
 
-Answers the questions of the steps in `rotation`: is another authority due, is another pair due, and
-what is it. Our own authority is due when a third of its life, or less than the life of one pair, is
+Decides for the steps in `rotation` whether another authority or another pair is due, and makes it.
+Our own authority is due when a third of its life, or less than the life of one pair, is
 left; a pair when a third of its life is left or a name is missing.
 """
 
@@ -30,7 +30,7 @@ class Made:
 
 @dataclass(frozen=True, slots=True)
 class PairSource:
-    """Signs pairs, or hands out the one that it was given.
+    """Signs pairs, or returns the one that it was given.
 
     Attributes:
         hosts: the names of a pair; the first is also its common name.
@@ -134,7 +134,7 @@ class PairSource:
 def hosts_of(
     service: str, namespace: str, cluster_domain: str = "cluster.local"
 ) -> tuple[str, ...]:
-    """The names under which a Service is asked; kube-apiserver asks for the first."""
+    """The DNS names of a Service; kube-apiserver connects by the first."""
     short = f"{service}.{namespace}"
     names = [f"{short}.svc", short]
     if cluster_domain:

@@ -1,7 +1,7 @@
 """The issuer of a client certificate of version 1, which the library's verifier does not take.
 
-`openssl x509 -req` makes that version unless told otherwise, so front proxies made by hand have it,
-and Go accepts it. Version 1 has no extensions: nothing is said of usages, and nothing is critical.
+`openssl x509 -req` makes that version by default, so manually made front proxies have it, and Go
+accepts it. Version 1 has no extensions: nothing is said of usages, and nothing is critical.
 Only anchors count as issuers, because an intermediate of version 1 may not sign in Go either. An
 anchor that says more than this module reads (name constraints, say) is refused.
 """

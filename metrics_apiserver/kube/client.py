@@ -211,7 +211,7 @@ class KubeClient:
         )
         if response.headers.get("Content-Encoding", "identity") != "identity":
             response.close()
-            raise wire.failure("protocol", "the answer is compressed although that was not asked")
+            raise wire.failure("protocol", "the response is compressed, which was not requested")
         return response
 
     def _open_session(self) -> aiohttp.ClientSession:

@@ -134,17 +134,17 @@ class TokenReviewer:
             return None  # not valid Unicode: no token that a cluster ever issued
         path = f"/apis/{_TOKEN_API}/tokenreviews"
         try:
-            answer = await _post(self._client, path, body, self._retries)
+            review = await _post(self._client, path, body, self._retries)
         except errors.KubeError as error:
             error.detail = wire.redact(error.detail, token)
             raise
-        status = _status(answer, "TokenReview", _TOKEN_API)
+        status = _status(review, "TokenReview", _TOKEN_API)
         authenticated = status.get("authenticated", False)
         if not isinstance(authenticated, bool):
             raise _unusable("authenticated is not a boolean")
         if not authenticated or (audiences and not _intersects(audiences, status)):
             return None
-        if answer.get("kind") != "TokenReview":
+        if review.get("kind") != "TokenReview":
             raise _unusable("kind is missing")
         return _user(status.get("user"))
 
@@ -174,8 +174,8 @@ class AccessReviewer:
         try:
             body = orjson.dumps(_document("SubjectAccessReview", _ACCESS_API, spec))
             path = f"/apis/{_ACCESS_API}/subjectaccessreviews"
-            answer = await _post(self._client, path, body, self._retries)
-            return _decision(answer)
+            review = await _post(self._client, path, body, self._retries)
+            return _decision(review)
         except TypeError:
             raise errors.AuthorizerFailed("the request is not valid Unicode") from None
         except errors.KubeError as error:
@@ -189,7 +189,7 @@ def _document(kind: str, api_version: str, spec: dict[str, Any]) -> dict[str, An
 
 
 async def _post(client: KubeClient, path: str, body: bytes, retries: RetryPolicy) -> dict[str, Any]:
-    """The answer to a review.
+    """The review that kube-apiserver returns.
 
     Raises:
         errors.KubeError: there is none, after as many tries as `retries` allows.
@@ -233,29 +233,29 @@ def _unusable(detail: str) -> errors.KubeError:
     return wire.failure("protocol", f"review: {detail}")
 
 
-def _status(answer: dict[str, Any], kind: str, api_version: str) -> dict[str, Any]:
+def _status(review: dict[str, Any], kind: str, api_version: str) -> dict[str, Any]:
     """The status of a review. Kind and version may be missing, which no permission follows from.
 
     Raises:
         errors.KubeError: it is another kind of review.
     """
-    if answer.get("kind", kind) != kind or answer.get("apiVersion", api_version) != api_version:
+    if review.get("kind", kind) != kind or review.get("apiVersion", api_version) != api_version:
         raise _unusable(f"not a {kind}")
-    status = answer.get("status", {})
+    status = review.get("status", {})
     if not isinstance(status, dict):
         raise _unusable("status is not an object")
     return status
 
 
-def _decision(answer: dict[str, Any]) -> AccessDecision:
-    status = _status(answer, "SubjectAccessReview", _ACCESS_API)
+def _decision(review: dict[str, Any]) -> AccessDecision:
+    status = _status(review, "SubjectAccessReview", _ACCESS_API)
     allowed, denied = status.get("allowed", False), status.get("denied", False)
     reason = status.get("reason", "")
     if not isinstance(allowed, bool) or not isinstance(denied, bool) or not isinstance(reason, str):
         raise _unusable("a field of the status has the wrong type")
     if allowed and denied:
         raise _unusable("both allowed and denied")
-    if allowed and answer.get("kind") != "SubjectAccessReview":
+    if allowed and review.get("kind") != "SubjectAccessReview":
         raise _unusable("kind is missing")
     return AccessDecision(allowed, reason)
 

@@ -1,9 +1,9 @@
-"""Names and labels of one kind, in memory: what a label selector is asked of.
+"""Names and labels of one kind, in memory, for label selectors.
 
 Keyed by namespace, then name. Labels of pods of one workload are equal, so equal label sets and
-their strings are held once (about 0.5 KiB a pod in all). Selector answers are kept until the
+their strings are held once (about 0.5 KiB a pod in all). Results of selectors are kept until the
 namespace changes; status updates, which are most events, change nothing here. Holds no other
-part of an object. Both the pools and the kept answers are bounded and simply emptied when full.
+part of an object. Both the pools and the kept results are bounded and simply emptied when full.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from metrics_apiserver.kube import wire
 Labels = Mapping[str, str]
 
 MAX_POOLED = 32_768
-MAX_ANSWERS = 8_192
-MAX_ANSWER_NAMES = 500_000
+MAX_SELECTIONS = 8_192
+MAX_SELECTED_NAMES = 500_000
 
 
 class ObjectStore:
@@ -35,8 +35,8 @@ class ObjectStore:
         self._count = 0
         self._strings: dict[str, str] = {}
         self._label_sets: dict[int, Labels] = {}
-        self._answers: dict[tuple[str, Selector], tuple[int, list[str]]] = {}
-        self._answer_names = 0
+        self._selections: dict[tuple[str, Selector], tuple[int, list[str]]] = {}
+        self._selected_names = 0
 
     def __len__(self) -> int:
         return self._count
@@ -53,7 +53,7 @@ class ObjectStore:
         self._count = sum(map(len, self._namespaces.values()))
         self._version += 1
         self._versions = dict.fromkeys(self._namespaces, self._version)
-        self._forget_answers()
+        self._forget_selections()
 
     def apply(self, event: str, item: dict[str, Any]) -> None:
         namespace, name, labels = _identify(item)
@@ -79,7 +79,7 @@ class ObjectStore:
         """Names of the selected objects of one namespace, sorted. The list is shared: only read."""
         version = self._versions.get(namespace, 0)
         key = (namespace, selector)
-        kept = self._answers.get(key)
+        kept = self._selections.get(key)
         if kept is not None and kept[0] == version:
             return kept[1]
         objects = self._namespaces.get(namespace, {})
@@ -109,19 +109,22 @@ class ObjectStore:
         if self._namespaces.get(namespace):
             self._versions[namespace] = self._version
         else:
-            # Without an entry the version is 0, for which only empty answers are kept.
+            # Without an entry the version is 0, for which only empty results are kept.
             self._namespaces.pop(namespace, None)
             self._versions.pop(namespace, None)
 
     def _keep(self, key: tuple[str, Selector], version: int, names: list[str]) -> None:
-        if len(self._answers) >= MAX_ANSWERS or self._answer_names + len(names) > MAX_ANSWER_NAMES:
-            self._forget_answers()
-        self._answer_names += len(names)
-        self._answers[key] = (version, names)
+        if (
+            len(self._selections) >= MAX_SELECTIONS
+            or self._selected_names + len(names) > MAX_SELECTED_NAMES
+        ):
+            self._forget_selections()
+        self._selected_names += len(names)
+        self._selections[key] = (version, names)
 
-    def _forget_answers(self) -> None:
-        self._answers.clear()
-        self._answer_names = 0
+    def _forget_selections(self) -> None:
+        self._selections.clear()
+        self._selected_names = 0
 
     def _share(self, text: str) -> str:
         if len(self._strings) >= MAX_POOLED:

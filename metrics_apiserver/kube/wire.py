@@ -53,10 +53,10 @@ class Requests(Protocol):
     async def request(
         self, call: KubeRequest, *, timeout: float = ..., max_bytes: int | None = ...
     ) -> KubeResponse:
-        """The answer, whatever its status.
+        """The response, whatever its status.
 
         Raises:
-            errors.KubeError: there was no complete answer.
+            errors.KubeError: there was no complete response.
         """
 
 
@@ -67,13 +67,13 @@ async def read(response: aiohttp.ClientResponse, max_bytes: int) -> bytes:
         errors.KubeError: it is larger than `max_bytes`.
     """
     if (response.content_length or 0) > max_bytes:
-        raise failure("too_large", f"the answer has {response.content_length} bytes")
+        raise failure("too_large", f"the response has {response.content_length} bytes")
     chunks: list[bytes] = []
     size = 0
     async for chunk in response.content.iter_any():
         size += len(chunk)
         if size > max_bytes:
-            raise failure("too_large", f"the answer has more than {max_bytes} bytes")
+            raise failure("too_large", f"the response has more than {max_bytes} bytes")
         chunks.append(chunk)
     return b"".join(chunks)
 
@@ -87,9 +87,9 @@ def decode(body: bytes) -> dict[str, Any]:
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        raise failure("protocol", f"the answer is not JSON: {error.msg}") from None
+        raise failure("protocol", f"the response is not JSON: {error.msg}") from None
     if not isinstance(document, dict):
-        raise failure("protocol", "the answer is not a JSON object")
+        raise failure("protocol", "the response is not a JSON object")
     return document
 
 
@@ -131,7 +131,7 @@ def failure(kind: str, detail: str) -> errors.KubeError:
         "tls": "the TLS connection to kube-apiserver failed",
         "reset": "kube-apiserver closed the connection",
     }
-    message = messages.get(kind, "kube-apiserver gave an answer that cannot be used")
+    message = messages.get(kind, "kube-apiserver gave a response that cannot be used")
     return errors.KubeError(message, kind=kind, detail=detail)
 
 

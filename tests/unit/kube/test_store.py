@@ -144,13 +144,13 @@ def test_pools_and_answers_are_bounded() -> None:
         filled.apply("ADDED", _item(f"n{i % 50}", f"web-{i}", unique=f"u{i}"))
     assert len(filled) == store.MAX_POOLED + 10
     assert filled.get("n3", "web-3") == {"unique": "u3"}
-    for i in range(store.MAX_ANSWERS + 10):
+    for i in range(store.MAX_SELECTIONS + 10):
         filled.names("small", selector.parse(f"unique=u{i}"))
     for _ in range(1000):
         filled.apply("ADDED", _item("n2", "other"))
         filled.apply("DELETED", _item("n2", "other"))
         filled.names("n2", ALL)
-    assert filled._answer_names <= store.MAX_ANSWER_NAMES
+    assert filled._selected_names <= store.MAX_SELECTED_NAMES
 
 
 def test_memory_of_a_pod() -> None:
