@@ -26,7 +26,6 @@ from metrics_apiserver.kube.reviews import (
 )
 
 MASTERS = "system:masters"
-HEALTH_PATHS = ("/healthz", "/readyz", "/livez")
 _CAPACITY = 8192
 _MAX_REMEMBERED_CHARACTERS = 10_000
 _REVIEWS_AT_ONCE = 100
@@ -53,14 +52,14 @@ class AccessReviewClient(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Memory:
+class DecisionTTL:
     """Seconds for which a decision is remembered; 0 asks each time."""
 
     allowed_seconds: float = 10.0
     denied_seconds: float = 10.0
 
 
-DEFAULT_MEMORY = Memory()
+DEFAULT_TTL = DecisionTTL()
 
 
 class AllowedPaths:
@@ -90,7 +89,7 @@ class Authorizer:
         reviewer: raises errors.AuthorizerFailed when it was not decided; None forbids all that
             needs a decision.
         paths: allowed to everybody.
-        memory: how long decisions last.
+        ttl: how long decisions last.
         clock: monotonic seconds.
     """
 
@@ -98,12 +97,12 @@ class Authorizer:
         self,
         reviewer: AccessReviewClient | None,
         paths: AllowedPaths,
-        memory: Memory = DEFAULT_MEMORY,
+        ttl: DecisionTTL = DEFAULT_TTL,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._reviewer = reviewer
         self._paths = paths
-        self._memory = memory
+        self._ttl = ttl
         self._cache: TTLCache[Question, AccessDecision] = TTLCache(_CAPACITY, clock)
         self._flights: SingleFlight[Question, AccessDecision] = SingleFlight()
         self._places = asyncio.Semaphore(_REVIEWS_AT_ONCE)
@@ -138,9 +137,9 @@ class Authorizer:
         async with self._places:
             decision = await reviewer.review(user, attributes_of(info))
         if sum(map(len, parts)) < _MAX_REMEMBERED_CHARACTERS:
-            memory = self._memory
-            ttl = memory.allowed_seconds if decision.allowed else memory.denied_seconds
-            self._cache.put(question, decision, ttl)
+            ttl = self._ttl
+            seconds = ttl.allowed_seconds if decision.allowed else ttl.denied_seconds
+            self._cache.put(question, decision, seconds)
         return decision
 
 

@@ -3,7 +3,8 @@
 aiohttp lets a head drip for as long as keep-alive lasts, waits for ever for a client that does not
 read, and puts the bytes of a malformed request into its answer and its log. Here a head has ten
 seconds and one mebibyte, a stalled write is cut, and what cannot be parsed is answered by a Status
-that repeats nothing. Bodies are never read. Uses only what RequestHandler offers to subclasses.
+that repeats nothing. Bodies are never read. Reads private attributes of aiohttp's RequestHandler
+and Server: pyproject.toml pins the minor version that was tested, and a test names what is missing.
 """
 
 from __future__ import annotations
@@ -43,8 +44,8 @@ class Limits:
     write_seconds: float = 60.0
 
 
-class Owner(Protocol):
-    """What a connection needs of its door."""
+class ConnectionOwner(Protocol):
+    """What a connection needs of its server."""
 
     limits: Limits
 
@@ -78,7 +79,9 @@ class Connection(web.RequestHandler):
         "remote",
     )
 
-    def __init__(self, server: web.Server, owner: Owner, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, server: web.Server, owner: ConnectionOwner, loop: asyncio.AbstractEventLoop
+    ) -> None:
         limits = owner.limits
         super().__init__(
             server,

@@ -68,7 +68,7 @@ class Columns:
 
 
 class Handler:
-    """Answers requests; an instance is the Door's handler.
+    """Answers requests; an instance is the Server's handler.
 
     Args:
         gate: stands before everything.
@@ -97,16 +97,20 @@ class Handler:
         self._clock = clock
 
     async def __call__(self, call: Call) -> Encoded:
-        """The answer, whatever happens; failures become one Status each."""
+        """The answer.
+
+        Raises:
+            Exception: anything; the Server makes it a Status.
+        """
         began = self._clock()
         group = "other"
         try:
             info = _parse(call.method, call.target)
             group = info.group if info.group in _ANSWERS else "other"
             answer = await self._answer(call, info)
-        except Exception as error:  # noqa: BLE001 - the border where everything becomes a Status
-            status.log(error, call.method, call.target.partition("?")[0])
-            answer = status.render(error)
+        except Exception as error:
+            self._observe(group, status.code_of(error), self._clock() - began)
+            raise
         self._observe(group, answer.status, self._clock() - began)
         return answer
 

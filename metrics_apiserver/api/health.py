@@ -8,7 +8,9 @@ answers from what the process knows.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from metrics_apiserver.api.encoding import TEXT, Encoded
 from metrics_apiserver.base import errors
@@ -19,6 +21,56 @@ Check = Callable[[], str | None]
 PATHS = ("healthz", "livez", "readyz")
 _NOSNIFF = (("X-Content-Type-Options", "nosniff"),)
 _logger = logging.getLogger(__name__)
+
+STALLED_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessState:
+    """What the probes ask of the process.
+
+    Attributes:
+        is_stopping: a signal to stop has come.
+        loop_ticked: monotonic time of the event loop's last turn.
+        relisted: whether the metrics that the rules offer were looked for in the known cluster.
+        relist_overdue: whether the relist loop has stopped turning.
+    """
+
+    is_stopping: Callable[[], bool]
+    loop_ticked: Callable[[], float]
+    relisted: Callable[[], bool]
+    relist_overdue: Callable[[], bool]
+
+    def liveness(self) -> dict[str, Check]:
+        """Checks that the loops turn."""
+        return {
+            "ping": lambda: None,
+            "event-loop": self._check_event_loop,
+            "relist": lambda: "the relist loop does not turn" if self.relist_overdue() else None,
+        }
+
+    def readiness(self) -> dict[str, Check]:
+        """Checks of what the process has done so far."""
+        return {
+            "first-relist": lambda: None if self.relisted() else "no relist was done yet",
+            "shutdown": lambda: "the process is shutting down" if self.is_stopping() else None,
+        }
+
+    def _check_event_loop(self) -> str | None:
+        late = time.monotonic() - self.loop_ticked()
+        return None if late < STALLED_SECONDS else f"the event loop is {late:.0f} s late"
+
+
+def make_health(state: ProcessState, environment: Mapping[str, Check]) -> Health:
+    """Liveness checks that the loops turn, readiness also what is known; neither asks a backend.
+
+    Args:
+        state: of the process.
+        environment: readiness checks of what the server stands on, by name.
+    """
+    alive = state.liveness()
+    ready = {**alive, **environment, **state.readiness()}
+    return Health({"healthz": alive, "livez": alive, "readyz": ready})
 
 
 class Health:

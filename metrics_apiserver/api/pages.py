@@ -15,7 +15,7 @@ from metrics_apiserver.core.model import RequestInfo
 PATHS = ("/metrics", "/version")
 
 
-class Pages:
+class ServerPages:
     """Answers `/version` and `/metrics`.
 
     Args:

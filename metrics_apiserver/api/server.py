@@ -249,10 +249,8 @@ class Server(web.Server):
         call = Call(request.method, target, headers, connection.peer, connection.remote)
         try:
             encoded = await self._call_handler(call)
-        except Exception as error:  # noqa: BLE001 - the last border: everything becomes a Status
-            # A query may hold what somebody took for a place to put a token.
-            status.log(error, request.method, target.partition("?")[0])
-            encoded = status.render(error)
+        except Exception as error:  # noqa: BLE001 - the border where everything becomes a Status
+            encoded = status.answer(error, request.method, target)
         return await encoding.compress(encoded, headers.get("Accept-Encoding", ""))
 
     def _say(self, text: str, argument: object) -> None:

@@ -43,6 +43,18 @@ def code_of(error: BaseException) -> int:
     return 504 if isinstance(error, TimeoutError) else 500
 
 
+def answer(error: BaseException, method: str, target: str) -> Encoded:
+    """The one border where an exception becomes an answer: logs it, and gives its Status.
+
+    Args:
+        error: whatever was raised.
+        method: of the request.
+        target: as it came; the query is left out of the log, because it may hold a token.
+    """
+    log(error, method, target.partition("?")[0])
+    return render(error)
+
+
 def render(error: BaseException) -> Encoded:
     """The whole answer for an exception; never raises."""
     if isinstance(error, errors.MetricsError):

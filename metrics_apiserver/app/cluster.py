@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 
-from metrics_apiserver.app.environment import Check, Environment
+from metrics_apiserver.app.environment import Environment
 from metrics_apiserver.app.supervisor import Loop
-from metrics_apiserver.base import errors
 from metrics_apiserver.base.collect import ErrorCollector
 from metrics_apiserver.base.telemetry import Telemetry
 from metrics_apiserver.certs import ca_bundle
 from metrics_apiserver.controllers import self_managed
+from metrics_apiserver.controllers.cluster_state import AUTHENTICATION, ClusterState
 from metrics_apiserver.controllers.self_managed import SelfManagedPair
 from metrics_apiserver.controllers.trust import FlagTrust
 from metrics_apiserver.core.restmapper import RESTMapper
-from metrics_apiserver.kube import config, objects
+from metrics_apiserver.kube import config
 from metrics_apiserver.kube.client import KubeClient
 from metrics_apiserver.kube.discovery import MapperSource
-from metrics_apiserver.kube.objects import PODS, ObjectCache, Spawn
+from metrics_apiserver.kube.objects import ObjectCache, Spawn
 from metrics_apiserver.kube.requestheader import AuthenticationSource
 from metrics_apiserver.kube.reviews import AccessReviewer, TokenReviewer
 from metrics_apiserver.options.settings import ServeSettings
-
-_AUTHENTICATION = "authentication configuration"
 
 
 class _Clients:
@@ -40,74 +39,6 @@ class _Clients:
     async def close(self) -> None:
         for client in self._by_path.values():
             await client.close()
-
-
-@dataclass(frozen=True, slots=True)
-class _Sources:
-    """What follows the cluster; the ConfigMap only where it is asked for."""
-
-    mapper: MapperSource
-    objects: ObjectCache
-    authentication: AuthenticationSource
-    reads_configmap: bool
-
-    def loops(self, discovery_interval_seconds: float) -> dict[str, Loop]:
-        loops: dict[str, Loop] = {
-            "discovery": lambda: self.mapper.run(discovery_interval_seconds),
-            "pod watch": self.objects.run,
-        }
-        if self.reads_configmap:
-            loops[_AUTHENTICATION] = self.authentication.run
-        return loops
-
-    def checks(self) -> dict[str, Check]:
-        checks: dict[str, Check] = {
-            "discovery": lambda: self._unless(
-                self.mapper.current is not None, "resources are not known yet", "discovery"
-            ),
-            "informer-sync": lambda: self._unless(
-                self.objects.synced(), "pods are not known yet", _watch_of(PODS.plural)
-            ),
-        }
-        if self.reads_configmap:
-            checks["authentication-configuration"] = lambda: self._unless(
-                self.authentication.synced,
-                "the authentication ConfigMap is not read yet",
-                _AUTHENTICATION,
-            )
-        return checks
-
-    def _unless(self, good: bool, reason: str, part: str) -> str | None:
-        if good:
-            return None
-        condition = self.conditions().get(part)
-        return f"{reason}: {condition}" if condition else reason
-
-    def conditions(self) -> dict[str, str]:
-        found: dict[str, str] = {}
-        if self.mapper.last_error is not None:
-            found["discovery"] = _said(self.mapper.last_error)
-        if self.reads_configmap:
-            error = self.authentication.error
-            parts = [*self.authentication.problems, *([_said(error)] if error else [])]
-            if parts:
-                found[_AUTHENTICATION] = "; ".join(parts)
-        for state in self.objects.states():
-            if state.last_error is not None:
-                why = objects.unknown(state.resource, state.last_error)
-                found[_watch_of(str(state.resource.group_resource))] = _said(why)
-        return found
-
-    def watched(self) -> Mapping[str, int]:
-        return {str(s.resource.group_resource): s.objects for s in self.objects.states()}
-
-
-def _watch_of(resource: str) -> str:
-    return f"watch of {resource}"
-
-
-def _said(error: errors.Unavailable) -> str:
-    return f"{error.message} ({error.detail})" if error.detail else error.message
 
 
 def build_environment(
@@ -139,30 +70,41 @@ def build_environment(
     flagged = faults.of(lambda: FlagTrust(settings.authentication))
     if lister is None or authentication is None or authorization is None or flagged is None:
         return None
-    sources = _Sources(
+    state = ClusterState(
         MapperSource(lister, on_change=on_mapper),
         ObjectCache(lister, spawn),
         AuthenticationSource(authentication, ca_bundle.parse, on_change=lambda _state: on_trust()),
         not settings.authentication.skip_lookup,
     )
+    flagged.follow(state.authentication)
     environment = Environment(
-        mapper=lambda: sources.mapper.current,
-        ask_mapper=sources.mapper.ask,
-        objects=sources.objects,
-        authentication=lambda: flagged.over(sources.authentication.current),
+        mapper=lambda: state.mapper.current,
+        ask_mapper=state.mapper.ask,
+        objects=state.objects,
+        authentication=flagged.current,
         tokens=TokenReviewer(authentication),
         access=AccessReviewer(authorization),
         close=clients.close,
-        loops=sources.loops(kube.discovery_interval_seconds),
-        checks=sources.checks(),
-        conditions=sources.conditions,
-        watched=sources.watched,
+        loops=_loops(state, kube.discovery_interval_seconds),
+        checks=state.checks(),
+        conditions=state.conditions,
+        watched=state.watched,
     )
     certificates = settings.certificates
     if not certificates.secret:
         return environment
     managed = faults.of(lambda: SelfManagedPair(certificates, authentication, telemetry, on_trust))
     return _with_certificates(environment, managed) if managed is not None else None
+
+
+def _loops(state: ClusterState, discovery_interval_seconds: float) -> dict[str, Loop]:
+    loops: dict[str, Loop] = {
+        "discovery": partial(state.mapper.run, discovery_interval_seconds),
+        "pod watch": state.objects.run,
+    }
+    if state.reads_configmap:
+        loops[AUTHENTICATION] = state.authentication.run
+    return loops
 
 
 def _with_certificates(environment: Environment, managed: SelfManagedPair) -> Environment:

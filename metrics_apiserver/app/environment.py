@@ -53,3 +53,8 @@ class Environment:
     conditions: Callable[[], Mapping[str, str]] = _no_conditions
     watched: Callable[[], Mapping[str, int]] = _nothing_watched
     pair_paths: pair_files.PairFiles | None = None
+
+    def client_authorities(self) -> bytes:
+        """The PEM bundles of all authorities whose clients are trusted now, joined."""
+        trusted = self.authentication()
+        return trusted.client_ca + b"\n" + trusted.requestheader_ca

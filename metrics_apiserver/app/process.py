@@ -11,13 +11,14 @@ import socket
 import time
 
 from metrics_apiserver import __version__
-from metrics_apiserver.api import server
+from metrics_apiserver.api import health, server
 from metrics_apiserver.api.connection import Limits
+from metrics_apiserver.api.counters import ServingMetrics
 from metrics_apiserver.api.handler import Columns
+from metrics_apiserver.api.health import ProcessState
 from metrics_apiserver.api.server import Server
 from metrics_apiserver.app import backends, cluster, http, standalone, upstream
 from metrics_apiserver.app.environment import Environment
-from metrics_apiserver.app.http import ProcessState
 from metrics_apiserver.app.lag import LagMeter
 from metrics_apiserver.app.periodic import PeriodicWork
 from metrics_apiserver.app.supervisor import Loop, Supervisor
@@ -29,6 +30,7 @@ from metrics_apiserver.core.registry import Snapshot
 from metrics_apiserver.core.restmapper import RESTMapper
 from metrics_apiserver.options.settings import ServeSettings
 from metrics_apiserver.prometheus.client import PrometheusClient
+from metrics_apiserver.provider.counters import ProviderMetrics
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +55,7 @@ class Process:
         self._stop = asyncio.Event()
         self._supervisor = Supervisor()
         self.telemetry = Telemetry()
+        self._metrics = ProviderMetrics(self.telemetry)
         self.telemetry.build.labels(__version__).set(1)
         faults = ErrorCollector()
         paths = faults.of(lambda: http.make_allowed_paths(settings))
@@ -64,29 +67,26 @@ class Process:
             _validate_serving(settings, faults)
         self._prometheus = faults.settle(prometheus)
         self._sources = backends.make_sources(
-            settings, self.telemetry, self._prometheus, self._mapper, self._on_snapshot
+            settings, self._metrics, self._prometheus, self._mapper, self._on_snapshot
         )
         relister = self._sources.relister
         faults.of(self._sources.reloader.load_first)
         if settings.standalone:
             environment = faults.of(
-                lambda: standalone.build_environment(
-                    settings, lambda: relister.rules, self._prometheus
-                )
+                lambda: standalone.build_environment(settings, relister, self._prometheus)
             )
         if faults.errors:
             _validate_serving(settings, faults)
         self._environment: Environment = faults.settle(environment)
-        self._serving = faults.settle(faults.of(lambda: _make_serving(settings, self._environment)))
+        self._serving = faults.settle(faults.of(self._make_serving))
         self._lag = LagMeter(self.telemetry.loop_lag_seconds.set)
         self._periodic = PeriodicWork(
             settings, self.telemetry, self._environment, self._serving, relister
         )
-        gate = http.make_gate(settings, self._environment, faults.settle(paths), self.telemetry)
-        probes = http.make_health(self._environment, self._state())
-        self._front = http.make_front(
-            settings, self._environment, gate, self._make_columns(), probes, self.telemetry
-        )
+        self._requests = ServingMetrics(self.telemetry, self._environment.watched)
+        gate = http.make_gate(settings, self._environment, faults.settle(paths), self._requests)
+        probes = health.make_health(self._state(), self._environment.checks)
+        self._api = http.make_api(settings, gate, self._make_columns(), probes, self._requests)
 
     def _make_prometheus(self, faults: ErrorCollector) -> PrometheusClient | None:
         settings = self._settings
@@ -107,9 +107,9 @@ class Process:
     def _make_columns(self) -> Columns:
         return backends.make_columns(
             self._settings,
-            self.telemetry,
+            self._metrics,
             self._prometheus,
-            lambda: self._sources.relister.snapshot,
+            self._sources.relister.current,
             self._environment.objects,
             self._supervisor.spawn,
         )
@@ -122,6 +122,12 @@ class Process:
             relist_overdue=self._is_relist_overdue,
         )
 
+    def _make_serving(self) -> ServingContext:
+        environment = self._environment
+        return serving_pair.make_serving(
+            self._settings, environment.pair_paths, environment.client_authorities
+        )
+
     def _mapper(self) -> RESTMapper | None:
         return self._environment.mapper()
 
@@ -132,7 +138,7 @@ class Process:
         self._sources.relister.wake()
 
     def _on_snapshot(self, snapshot: Snapshot | None) -> None:
-        self._front.discovery.update(snapshot)
+        self._api.discovery.update(snapshot)
 
     def _is_relist_overdue(self) -> bool:
         """A turn and its wait are bounded; far beyond both, the loop hangs."""
@@ -163,11 +169,11 @@ class Process:
             await self._close()
             return 1
         http_server = Server(
-            self._front.site,
-            lambda: self._serving.context,
+            self._api.handler,
+            self._serving.current,
             Limits(connections=settings.serving.max_connections),
         )
-        http.export_gauges(http_server, self._front.in_flight, self.telemetry)
+        self._requests.export_gauges(http_server, self._api.in_flight)
         self._handle_signals()
         # What start-up made stays: no collection needs to walk it again.
         gc.collect()
@@ -198,13 +204,13 @@ class Process:
         return 0 if good else 1
 
     def _loops(self, http_server: Server) -> dict[str, Loop]:
-        def look() -> None:
+        def after_reload() -> None:
             http_server.close_outdated()
-            http.count_refusals(http_server, self._front.in_flight, self.telemetry)
+            self._requests.count_refusals(http_server, self._api.in_flight)
 
         return {
             **self._environment.loops,
-            **self._periodic.loops(look),
+            **self._periodic.loops(after_reload),
             "rule reload": self._sources.reloader.run,
             "relist": self._sources.relister.run,
             "event loop lag": self._lag.run,
@@ -243,13 +249,3 @@ def _validate_serving(settings: ServeSettings, faults: ErrorCollector) -> None:
     """Validates a given pair; one of its own is not made for a process that will not serve."""
     if settings.serving.cert_file:
         faults.of(lambda: serving_pair.make_serving(settings, None, lambda: b""))
-
-
-def _make_serving(settings: ServeSettings, environment: Environment) -> ServingContext:
-    """Serves with the pair of flags or of the environment, and knows whose clients they know."""
-
-    def client_ca() -> bytes:
-        trusted = environment.authentication()
-        return trusted.client_ca + b"\n" + trusted.requestheader_ca
-
-    return serving_pair.make_serving(settings, environment.pair_paths, client_ca)

@@ -95,6 +95,10 @@ class ServingContext:
         """Epoch seconds at which the certificate that is served now expires."""
         return self._pair.not_after
 
+    def current(self) -> ssl.SSLContext:
+        """The context for the next connection."""
+        return self.context
+
     @property
     def last_reload_successful(self) -> bool:
         return not self._failures and not self._files.error

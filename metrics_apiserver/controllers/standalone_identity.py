@@ -16,6 +16,7 @@ import yaml
 
 from metrics_apiserver.certs import issue, pair_files
 from metrics_apiserver.certs.issue import Pair, Subject, Usage
+from metrics_apiserver.kube.requestheader import AuthenticationConfig
 
 LIFETIME = dt.timedelta(days=365)
 USER = "standalone"
@@ -28,12 +29,18 @@ class Identity:
     Attributes:
         pair_paths: the serving pair's files.
         authority: PEM bundle that signed both pairs.
+        trust: clients of `authority`, and no front proxy.
         client: certificate and key of the one client, a member of system:masters.
     """
 
     pair_paths: pair_files.PairFiles
     authority: bytes
     client: Pair
+    trust: AuthenticationConfig
+
+    def authentication(self) -> AuthenticationConfig:
+        """The trust of standalone mode, which never changes."""
+        return self.trust
 
 
 def make_identity(directory: Path, address: str, now: dt.datetime) -> Identity:
@@ -61,7 +68,8 @@ def make_identity(directory: Path, address: str, now: dt.datetime) -> Identity:
     )
     pair_paths = pair_files.PairFiles(directory / "serving.crt", directory / "serving.key")
     pair_files.write_pair(pair_paths, serving)
-    return Identity(pair_paths, authority.certificate, client)
+    trust = AuthenticationConfig(client_ca=authority.certificate, generation=1)
+    return Identity(pair_paths, authority.certificate, client, trust)
 
 
 def write_kubeconfig(path: Path, server: str, identity: Identity) -> None:

@@ -16,10 +16,11 @@ from metrics_apiserver.base import errors
 from metrics_apiserver.base.diagnostics import Diagnostic
 from metrics_apiserver.base.files import Reader, WatchedFiles
 from metrics_apiserver.certs import ca_bundle
-from metrics_apiserver.kube.requestheader import AuthenticationConfig
+from metrics_apiserver.kube.requestheader import AuthenticationConfig, AuthenticationSource
 from metrics_apiserver.options.authentication import AuthenticationSettings
 
 RELOAD_SECONDS = 1.0
+_NO_CONFIGMAP = AuthenticationConfig()
 
 
 def _watch(path: str) -> WatchedFiles[bytes]:
@@ -67,8 +68,17 @@ class FlagTrust:
             raise errors.ConfigError("command line", tuple(diagnostics))
         self._client_ca, self._proxy_ca = self._client.refresh(), self._proxy.refresh()
         self._read_at = clock()
+        self._source: AuthenticationSource | None = None
         self._merged_from: AuthenticationConfig | None = None
         self._current = AuthenticationConfig()
+
+    def follow(self, source: AuthenticationSource) -> None:
+        """Takes the ConfigMap's state from there."""
+        self._source = source
+
+    def current(self) -> AuthenticationConfig:
+        """The state now, of the files over the ConfigMap's."""
+        return self.over(self._source.current if self._source is not None else _NO_CONFIGMAP)
 
     def over(self, base: AuthenticationConfig) -> AuthenticationConfig:
         """The state now, made of the ConfigMap's; its generation grows with every change."""

@@ -107,6 +107,10 @@ class Relister:
         """Those of the turn under way; between turns, of the last one."""
         return self._rules
 
+    def current(self) -> Snapshot | None:
+        """The Snapshot that a request takes once; None before the first."""
+        return self.snapshot
+
     def use(self, rules: RuleFile) -> None:
         """Takes a new rule file; it counts from the end of the next turn."""
         self._next_rules = rules

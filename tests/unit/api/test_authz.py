@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from metrics_apiserver.api import authz, requestinfo, status
-from metrics_apiserver.api.authz import AllowedPaths, Attributes, Authorizer, Memory
+from metrics_apiserver.api.authz import AllowedPaths, Attributes, Authorizer, DecisionTTL
 from metrics_apiserver.base import errors
 from metrics_apiserver.core.model import UserInfo
 from metrics_apiserver.kube.reviews import (
@@ -23,6 +23,8 @@ CUSTOM = "/apis/custom.metrics.k8s.io/v1beta1"
 EXTERNAL = "/apis/external.metrics.k8s.io/v1beta1"
 BOB = UserInfo("bob", groups=("g1", "system:authenticated"))
 POD = f"{CUSTOM}/namespaces/default/pods/*/foo"
+
+HEALTH_PATHS = ("/healthz", "/readyz", "/livez")
 
 
 class Reviewer:
@@ -45,12 +47,10 @@ class Reviewer:
 
 
 class Environment:
-    def __init__(self, memory: Memory = authz.DEFAULT_MEMORY) -> None:
+    def __init__(self, ttl: DecisionTTL = authz.DEFAULT_TTL) -> None:
         self.reviewer = Reviewer()
         self.now = 0.0
-        self.subject = Authorizer(
-            self.reviewer, AllowedPaths(authz.HEALTH_PATHS), memory, lambda: self.now
-        )
+        self.subject = Authorizer(self.reviewer, AllowedPaths(HEALTH_PATHS), ttl, lambda: self.now)
 
     async def ask(self, target: str = POD, user: UserInfo = BOB, method: str = "GET") -> None:
         await self.subject.authorize(user, requestinfo.parse(method, target))
@@ -198,7 +198,7 @@ def test_what_is_asked(method: str, target: str, attributes: ResourceAttributes)
 
 
 async def test_both_decisions_are_remembered_for_their_time() -> None:
-    environment = Environment(Memory(allowed_seconds=10, denied_seconds=5))
+    environment = Environment(DecisionTTL(allowed_seconds=10, denied_seconds=5))
     await environment.ask()
     await environment.ask()
     environment.reviewer.allowed = False
@@ -259,7 +259,7 @@ async def test_what_a_caller_made_large_is_not_remembered(
     assert len(environment.reviewer.asked) == asked
 
 
-async def test_the_memory_is_bounded(environment: Environment) -> None:
+async def test_the_ttl_is_bounded(environment: Environment) -> None:
     for i in range(9_000):
         await environment.ask(f"{CUSTOM}/nodes/{i}/foo")
     assert len(environment.subject._cache) == 8192
@@ -293,7 +293,7 @@ async def test_equal_questions_at_once_share_a_review(environment: Environment) 
 
 
 async def test_without_a_cluster_all_else_is_forbidden() -> None:
-    subject = Authorizer(None, AllowedPaths(authz.HEALTH_PATHS))
+    subject = Authorizer(None, AllowedPaths(HEALTH_PATHS))
     await subject.authorize(BOB, requestinfo.parse("GET", "/readyz"))
     await subject.authorize(
         UserInfo("x", groups=("system:masters",)), requestinfo.parse("GET", POD)

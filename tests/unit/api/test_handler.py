@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from metrics_apiserver.api import handler
+from metrics_apiserver.api import handler, status
 from metrics_apiserver.api.authn import ANONYMOUS, Authenticator
 from metrics_apiserver.api.authz import AllowedPaths, Authorizer
 from metrics_apiserver.api.encoding import JSON, Encoded
@@ -50,7 +50,7 @@ MASTER = UserInfo("root", groups=("system:masters",))
 
 
 class Gate:
-    """Lets in who it is told to, and notes what for."""
+    """Lets in whom a test sets, and notes what for."""
 
     def __init__(self) -> None:
         self.user: UserInfo | errors.MetricsError = ALICE
@@ -92,7 +92,7 @@ class Environment:
         self.observed: list[tuple[str, int, float]] = []
         self.clock = FakeClock()
         self.in_flight = InFlight(places, reserve=1)
-        self.site = Handler(
+        self.handler = Handler(
             self.gate,
             columns,
             (lambda _info, _headers: None, page),
@@ -103,7 +103,10 @@ class Environment:
 
     async def ask(self, target: str, method: str = "GET", **headers: str) -> Encoded:
         fields = CIMultiDictProxy(CIMultiDict(headers))
-        return await self.site(Call(method, target, fields, None, "127.0.0.1"))
+        try:
+            return await self.handler(Call(method, target, fields, None, "127.0.0.1"))
+        except Exception as error:  # noqa: BLE001 - as the Server does
+            return status.answer(error, method, target)
 
 
 def read(answer: Encoded) -> Any:

@@ -21,7 +21,7 @@ def ask(
     headers: Mapping[str, str] | None = None,
     version: str = "1.2.3",
 ) -> Encoded | None:
-    subject = pages.Pages(version, lambda: b"a_metric 1.0\n")
+    subject = pages.ServerPages(version, lambda: b"a_metric 1.0\n")
     return subject(requestinfo.parse(method, target), headers or {})
 
 

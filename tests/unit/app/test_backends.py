@@ -17,6 +17,8 @@ from metrics_apiserver.core import selector
 from metrics_apiserver.core.custom import CustomRequest
 from metrics_apiserver.core.model import PODS
 from metrics_apiserver.core.registry import Snapshot
+from metrics_apiserver.provider import counters
+from metrics_apiserver.provider.counters import ProviderMetrics
 from tests.fakes import snapshots, upstream
 from tests.fakes.command_line import serve_settings
 from tests.fakes.environments import NoObjects
@@ -65,15 +67,20 @@ class Environment:
         )
         self.telemetry = Telemetry()
         self.prometheus = backends.make_prometheus(self.settings, self.telemetry, None)
+        self.provider_metrics = ProviderMetrics(self.telemetry)
         self.seen: list[Snapshot | None] = []
         self.sources = backends.make_sources(
-            self.settings, self.telemetry, self.prometheus, snapshots.mapper, self.seen.append
+            self.settings,
+            self.provider_metrics,
+            self.prometheus,
+            snapshots.mapper,
+            self.seen.append,
         )
         self.columns = backends.make_columns(
             self.settings,
-            self.telemetry,
+            self.provider_metrics,
             self.prometheus,
-            lambda: self.sources.relister.snapshot,
+            self.sources.relister.current,
             NoObjects(),
             self._spawn,
         )
@@ -128,7 +135,7 @@ async def test_what_is_left_out_of_an_answer_is_counted_by_rule(environment: Env
     counted = environment.metrics()
     assert counted['samples_left_out_total{reason="infinite",rule="rules[0]"}'] == 1
     assert counted['samples_left_out_total{reason="nan",rule="rules[0]"}'] == 1
-    used = {kind: counted[f'evaluations_total{{kind="{kind}"}}'] for kind in backends._EVALUATIONS}
+    used = {kind: counted[f'evaluations_total{{kind="{kind}"}}'] for kind in counters.EVALUATIONS}
     assert used["bulk"] + used["exact"] + used["shared"] >= 3
     assert used["fallback"] == 0
 
@@ -144,7 +151,7 @@ async def test_a_failing_rule_is_counted_by_its_place(tmp_path: Path) -> None:
     assert [counted[f'relist_failures_total{{rule="{rule}"}}'] for rule in rules] == [1, 1, 1]
 
 
-async def test_a_change_of_the_rule_file_that_fails_is_told(
+async def test_a_change_of_the_rule_file_that_fails_is_reported(
     environment: Environment, tmp_path: Path
 ) -> None:
     environment.sources.reloader.load_first()
@@ -158,7 +165,7 @@ async def test_a_change_of_the_rule_file_that_fails_is_told(
     assert after[good] == before[good]
 
 
-def test_load_rules_judges(tmp_path: Path) -> None:
+def test_load_rules_validates(tmp_path: Path) -> None:
     settings = serve_settings(tmp_path)
     backends.load_rules(settings)
     (tmp_path / "rules.yaml").write_text("surprise: 1")

@@ -156,7 +156,9 @@ async def test_a_cluster_that_is_away(tmp_path: Path, api: FakeKubeAPI) -> None:
         assert reasons(environment_of(result))["informer-sync"] == "pods are not known yet"
 
 
-async def test_a_configmap_that_cannot_be_used_is_trouble(tmp_path: Path, api: FakeKubeAPI) -> None:
+async def test_a_configmap_that_cannot_be_used_is_a_condition(
+    tmp_path: Path, api: FakeKubeAPI
+) -> None:
     async with made(tmp_path, api) as result:
         environment = environment_of(result)
         await until(lambda: not any(reasons(environment).values()))
@@ -167,7 +169,7 @@ async def test_a_configmap_that_cannot_be_used_is_trouble(tmp_path: Path, api: F
         assert not any(reasons(environment).values())
 
 
-async def test_without_the_lookup_flags_alone_count(tmp_path: Path, api: FakeKubeAPI) -> None:
+async def test_without_the_lookup_only_flags_count(tmp_path: Path, api: FakeKubeAPI) -> None:
     (tmp_path / "ca.crt").write_bytes(process.PROXY_CA.pem)
     words = ("--authentication-skip-lookup", f"--client-ca-file={tmp_path / 'ca.crt'}")
     async with made(tmp_path, api, *words) as result:

@@ -8,18 +8,19 @@ from pathlib import Path
 import pytest
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from metrics_apiserver.api import authn
+from metrics_apiserver.api import authn, health, status
+from metrics_apiserver.api.counters import ServingMetrics
 from metrics_apiserver.api.encoding import Encoded
-from metrics_apiserver.api.inflight import InFlight
-from metrics_apiserver.api.server import Call, Server
+from metrics_apiserver.api.health import ProcessState
+from metrics_apiserver.api.server import Call
 from metrics_apiserver.app import backends, http
-from metrics_apiserver.app.http import ProcessState
 from metrics_apiserver.base import errors
 from metrics_apiserver.base.telemetry import Telemetry
 from metrics_apiserver.certs.peer import PeerChain
 from metrics_apiserver.core.registry import Snapshot
 from metrics_apiserver.kube.requestheader import AuthenticationConfig
-from tests.fakes import pki, servers, snapshots
+from metrics_apiserver.provider.counters import ProviderMetrics
+from tests.fakes import pki, snapshots
 from tests.fakes.command_line import serve_settings
 from tests.fakes.environments import FakeEnvironment, NoObjects
 
@@ -50,24 +51,26 @@ class Environment:
         self.telemetry = Telemetry()
         self.state = FakeState()
         paths = http.make_allowed_paths(self.settings)
-        gate = http.make_gate(self.settings, self.fake.environment, paths, self.telemetry)
-        probes = http.make_health(self.fake.environment, self.state.state)
+        metrics = ServingMetrics(self.telemetry, self.fake.environment.watched)
+        gate = http.make_gate(self.settings, self.fake.environment, paths, metrics)
+        probes = health.make_health(self.state.state, self.fake.environment.checks)
         columns = backends.make_columns(
             self.settings,
-            self.telemetry,
+            ProviderMetrics(self.telemetry),
             backends.make_prometheus(self.settings, self.telemetry, None),
             lambda: None,
             NoObjects(),
             lambda work, _name: work.close(),
         )
-        self.front = http.make_front(
-            self.settings, self.fake.environment, gate, columns, probes, self.telemetry
-        )
+        self.api = http.make_api(self.settings, gate, columns, probes, metrics)
 
     async def ask(self, target: str, *certified: pki.Certified) -> Encoded:
         peer = PeerChain.of(tuple(one.der for one in certified)) if certified else None
         headers = CIMultiDictProxy(CIMultiDict[str]())
-        return await self.front.site(Call("GET", target, headers, peer, ""))
+        try:
+            return await self.api.handler(Call("GET", target, headers, peer, ""))
+        except Exception as error:  # noqa: BLE001 - as the Server does
+            return status.answer(error, "GET", target)
 
     def counted(self, name: str, **labels: str) -> float | None:
         return self.telemetry.registry.get_sample_value(f"metrics_apiserver_{name}", labels)
@@ -123,7 +126,7 @@ async def test_probes_follow_the_signs_of_life(tmp_path: Path) -> None:
     environment.state.stopping, environment.state.overdue = False, True
     assert await states() == (500, 500, 500)
     environment.state.overdue = False
-    environment.state.ticked -= http.STALLED_SECONDS + 1
+    environment.state.ticked -= health.STALLED_SECONDS + 1
     assert await states() == (500, 500, 500)
     assert b"11 s late" in (await environment.ask("/livez/event-loop", MASTER)).body
 
@@ -170,37 +173,5 @@ async def test_the_documents_follow_the_snapshot(tmp_path: Path) -> None:
     assert b"pods/load" not in (await environment.ask(path, MASTER)).body
     rules = 'rules: [{seriesQuery: load, resources: {template: "<<.Resource>>"}, metricsQuery: x}]'
     snapshot: Snapshot = snapshots.snapshot(rules, [snapshots.series("load", "pod", "namespace")])
-    environment.front.discovery.update(snapshot)
+    environment.api.discovery.update(snapshot)
     assert b"pods/load" in (await environment.ask(path, MASTER)).body
-
-
-# --- counters of others --------------------------------------------------------------------
-
-
-async def test_refusals_and_gauges_of_the_server() -> None:
-    telemetry = Telemetry()
-    in_flight = InFlight(0, reserve=1)
-
-    async def handler(_call: Call) -> Encoded:
-        return Encoded(b"")
-
-    server = Server(handler, servers.server_context)
-    http.export_gauges(server, in_flight, telemetry)
-    with pytest.raises(errors.TooManyRequests), in_flight.place():
-        raise AssertionError("there is no place")
-    server.handshakes_failed = 3
-    server.requests_malformed = 2
-
-    def counted(name: str, **labels: str) -> float | None:
-        return telemetry.registry.get_sample_value(f"metrics_apiserver_{name}", labels)
-
-    for _ in range(2):
-        http.count_refusals(server, in_flight, telemetry)
-        assert counted("rejected_total", reason="handshake") == 3
-        assert counted("rejected_total", reason="malformed") == 2
-        assert counted("rejected_total", reason="evicted") == 0
-        assert counted("rejected_total", reason="overload") == 1
-    with in_flight.place(reserved=True):
-        assert counted("requests_in_flight") == 1
-    assert counted("requests_in_flight") == 0
-    assert counted("connections") == 0

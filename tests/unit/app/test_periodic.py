@@ -16,6 +16,7 @@ from metrics_apiserver.certs import pair_files
 from metrics_apiserver.controllers import serving_pair
 from metrics_apiserver.core.restmapper import RESTMapper
 from metrics_apiserver.prometheus.client import PrometheusClient
+from metrics_apiserver.provider.counters import ProviderMetrics
 from tests.fakes import pki, process, snapshots
 from tests.fakes.command_line import serve_settings
 from tests.fakes.environments import FakeEnvironment
@@ -38,7 +39,11 @@ class Environment:
         self.prometheus: PrometheusClient = backends.make_prometheus(settings, self.telemetry, None)
         self.mapper: RESTMapper | None = None
         self.relister = backends.make_sources(
-            settings, self.telemetry, self.prometheus, lambda: self.mapper, lambda _snapshot: None
+            settings,
+            ProviderMetrics(self.telemetry),
+            self.prometheus,
+            lambda: self.mapper,
+            lambda _snapshot: None,
         ).relister
         self.subject = PeriodicWork(
             settings, self.telemetry, self.fake.environment, self.serving, self.relister

@@ -53,9 +53,7 @@ class StandaloneCase:
         self.rules = RULES
         self.labels = Labels()
         settings = serve_settings(directory, "--standalone", "--metrics-max-age=10m", *words)
-        self.environment: Environment = standalone.build_environment(
-            settings, lambda: self.rules, self.labels
-        )
+        self.environment: Environment = standalone.build_environment(settings, self, self.labels)
 
 
 async def test_objects_are_what_the_mapped_labels_hold(tmp_path: Path) -> None:

@@ -9,11 +9,14 @@ from pathlib import Path
 import pytest
 
 from metrics_apiserver.base import errors
+from metrics_apiserver.certs import ca_bundle
 from metrics_apiserver.controllers import trust
 from metrics_apiserver.controllers.trust import FlagTrust
-from metrics_apiserver.kube.requestheader import AuthenticationConfig
+from metrics_apiserver.kube.client import KubeClient
+from metrics_apiserver.kube.requestheader import AuthenticationConfig, AuthenticationSource
 from metrics_apiserver.options.authentication import AuthenticationSettings
 from tests.fakes import pki
+from tests.fakes.kubeapi import FakeKubeAPI
 
 OLD, NEW = pki.authority("old").pem, pki.authority("new").pem
 BASE = AuthenticationConfig(
@@ -121,3 +124,15 @@ def test_at_start_every_file_must_be_usable(tmp_path: Path) -> None:
         FlagTrust(settings)
     flags = [fault.path for fault in caught.value.diagnostics]
     assert flags == ["--client-ca-file", "--requestheader-client-ca-file"]
+
+
+async def test_the_configmap_counts_once_it_is_followed(tmp_path: Path) -> None:
+    (tmp_path / "ca.crt").write_bytes(OLD)
+    subject = FlagTrust(AuthenticationSettings(client_ca_file=str(tmp_path / "ca.crt")))
+    assert subject.current().client_ca == OLD
+    assert subject.current().allowed_names == ()
+    async with FakeKubeAPI() as api, KubeClient(api.config()) as client:
+        source = AuthenticationSource(client, ca_bundle.parse)
+        source.current = BASE
+        subject.follow(source)
+        assert replace(subject.current(), generation=7) == replace(BASE, client_ca=OLD)
