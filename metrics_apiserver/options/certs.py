@@ -130,21 +130,13 @@ class InspectSettings(SettingsGroup):
         check=_connect,
     )
     service: str = filled_by(
-        replace(
-            SERVICE,
-            help="NAME.NAMESPACE that a certificate must be valid for",
-            group=_WHAT,
-        )
+        replace(SERVICE, help="NAME.NAMESPACE that a certificate must be valid for", group=_WHAT)
     )
     ca: str = flag(
         "ca", "", "PEM bundle to verify with; by default ca.crt beside a file", group=_WHAT
     )
     secret: str = filled_by(
-        replace(
-            SECRET,
-            help="NAMESPACE/NAME of a Secret to inspect",
-            group=_WHAT,
-        )
+        replace(SECRET, help="NAMESPACE/NAME of a Secret to inspect", group=_WHAT)
     )
     api_services: tuple[str, ...] = filled_by(
         replace(

@@ -84,9 +84,7 @@ class AttributionSettings(SettingsGroup):
         placeholder="UUIDS",
     )
     resource_slices: bool = flag(
-        "resource-slices",
-        False,
-        "look devices of ResourceClaims up in the node's ResourceSlices",
+        "resource-slices", False, "look devices of ResourceClaims up in the node's ResourceSlices"
     )
     poll_seconds: float = flag(
         "poll-interval",
