@@ -7,7 +7,7 @@ cannot be used; warnings do not count.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +75,7 @@ def check(file: str) -> Checked:
         rules = _load(file)
     except errors.ConfigError as error:
         return Checked(file, error.diagnostics)
-    warnings = tuple(replace(one, severity="warning") for one in rules.warnings)
+    warnings = rules.warnings
     return Checked(file, warnings, rules, tuple(report.build(rules)))
 
 

@@ -122,7 +122,7 @@ def parse(text: str) -> Selector:
         InvalidSelector: with Go's words.
     """
     try:
-        requirements = _Parser(_scan(text)).parse()
+        requirements = _SelectorParser(_scan(text)).parse()
     except _SyntaxFault as fault:
         raise InvalidSelector(str(fault)) from None
     return Selector(tuple(sorted(requirements, key=lambda requirement: requirement.key)))
@@ -182,7 +182,7 @@ def _is_identifier(token: str) -> bool:
     return token not in _NO_IDENTIFIERS
 
 
-class _Parser:
+class _SelectorParser:
     """Recursive descent over the tokens of `_scan`."""
 
     def __init__(self, tokens: Sequence[str]) -> None:

@@ -59,7 +59,7 @@ _CONSTANTS: Final[Mapping[TokenKind, Callable[[str], Value]]] = {
 }
 
 
-class Parser:
+class TemplateParser:
     """Recursive descent with as many tokens of look-back as needed.
 
     Attributes:

@@ -9,7 +9,7 @@ from typing import Final, cast
 from metrics_apiserver.base.errors import TemplateError
 from metrics_apiserver.core.gotemplate.nodes import Action, Node, Text, execute_all
 from metrics_apiserver.core.gotemplate.operands import Dot, Variable
-from metrics_apiserver.core.gotemplate.parser import Parser
+from metrics_apiserver.core.gotemplate.parser import TemplateParser
 from metrics_apiserver.core.gotemplate.state import State
 from metrics_apiserver.core.gotemplate.values import Struct, Value
 
@@ -70,7 +70,7 @@ def compile(text: str, fields: Mapping[str, type]) -> Template:  # noqa: A001 - 
     """
     if len(text) > _MAX_TEMPLATE:
         raise TemplateError(f"the template is longer than {_MAX_TEMPLATE} characters", offset=0)
-    parser = Parser(text, fields)
+    parser = TemplateParser(text, fields)
     nodes = parser.parse()
     return Template(
         text=text,

@@ -90,7 +90,7 @@ def test_an_unknown_metric_begins_as_the_predecessor_says_it(namespace: str, whe
     )
 
 
-def test_operators_that_promql_lacks_are_the_caller_s_fault() -> None:
+def test_operators_that_promql_lacks_are_the_caller_s_error() -> None:
     with pytest.raises(errors.BadRequest, match="not supported in metric selectors"):
         resolve("queue_depth", "queue>5")
 

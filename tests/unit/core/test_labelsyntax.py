@@ -37,7 +37,7 @@ def test_keys(key: str) -> None:
         ("a/b/c", ["a valid label key must consist of alphanumeric characters"]),
     ],
 )
-def test_faults_of_keys(key: str, starts: list[str]) -> None:
+def test_errors_of_keys(key: str, starts: list[str]) -> None:
     faults = labelsyntax.key_faults(key)
     assert len(faults) == len(starts)
     assert all(fault.startswith(start) for fault, start in zip(faults, starts, strict=True))
@@ -58,7 +58,7 @@ def test_values(value: str) -> None:
         ("-" * 64, ["must be no more than 63 bytes", "a valid label must be"]),
     ],
 )
-def test_faults_of_values(value: str, starts: list[str]) -> None:
+def test_errors_of_values(value: str, starts: list[str]) -> None:
     faults = labelsyntax.value_faults(value)
     assert len(faults) == len(starts)
     assert all(fault.startswith(start) for fault, start in zip(faults, starts, strict=True))

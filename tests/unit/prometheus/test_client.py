@@ -188,7 +188,7 @@ async def test_failures(
         assert failed.value.kind == outcome
 
 
-async def test_cancellation_is_told_and_passed_on(backend: Upstream, observed: Observed) -> None:
+async def test_cancellation_is_observed_and_raised(backend: Upstream, observed: Observed) -> None:
     backend.mood = upstream.hang()
     async with client_to(backend, observed) as client, asyncio.TaskGroup() as group:
         asking = group.create_task(client.query("x"))
@@ -228,7 +228,7 @@ NOTHING: dict[str, object] = {
 
 class TestWarnings:
     @pytest.mark.parametrize("endpoint", CALLS)
-    async def test_they_are_served_and_told(
+    async def test_they_are_served_and_logged(
         self,
         backend: Upstream,
         observed: Observed,

@@ -1,4 +1,4 @@
-"""Files count from the next use on; a broken one leaves the last good state; no secret is told."""
+"""Files count from the next use on; a broken one leaves the last good state; no secret is shown."""
 
 from __future__ import annotations
 

@@ -140,7 +140,7 @@ async def test_namespaces_themselves() -> None:
     assert [(name, value) for name, _, value in found] == [("dev", "4"), ("prod", "3")]
 
 
-async def test_what_was_left_out_is_told_even_when_the_read_fails() -> None:
+async def test_what_was_left_out_is_counted_even_when_the_read_fails() -> None:
     environment = Environment("error")
     environment.samples = [Sample({"ns": "prod", "pod": "web-0"}, 1.0, 0.0)] * 2
     with pytest.raises(errors.Internal):
@@ -161,7 +161,7 @@ async def test_an_error_of_prometheus_is_the_reader_s() -> None:
         await environment.read("pods", "*")
 
 
-async def test_before_the_cluster_is_known_reads_are_told_to_wait() -> None:
+async def test_before_the_cluster_is_known_reads_are_unavailable() -> None:
     environment = Environment()
     environment.snapshot = None
     with pytest.raises(errors.Unavailable, match="not known yet"):

@@ -72,7 +72,7 @@ async def test_equal_reads_share_one_query() -> None:
     assert len(environment.backend.asked) == 1
 
 
-async def test_what_was_left_out_is_told_even_when_the_read_fails() -> None:
+async def test_what_was_left_out_is_counted_even_when_the_read_fails() -> None:
     environment = Environment("error")
     with pytest.raises(errors.Internal, match="queue_depth: its value is NaN"):
         await environment.read()
@@ -93,7 +93,7 @@ async def test_an_unknown_metric_is_not_asked_for() -> None:
     assert environment.backend.asked == []
 
 
-async def test_before_the_cluster_is_known_reads_are_told_to_wait() -> None:
+async def test_before_the_cluster_is_known_reads_are_unavailable() -> None:
     environment = Environment()
     environment.snapshot = None
     with pytest.raises(errors.Unavailable, match="not known yet"):

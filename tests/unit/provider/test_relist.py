@@ -113,7 +113,7 @@ async def test_external_rules_are_asked_for_too() -> None:
     assert set(environment.relister.snapshot.external) == {"q"}
 
 
-async def test_a_report_tells_time_and_failures() -> None:
+async def test_a_report_has_time_and_failures() -> None:
     environment = Environment(rules("a", "b"), {"a": DOWN, "b": found("b")})
     report = await environment.relister.relist_once()
     assert report.failed == {"a": "refused"}

@@ -61,7 +61,7 @@ def test_the_first_load_refuses_what_cannot_be_read(tmp_path: Path) -> None:
     assert str(refused.value) == f"{missing}: cannot read the rule file: No such file or directory"
 
 
-def test_the_first_load_names_every_fault_with_its_line(tmp_path: Path) -> None:
+def test_the_first_load_names_every_error_with_its_line(tmp_path: Path) -> None:
     path = tmp_path / "c.yaml"
     path.write_text("rules:\n- unknown: 1\n- unknown: 2\n")
     with pytest.raises(errors.ConfigError) as refused:
@@ -100,7 +100,7 @@ async def test_a_changed_file_is_taken_at_the_second_look(watched: Watched) -> N
     assert watched.reports == [True, True]
 
 
-async def test_a_file_that_is_being_written_is_not_judged(watched: Watched) -> None:
+async def test_a_file_that_is_being_written_is_not_validated(watched: Watched) -> None:
     """Each part parses, as fewer rules than are meant."""
     text = rules("a", "b", "c").encode()
     parts = [len(rules("a")), len(rules("a", "b")), len(text)]

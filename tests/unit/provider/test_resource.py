@@ -168,7 +168,7 @@ async def test_a_node_that_does_not_exist() -> None:
     assert (refused.value.name, refused.value.kind) == ("ghost", "node")
 
 
-async def test_what_was_left_out_is_told() -> None:
+async def test_what_was_left_out_is_counted() -> None:
     environment = Environment()
     environment.nodes["n1"] = math.inf
     assert await environment.list_nodes() == ["n2 {'cpu': '3', 'memory': '3Ki'}"]
@@ -198,7 +198,7 @@ async def test_without_resource_rules_there_is_no_such_api() -> None:
         await environment.list_pods()
 
 
-async def test_before_the_cluster_is_known_reads_are_told_to_wait() -> None:
+async def test_before_the_cluster_is_known_reads_are_unavailable() -> None:
     environment = Environment()
     environment.snapshot = None
     with pytest.raises(errors.Unavailable, match="not known yet"):

@@ -108,7 +108,7 @@ def test_a_list_of_names_may_be_longer_than_what_a_template_may_write() -> None:
     assert query.count(names[-1]) == 2
 
 
-def test_an_empty_query_is_a_fault_of_the_template() -> None:
+def test_an_empty_query_is_an_error_of_the_template() -> None:
     with pytest.raises(errors.TemplateError, match="empty query produced"):
         queryplan.render_exact(ask("<<if .LabelMatchers>><<end>>"), "a", ["x"])
     with pytest.raises(errors.TemplateError, match="empty query produced"):

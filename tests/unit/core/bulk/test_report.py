@@ -28,7 +28,7 @@ def test_a_rule_that_drops_its_objects_is_not_and_says_why() -> None:
     assert found["rules[0]"]
 
 
-def test_a_rule_without_pods_is_judged_for_the_kind_it_maps() -> None:
+def test_a_rule_without_pods_is_evaluated_for_the_kind_it_maps() -> None:
     found = build(rule("<<.Series>>{<<.LabelMatchers>>}", "{overrides: {node: {resource: node}}}"))
     assert found == {"rules[0]": None}
 
@@ -42,7 +42,7 @@ def test_a_kind_whose_namespace_is_mapped_to_no_label_is_passed_over() -> None:
     assert build(rule("<<.Series>>{<<.LabelMatchers>>}", only_pods)) == {"rules[0]": None}
 
 
-def test_resource_rules_are_judged_by_their_container_queries() -> None:
+def test_resource_rules_are_evaluated_by_their_container_queries() -> None:
     query = "sum(x{<<.LabelMatchers>>}) by (<<.GroupBy>>)"
     halves = "".join(
         f"  {half}:\n    containerQuery: {query}\n    nodeQuery: {query}\n"

@@ -91,7 +91,7 @@ def test_functions(name: str, arguments: list[Value], value: Value) -> None:
         ("printf", [1], "wrong type for value; expected string; got int"),
     ],
 )
-def test_faults(name: str, arguments: list[Value], why: str) -> None:
+def test_errors(name: str, arguments: list[Value], why: str) -> None:
     with pytest.raises(TemplateError, match=f"^{why}$"):
         call(name, *arguments)
 

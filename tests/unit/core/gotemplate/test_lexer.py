@@ -116,7 +116,7 @@ def test_inside_actions(text: str, found: list[tuple[str, str]]) -> None:
         ("<<2i>>", "complex constants are not supported", 2),
     ],
 )
-def test_faults(text: str, message: str, offset: int) -> None:
+def test_errors(text: str, message: str, offset: int) -> None:
     with pytest.raises(TemplateError) as caught:
         list(lex(text))
     assert (caught.value.message, caught.value.offset) == (message, offset)

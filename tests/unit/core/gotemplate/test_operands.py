@@ -66,7 +66,7 @@ def test_variables() -> None:
         (FunctionCall(3, "len", (Literal(0, 1),)), "error calling len: len of type int"),
     ],
 )
-def test_faults_have_their_place(operand: Operand, why: str) -> None:
+def test_errors_have_their_place(operand: Operand, why: str) -> None:
     with pytest.raises(TemplateError, match=f"^{why}$") as caught:
         evaluate(operand)
     assert caught.value.offset == 3

@@ -21,7 +21,7 @@ from metrics_apiserver.core.gotemplate.operands import (
     Pipeline,
     Variable,
 )
-from metrics_apiserver.core.gotemplate.parser import Parser
+from metrics_apiserver.core.gotemplate.parser import TemplateParser
 from metrics_apiserver.core.gotemplate.values import NO_VALUE
 
 FIELDS: dict[str, type] = {"A": str, "M": dict[str, str], "L": list[str]}
@@ -29,7 +29,7 @@ ONE = Literal(3, 1)
 
 
 def parse(text: str) -> list[Node]:
-    return list(Parser(text, FIELDS).parse())
+    return list(TemplateParser(text, FIELDS).parse())
 
 
 def pipeline(text: str) -> Pipeline:
@@ -102,7 +102,7 @@ def test_ranges() -> None:
 
 def test_fields_used() -> None:
     def used(text: str) -> set[str]:
-        parser = Parser(text, FIELDS)
+        parser = TemplateParser(text, FIELDS)
         parser.parse()
         return parser.fields.used
 
@@ -119,7 +119,7 @@ def test_fields_used() -> None:
     ("text", "branches"), [("<<.A>>", False), ("<<range 1>><<end>>", True), ("<<len .A>>", False)]
 )
 def test_whether_it_branches(text: str, branches: bool) -> None:
-    parser = Parser(text, FIELDS)
+    parser = TemplateParser(text, FIELDS)
     parser.parse()
     assert parser.branches is branches
 
@@ -170,7 +170,7 @@ def test_whether_it_branches(text: str, branches: bool) -> None:
         ("<<if 1>>" * 51, "nested more than 50 levels deep", 402),
     ],
 )
-def test_faults(text: str, message: str, offset: int) -> None:
+def test_errors(text: str, message: str, offset: int) -> None:
     with pytest.raises(TemplateError) as caught:
         parse(text)
     assert (caught.value.message, caught.value.offset) == (message, offset)

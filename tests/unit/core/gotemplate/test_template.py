@@ -73,7 +73,7 @@ def test_what_is_not_plain(text: str) -> None:
     assert not gotemplate.compile(text, FIELDS).plain
 
 
-def test_a_fault_has_its_place() -> None:
+def test_an_error_has_its_place() -> None:
     with pytest.raises(TemplateError) as caught:
         gotemplate.compile("sum(<<.Serie>>)", FIELDS)
     assert caught.value.offset == 6

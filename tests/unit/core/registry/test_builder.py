@@ -145,7 +145,7 @@ def test_a_query_that_was_not_answered_yet() -> None:
     assert snapshot.statuses == (RuleStatus("rules[0]", False, 0, 0, 0, 0),)
 
 
-def test_the_later_rule_wins_and_the_earlier_is_told() -> None:
+def test_the_later_rule_wins_and_the_earlier_is_reported() -> None:
     rules = custom(TEMPLATE) + custom(TEMPLATE, query='a{x="y"}')
     snapshot = build(
         "rules:\n" + rules,
@@ -161,7 +161,7 @@ def test_the_later_rule_wins_and_the_earlier_is_told() -> None:
     assert [status.metrics for status in snapshot.statuses] == [1, 2]
 
 
-def test_each_rule_that_loses_is_told() -> None:
+def test_each_rule_that_loses_is_reported() -> None:
     rules = (
         custom(TEMPLATE, "  name: {as: x}\n")
         + custom(TEMPLATE, "  name: {as: y}\n")

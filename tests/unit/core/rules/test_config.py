@@ -179,7 +179,7 @@ def test_filters() -> None:
     assert [only.namer.metric_name(name) for name in ("a", "ab", "c")] == ["a", None, None]
 
 
-def test_fingerprints_tell_rules_that_say_the_same() -> None:
+def test_fingerprints_identify_rules_that_say_the_same() -> None:
     twice = parse(PLAIN + PLAIN.replace("\nrules:\n", ""))
     first, second = twice.rules
     assert first.fingerprint == second.fingerprint
@@ -224,7 +224,7 @@ def test_fingerprints_tell_rules_that_say_the_same() -> None:
         ("resourceRules: []", 6, "resourceRules", "must be a mapping"),
     ],
 )
-def test_a_fault_has_its_place(more: str, line: int, path: str, message: str) -> None:
+def test_an_error_has_its_place(more: str, line: int, path: str, message: str) -> None:
     found = diagnostics(PLAIN + more + "\n")
     assert [entry for entry in found if entry[:2] == (line, path) and message in entry[2]], found
 
@@ -247,7 +247,7 @@ def test_a_fault_has_its_place(more: str, line: int, path: str, message: str) ->
         ("overides: {}", "", "did you mean overrides?"),
     ],
 )
-def test_faults_of_resources(written: str, path: str, message: str) -> None:
+def test_errors_of_resources(written: str, path: str, message: str) -> None:
     found = diagnostics(PLAIN.replace("template: <<.Resource>>", written))
     whole = ".".join(["rules[0].resources", *([path] if path else [])])
     assert [entry for entry in found if entry[:2] == (4, whole) and message in entry[2]], found
@@ -266,7 +266,7 @@ def test_faults_of_resources(written: str, path: str, message: str) -> None:
     ],
     ids=lambda argument: argument[:20],
 )
-def test_faults_of_queries(query: str, message: str) -> None:
+def test_errors_of_queries(query: str, message: str) -> None:
     found = diagnostics(without(PLAIN, "metricsQuery") + f"  metricsQuery: {query}\n")
     assert [
         entry
@@ -275,20 +275,20 @@ def test_faults_of_queries(query: str, message: str) -> None:
     ], found
 
 
-def test_a_template_s_fault_has_the_line_inside_a_block() -> None:
+def test_a_template_s_error_has_the_line_inside_a_block() -> None:
     query = "  metricsQuery: |\n    sum(\n      <<.Series>>{<<.LabelMatcher>>}\n    )\n"
     ((line, path, _),) = diagnostics(without(PLAIN, "metricsQuery") + query)
     assert (line, path) == (7, "rules[0].metricsQuery")
 
 
-def test_faults_of_a_series_query() -> None:
+def test_errors_of_a_series_query() -> None:
     assert diagnostics(PLAIN.replace('up{pod!=""}', "rate(up[5m])"))[0][:2] == (
         3,
         "rules[0].seriesQuery",
     )
 
 
-def test_all_faults_are_told_at_once_and_by_line() -> None:
+def test_all_errors_are_reported_at_once_and_by_line() -> None:
     text = """
 rules:
 - seriesQuery: 'up{'
@@ -339,7 +339,7 @@ def test_resource_rules_need_both_halves() -> None:
     ]
 
 
-def test_faults_inside_resource_rules() -> None:
+def test_errors_inside_resource_rules() -> None:
     text = RESOURCES.replace("template: <<.Resource>>", "template: x").replace("1m30s", "1.5m")
     assert [(line, path) for line, path, _ in diagnostics(text)] == [
         (11, "resourceRules.memory.resources.template"),
@@ -352,13 +352,13 @@ def test_too_many_rules_are_refused() -> None:
     assert diagnostics(text) == [(1, "rules", "has 2001 rules, and 2000 are allowed")]
 
 
-def test_too_many_faults_are_counted() -> None:
+def test_too_many_errors_are_counted() -> None:
     found = diagnostics("rules:\n" + "- {}\n" * 1000)
     assert len(found) == 101
     assert found[-1] == (0, "", "and 1900 more")
 
 
-def test_what_is_not_yaml_is_one_fault() -> None:
+def test_what_is_not_yaml_is_one_error() -> None:
     ((line, _, message),) = diagnostics("rules: [\n")
     assert line == 2
     assert message.startswith("is not YAML")

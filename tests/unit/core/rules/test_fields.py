@@ -102,7 +102,7 @@ def test_choice() -> None:
         ("zzzzzz", "known are text, flag, list, inner, onNaN"),
     ],
 )
-def test_unknown_keys_are_told_with_the_nearest(key: str, advice: str) -> None:
+def test_unknown_keys_are_reported_with_the_nearest(key: str, advice: str) -> None:
     given = section(f"flag: true\n{key}: 1")
     assert reported(given) == [("", 2, f"unknown key {key}: {advice}")]
 

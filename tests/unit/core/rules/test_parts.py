@@ -65,9 +65,9 @@ def test_namers(text: str, name: str, metric: str) -> None:
 def test_no_namers(text: str, path: str, message: str) -> None:
     given = rule(f"\n{text}")
     assert parts.read_namer(given) is None
-    found, line, told = only(given.report.errors)
+    found, line, said = only(given.report.errors)
     assert (found, line) == (path, 2)
-    assert told.startswith(message)
+    assert said.startswith(message)
 
 
 def test_mappings() -> None:
@@ -105,9 +105,9 @@ def test_no_resources_are_an_empty_mapping() -> None:
 def test_no_mappings(text: str, path: str, line: int, message: str) -> None:
     given = rule(f"resources:\n  {text}\n")
     assert parts.read_mapping(parts.open_resources(given)) is None
-    found, where, told = only(given.report.errors)
+    found, where, said = only(given.report.errors)
     assert (found, where) == (path, line)
-    assert message in told
+    assert message in said
 
 
 def test_queries() -> None:
@@ -131,13 +131,13 @@ def test_queries() -> None:
         ("metricsQuery: sum(", 1, "is not PromQL", True),
     ],
 )
-def test_faults_of_queries(text: str, line: int, message: str, compiled: bool) -> None:
+def test_errors_of_queries(text: str, line: int, message: str, compiled: bool) -> None:
     given = rule(text)
     template = parts.read_query(given, "metricsQuery", parts.object_samples(None))
     assert (template is not None) is compiled
-    found, where, told = only(given.report.errors)
+    found, where, said = only(given.report.errors)
     assert (found, where) == ("rule.metricsQuery", line)
-    assert message in told
+    assert message in said
 
 
 def test_what_may_be_meant_is_a_warning() -> None:

@@ -145,7 +145,7 @@ def test_an_alias_bomb_is_refused_at_once() -> None:
         load(bomb)
 
 
-def test_every_repeated_key_is_told_and_the_first_is_kept() -> None:
+def test_every_repeated_key_is_reported_and_the_first_is_kept() -> None:
     document = yamlload.load(b"a: 1\na: 2\nb:\n  c: 3\n  'c': 3\n  d: 4\n", "f")
     assert [(diagnostic.line, diagnostic.message) for diagnostic in document.diagnostics] == [
         (2, "the key a is there already, in line 1"),

@@ -50,7 +50,7 @@ async def test_without_a_namespace_label_all_objects_are_in_one_part() -> None:
     assert answer.parts == {"": {"x": [node]}}
 
 
-async def test_everybody_is_asked_for_when_nobody_is_named() -> None:
+async def test_all_namespaces_are_queried_when_none_is_named() -> None:
     backend = FakeBackend(lambda _text: [sample("a", "x")])
     answer = await collect(backend)
     assert backend.asked == ['m{ns!="",pod!=""}']

@@ -111,7 +111,7 @@ async def test_no_more_answers_are_kept_than_the_bound() -> None:
     assert len(environment.backend.asked) == before + 1
 
 
-async def test_an_error_is_everybody_s_who_waits_and_nobody_s_after() -> None:
+async def test_an_error_is_shared_by_those_who_wait_and_not_kept() -> None:
     environment = Exact(FakeBackend(errors.UpstreamError("down", kind="unreachable")))
     environment.backend.gate.clear()
 
@@ -180,7 +180,7 @@ async def test_a_list_that_is_too_long_and_cannot_be_split_is_refused() -> None:
 
 
 @pytest.mark.parametrize("template", ["<<range .GroupBySlice>><<end>>", "<<.Series>>"])
-async def test_a_template_that_fails_is_the_rule_s_fault(template: str) -> None:
+async def test_a_template_that_fails_is_the_rule_s_error(template: str) -> None:
     environment = Exact()
     for names in (["x"], ["x"] * 501):
         with pytest.raises(errors.Internal, match="metricsQuery fails on this request") as refused:
@@ -189,7 +189,7 @@ async def test_a_template_that_fails_is_the_rule_s_fault(template: str) -> None:
     assert environment.backend.asked == []
 
 
-async def test_a_selector_that_promql_lacks_is_the_caller_s_fault() -> None:
+async def test_a_selector_that_promql_lacks_is_the_caller_s_error() -> None:
     environment = Exact()
     for names in (["x"], ["x"] * 501):
         with pytest.raises(errors.BadRequest):
