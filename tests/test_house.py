@@ -100,16 +100,10 @@ def test_the_tree_holds_nothing_that_is_not_the_product(reason: str) -> None:
     assert not found, "\n".join(found)
 
 
-def parsed() -> Iterator[tuple[Path, ast.Module]]:
-    """The package's modules with their syntax trees."""
-    for module in modules():
-        yield module, ast.parse((PACKAGE / module).read_text())
-
-
 def test_every_class_has_a_name_of_its_own() -> None:
     places: dict[str, list[str]] = defaultdict(list)
-    for module, tree_ in parsed():
-        for node in ast.walk(tree_):
+    for module in modules():
+        for node in ast.walk(ast.parse((PACKAGE / module).read_text())):
             if isinstance(node, ast.ClassDef):
                 places[node.name].append(f"{module}:{node.lineno}")
     assert {name: found for name, found in places.items() if len(found) > 1} == {}
@@ -122,7 +116,7 @@ def words(identifier: str) -> set[str]:
 
 def identifiers(module: Path) -> Iterator[tuple[str, str]]:
     """Each name in a module with its place; the module's own path comes first."""
-    yield f"{module}", module.with_suffix("").as_posix()
+    yield str(module), module.with_suffix("").as_posix()
     with tokenize.open(PACKAGE / module) as lines:
         for token in tokenize.generate_tokens(lines.readline):
             if token.type == tokenize.NAME:
