@@ -180,7 +180,7 @@ class Demo:
         show.table(("POD", *METRICS.values()), rows)
 
     def follow(self, ended: Callable[[], bool]) -> None:
-        """Shows the values again and again until told to end."""
+        """Shows the values again and again until it is interrupted."""
         show.heading("The values as the load moves (Ctrl-C ends)")
         while not ended():
             show.note(f"  {time.strftime('%H:%M:%S')}")

@@ -1,6 +1,6 @@
 """Every conformance case against the real process, as kube-apiserver's front proxy asks it.
 
-The surroundings are those of the cases: a fake kube-apiserver with their objects and a real
+The environment is that of the cases: a fake kube-apiserver with their objects and a real
 Prometheus with their series. `tests/e2e` asks the same through a real kube-apiserver.
 """
 

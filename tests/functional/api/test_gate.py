@@ -34,7 +34,7 @@ CONFIG = AuthenticationConfig(
 
 
 class Environment:
-    """A door whose handler says who the caller is."""
+    """A server whose handler says who the caller is."""
 
     def __init__(self, directory: Path) -> None:
         self.config = CONFIG

@@ -1,4 +1,4 @@
-"""Door: answers, accepting, K8's sockets and O2, on real TLS sockets, under both event loops."""
+"""Server: answers, accepting, K8's sockets and O2, on real TLS sockets, under both event loops."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which command runs, and how failures are told."""
+"""Which command runs, and how failures are reported."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Turns of one and of several replicas against a kube-apiserver, with conflicts, faults and kills.
 
-What a replica serves is judged as kube-apiserver does: by a TLS handshake that verifies the name
+What a replica serves is verified as kube-apiserver does: by a TLS handshake that verifies the name
 against the `caBundle` of every APIService.
 """
 

@@ -73,8 +73,8 @@ async def test_a_pair_comes_and_changes_and_goes(tmp_path: Path) -> None:
     async with certificates.kubeapi() as kubeapi:
         process.trust(kubeapi)
         kubeapi.fail(SECRET_PATH, status(403), times=4)
-        told = process.flags(tmp_path, kubeapi, "http://127.0.0.1:1")
-        flags = [flag for flag in told if not flag.startswith("--tls-")]
+        all_flags = process.flags(tmp_path, kubeapi, "http://127.0.0.1:1")
+        flags = [flag for flag in all_flags if not flag.startswith("--tls-")]
         environment = {"TMPDIR": str(temporary)}
         async with ServerProcess(tmp_path, [*flags, *KEPT], environment=environment) as server:
             said = await probe(server, 500)

@@ -35,7 +35,7 @@ async def test_discovery_and_probes_keep_their_places(
         proxy.mood = upstream.slow(0.3)
         ended = asyncio.Event()
         reads: Counter[int] = Counter()
-        told: set[str | None] = set()
+        retry_after: set[str | None] = set()
 
         async def read() -> None:
             async with server.client(PROXY) as client:
@@ -43,7 +43,7 @@ async def test_discovery_and_probes_keep_their_places(
                     reply = await client.get(LOAD, *as_user("hpa"))
                     reads[reply.status] += 1
                     if reply.status == 429:
-                        told.add(reply.header("Retry-After"))
+                        retry_after.add(reply.header("Retry-After"))
                         await asyncio.sleep(0.01)
 
         async with asyncio.TaskGroup() as group:
@@ -62,7 +62,7 @@ async def test_discovery_and_probes_keep_their_places(
         assert others == {200: 200}
         assert items(admin) == {"web-0": "36", "web-1": "72500m"}
         assert set(reads) == {200, 429}
-        assert told == {"1"}
+        assert retry_after == {"1"}
         refused = (await server.metrics())['metrics_apiserver_rejected_total{reason="overload"}']
         assert refused >= 100
 

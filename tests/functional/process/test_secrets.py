@@ -126,7 +126,7 @@ async def test_no_secret_comes_out(
         body = json.dumps({"kind": "Status", "message": f"{KUBE_TOKEN} {GOOD_TOKEN}"}).encode()
         kube.fail(path, kubewire.Fault("status", 400, {}, body), times=1)
         answers.append(await ask(server, LOAD, f"Authorization: Bearer {GOOD_TOKEN}"))
-    # Files that cannot be used, told in the log.
+    # Files that cannot be used, and are reported in the log.
     (tmp_path / "serving.key").write_bytes(OTHER.key_pem)
     (tmp_path / "password").write_text(f"{PASSWORD}\x01")
     server.signal(signal.SIGHUP)

@@ -36,18 +36,18 @@ async def test_sigterm_drains(server: ServerProcess, proxy: Upstream) -> None:
         async with asyncio.TaskGroup() as group:
             in_flight = group.create_task(slow.get(LOAD))
             await server.until(lambda: any("query" in seen.path for seen in proxy.requests[-1:]))
-            told = time.monotonic()
+            signalled = time.monotonic()
             server.signal(signal.SIGTERM)
             # Readiness goes first; everything else is still answered.
             await server.answers("/readyz", 500)
-            assert time.monotonic() - told < 1.0
+            assert time.monotonic() - signalled < 1.0
             assert (await server.get("/livez")).status == 200
             assert (await server.get("/apis", certified=[ADMIN])).status == 200
             assert (await kept.get("/apis")).header("Connection") == "close"
             assert await kept.is_closed()
             answer = await in_flight
         # The slow answer came after the drain time, complete and as the last on its connection.
-        assert time.monotonic() - told > 1.0
+        assert time.monotonic() - signalled > 1.0
         assert items(answer) == {"web-0": "36", "web-1": "72500m"}
         assert answer.header("Connection") == "close"
     assert await server.exit_code() == 0
@@ -60,10 +60,10 @@ async def test_sigterm_drains(server: ServerProcess, proxy: Upstream) -> None:
 async def test_a_second_sigterm_does_not_wait(server: ServerProcess) -> None:
     server.signal(signal.SIGTERM)
     await server.answers("/readyz", 500)
-    told = time.monotonic()
+    signalled = time.monotonic()
     server.signal(signal.SIGTERM)
     assert await server.exit_code() == 1
-    assert time.monotonic() - told < 1.0
+    assert time.monotonic() - signalled < 1.0
 
 
 async def test_load_while_it_ends(server: ServerProcess) -> None:

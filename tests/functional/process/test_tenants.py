@@ -50,7 +50,7 @@ def paths(tenant: int) -> list[str]:
     ]
 
 
-def judge(reply: Reply, user: int, tenant: int) -> str:
+def classify(reply: Reply, user: int, tenant: int) -> str:
     """What kind of answer it is; fails on a value that should not be in it."""
     text = reply.body.decode()
     if not may_read(user, tenant):
@@ -82,7 +82,7 @@ async def test_no_foreign_value(
                 user, tenant = work.pop()
                 target = chance.choice(paths(tenant))
                 reply = await client.get(target, *as_user(f"user-{user}"))
-                kinds[judge(reply, user, tenant)] += 1
+                kinds[classify(reply, user, tenant)] += 1
 
     async with ServerProcess(tmp_path, flags) as server:
         await server.ready()

@@ -1,4 +1,4 @@
-"""Surroundings in a cluster: what is known, what is wrong, and what to do about it."""
+"""The environment in a cluster: what is known, what is wrong, and what to do about it."""
 
 from __future__ import annotations
 

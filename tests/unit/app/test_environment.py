@@ -1,4 +1,4 @@
-"""Surroundings that say nothing more have no loops, no checks and no conditions."""
+"""An environment that adds nothing has no loops, no checks and no conditions."""
 
 from __future__ import annotations
 

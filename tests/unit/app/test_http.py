@@ -1,4 +1,4 @@
-"""The HTTP side as flags and surroundings make it: gate, probes, pages and what is counted."""
+"""The HTTP side as flags and environment make it: gate, probes, pages and what is counted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Standalone surroundings: rules say which objects there are, one certificate may ask for all."""
+"""The standalone environment: rules say which objects there are, one certificate may read all."""
 
 from __future__ import annotations
 

@@ -87,7 +87,7 @@ class TestTTLCache:
 
 
 class Work:
-    """Counts its runs and ends when told to."""
+    """Counts its runs and ends when the test says so."""
 
     def __init__(self) -> None:
         self.runs = 0

@@ -199,15 +199,15 @@ def of_gpus() -> list[str]:
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_who_fires(case: Case, tmp_path: Path) -> None:
-    judge(ALERTS, of_certificates(), case, tmp_path)
+    check_with_promtool(ALERTS, of_certificates(), case, tmp_path)
 
 
 @pytest.mark.parametrize("case", GPU_CASES, ids=str)
 def test_who_fires_of_the_exporters(case: Case, tmp_path: Path) -> None:
-    judge(GPU_ALERTS, of_gpus(), case, tmp_path)
+    check_with_promtool(GPU_ALERTS, of_gpus(), case, tmp_path)
 
 
-def judge(file: Path, alerts: list[str], case: Case, folder: Path) -> None:
+def check_with_promtool(file: Path, alerts: list[str], case: Case, folder: Path) -> None:
     """Lets promtool compare what fires of these alerts with what the case says."""
     promtool = shutil.which("promtool")
     if promtool is None:

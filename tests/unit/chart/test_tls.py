@@ -150,11 +150,11 @@ def test_by_default_the_server_keeps_its_certificate_itself() -> None:
     (secret,) = [one for one in objects if one["kind"] == "Secret"]
     assert secret["metadata"]["name"] == f"{name}-serving-cert"
     assert "data" not in secret
-    told = serve.parse(arguments(objects)).certificates
-    assert (told.secret_namespace, told.secret_name) == ("monitoring", f"{name}-serving-cert")
-    assert f"{name}.monitoring.svc" in told.hosts
+    flags = serve.parse(arguments(objects)).certificates
+    assert (flags.secret_namespace, flags.secret_name) == ("monitoring", f"{name}-serving-cert")
+    assert f"{name}.monitoring.svc" in flags.hosts
     made = {one["metadata"]["name"] for one in objects if one["kind"] == "APIService"}
-    assert set(told.api_services) == made
+    assert set(flags.api_services) == made
 
 
 def test_its_rights_are_on_these_objects_alone() -> None:

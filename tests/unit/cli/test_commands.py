@@ -1,4 +1,4 @@
-"""Which commands there are, and how failures are told."""
+"""Which commands there are, and how failures are reported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which pair is served: that of flags, of the surroundings, or one that is made and renewed."""
+"""Which pair is served: that of flags, of the environment, or one that is made and renewed."""
 
 from __future__ import annotations
 
