@@ -68,8 +68,22 @@ def test_usage_has_a_time_and_a_window(kind: str, field: str) -> None:
     [schemas.custom(ref, "v1beta1"), schemas.external(ref), schemas.resource(ref)],
     ids=["custom", "external", "resource"],
 )
-def test_kinds_say_what_their_type_fields_hold(found: dict[str, schemas.Schema]) -> None:
+def test_schemas_describe_themselves(found: dict[str, schemas.Schema]) -> None:
     for schema in found.values():
+        assert schema["description"]
+        assert set(schema.get("required", ())) <= schema["properties"].keys()
         for field in ("kind", "apiVersion"):
             if field in schema["properties"]:
                 assert schema["properties"][field]["description"]
+
+
+def test_a_value_has_everything_but_what_may_be_unknown() -> None:
+    custom = schemas.model_name("custom.metrics.k8s.io", "v1beta1", "MetricValue")
+    assert set(schemas.custom(ref, "v1beta1")[custom]["required"]) >= {"timestamp", "value"}
+    external = schemas.model_name("external.metrics.k8s.io", "v1beta1", "ExternalMetricValue")
+    assert schemas.external(ref)[external]["required"] == [
+        "metricName",
+        "metricLabels",
+        "timestamp",
+        "value",
+    ]
