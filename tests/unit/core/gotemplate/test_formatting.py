@@ -113,6 +113,14 @@ def test_what_go_would_write_an_error_for(template: str, value: Value, type_name
         formatting.sprintf(template, [value])
 
 
+def test_every_argument_must_be_used() -> None:
+    with pytest.raises(TemplateError, match="1 arguments too many"):
+        formatting.sprintf("%s", ["a", "b"])
+    with pytest.raises(TemplateError, match="2 arguments too many"):
+        formatting.sprintf("", ["a", "b"])
+    assert formatting.sprintf("%[2]s", ["a", "b"]) == "b"
+
+
 def test_texts_are_bounded() -> None:
     long = "x" * MAX_BYTES
     assert formatting.sprintf("%s", [long]) == long
