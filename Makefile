@@ -88,7 +88,7 @@ FLOOR ?= 0
 MUTATE ?=
 
 .PHONY: mutants
-mutants: $(STAMP) ## Change the code at random and count the tests that notice (SAMPLE=, SEED=, FLOOR=, MUTATE=)
+mutants: $(STAMP) ## Change the code at random and count the changes that a test notices (SAMPLE=, SEED=, FLOOR=, MUTATE=)
 	@$(PY) -m pip install --quiet --group mutants
 	@$(PY) -m tests.mutants --sample $(SAMPLE) --seed $(SEED) --floor $(FLOOR) $(MUTATE)
 
