@@ -77,6 +77,10 @@ bench-hpas: $(STAMP) ## Seconds from a load step to the scale writes of 1 000 st
 	@$(PY) -m tests.programs >/dev/null
 	@$(PY) -m tests.bench.hpas
 
+.PHONY: bench-calls
+bench-calls: $(STAMP) ## Functions and files that a read, a relist turn and a rule reload run through
+	@$(PY) -m tests.bench.calls
+
 .PHONY: bench-exporter
 bench-exporter: $(STAMP) ## What the GPU exporter costs with 16 GPUs shared by 128 pods, on a fake driver
 	@$(PY) -m tests.programs cc >/dev/null
