@@ -2,7 +2,7 @@
 
 aiohttp's own Response names its software in a `Server` header and computes what is known here
 already; this one writes exactly the headers it is given, with the length of the body, and closes
-the connection when told to. Pieces let a slow reader slow us down: given whole, a large body would
+the connection when asked to. Pieces let a slow reader slow us down: given whole, a large body would
 be encrypted and buffered whole, and nobody would notice a client that never reads.
 """
 

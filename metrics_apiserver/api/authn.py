@@ -3,7 +3,7 @@
 The first that yields an identity wins. When none does, one failed attempt is enough for 401: a
 caller with bad credentials never becomes anonymous. `X-Remote-*` headers count only behind a
 certificate that the front proxy's own authority signed, for a name on its list, at this moment;
-otherwise they are plain input and ignored. Certificates are judged at each request with the
+otherwise they are plain input and ignored. Certificates are checked at each request with the
 current authorities and clock, chains are verified once for each connection and bundle. Follows
 authenticatorfactory/delegating.go, headerrequest and x509; impersonation is refused, because
 ignoring its headers would run the call as the stronger identity.
@@ -50,14 +50,14 @@ class TokenSource(Protocol):
 
 
 class Authenticator:
-    """Judges one request at a time.
+    """Authenticates one request at a time.
 
     Args:
         config: the authorities and header names to use now.
         token_source: None when no cluster can be asked; then every token is refused.
         anonymous: whether callers without credentials are let through to authorisation.
         wall_clock: epoch seconds, for the validity of certificates.
-        observe: told of each request how its caller was known, one of `METHODS`.
+        observe: called with how each caller was identified, one of `METHODS`.
         clock: monotonic seconds, for the memory of verified chains.
     """
 

@@ -75,7 +75,7 @@ class Handler:
         columns: answer what lies under a group version.
         pages: tried in order for everything else; None means "not mine".
         in_flight: places for requests being answered.
-        observe: told (API group or `other`, HTTP code, seconds) of each answer.
+        observe: called with (API group or `other`, HTTP code, seconds) of each answer.
         clock: monotonic seconds.
     """
 

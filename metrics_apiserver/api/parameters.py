@@ -1,4 +1,4 @@
-"""Query parameters that every read shares, judged as apiserver's ListOptions judge them.
+"""Query parameters that every read shares, validated as in ListOptions of apiserver.
 
 `limit` and `timeoutSeconds` must be whole numbers and `timeout` a duration, although nothing is
 paged; a field selector may only name what the path already names. Unknown parameters pass.

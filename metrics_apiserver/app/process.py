@@ -100,7 +100,7 @@ class Process:
             self.telemetry,
             self._supervisor.spawn,
             self._on_mapper,
-            # At once, so that nobody is told "ready" before the next handshake knows them.
+            # At once, so that readiness is not reported before the next handshake knows them.
             self._on_trust,
         )
 
