@@ -5,7 +5,7 @@
 
 The real exporter runs on the fake NVML with every family, every group and each process shown,
 and is scraped on one kept connection: first compressed every five seconds, as one Prometheus does,
-which shows what sampling costs; then quickly, spread over the rounds, which shows how long a scrape
+which shows what sampling costs; then back to back, over all rounds, which shows how long a scrape
 takes beside them; then while a call hangs in the driver. The budget is a 99th percentile under 5
 ms; the exit code says whether it was kept. The fake driver answers at once: what a real one adds,
 `make test-gpu` shows.
@@ -28,7 +28,7 @@ from tests.fakes.nvml.rig import parse
 from tests.fakes.nvml.scenario import MIB, Scenario, gpu_uuid
 
 GPUS, PODS = 16, 128
-HANGING = "quickly, while NVML hangs"
+HANGING = "back to back, while NVML hangs"
 BUDGET_MS = 5.0
 # Not a divisor of the round, so that scrapes fall on all its parts.
 PAUSE_SECONDS = 0.0171
@@ -38,8 +38,8 @@ HANG_SECONDS = 8.0
 # How often one Prometheus scrapes, and how often the bench does, by the accepted encoding.
 PHASES = (
     ("every 5 s, compressed", "gzip", 5.0),
-    ("quickly, compressed", "gzip", PAUSE_SECONDS),
-    ("quickly, plain", "identity", PAUSE_SECONDS),
+    ("back to back, compressed", "gzip", PAUSE_SECONDS),
+    ("back to back, uncompressed", "identity", PAUSE_SECONDS),
     (HANGING, "gzip", PAUSE_SECONDS),
 )
 HEAD = (
