@@ -12,7 +12,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Protocol
 
 from metrics_apiserver.api import custom, external, parameters, requestinfo, resource, status
@@ -32,6 +32,7 @@ _MASTERS = "system:masters"
 
 Page = Callable[[RequestInfo, Mapping[str, str]], Encoded | None]
 Observe = Callable[[str, int, float], None]
+Read = Callable[[RequestInfo, Mapping[str, str]], Awaitable[Encoded]]
 
 
 class Gate(Protocol):
@@ -90,7 +91,11 @@ class Handler:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._gate = gate
-        self._columns = columns
+        self._reads: Mapping[str, Read] = {
+            custom.GROUP: partial(custom.answer, columns.custom),
+            external.GROUP: partial(external.answer, columns.external),
+            resource.GROUP: partial(resource.answer, columns.resource),
+        }
         self._pages = pages
         self._in_flight = in_flight
         self._observe = observe
@@ -106,7 +111,7 @@ class Handler:
         group = "other"
         try:
             info = _parse(call.method, call.target)
-            group = info.group if info.group in _ANSWERS else "other"
+            group = info.group if info.group in self._reads else "other"
             answer = await self._answer(call, info)
         except Exception as error:
             self._observe(group, status.code_of(error), self._clock() - began)
@@ -120,18 +125,14 @@ class Handler:
         with self._in_flight.place(reserved=reserved):
             if info.is_resource:
                 async with asyncio.timeout(_deadline(info)):
-                    return await self._read(call, info)
+                    if info.version not in _VERSIONS.get(info.group, ()):
+                        raise errors.NotFound()
+                    return await self._reads[info.group](info, call.headers)
             for page in self._pages:
                 found = page(info, call.headers)
                 if found is not None:
                     return found
             raise errors.NotFound()
-
-    async def _read(self, call: Call, info: RequestInfo) -> Encoded:
-        answer = _ANSWERS.get(info.group)
-        if answer is None or info.version not in _VERSIONS[info.group]:
-            raise errors.NotFound()
-        return await answer(self._columns, info, call.headers)
 
 
 # A controller repeats its requests word for word; RequestInfo is immutable, so one will do. The
@@ -154,24 +155,7 @@ def _deadline(info: RequestInfo) -> float:
     return min(seconds, DEADLINE_SECONDS) if seconds > 0 else DEADLINE_SECONDS
 
 
-async def _custom(columns: Columns, info: RequestInfo, headers: Mapping[str, str]) -> Encoded:
-    return await custom.answer(columns.custom, info, headers)
-
-
-async def _external(columns: Columns, info: RequestInfo, headers: Mapping[str, str]) -> Encoded:
-    return await external.answer(columns.external, info, headers)
-
-
-async def _resource(columns: Columns, info: RequestInfo, headers: Mapping[str, str]) -> Encoded:
-    return await resource.answer(columns.resource, info, headers)
-
-
-_ANSWERS: Mapping[str, Callable[[Columns, RequestInfo, Mapping[str, str]], Awaitable[Encoded]]] = {
-    custom.GROUP: _custom,
-    external.GROUP: _external,
-    resource.GROUP: _resource,
-}
-_VERSIONS = {
+_VERSIONS: Mapping[str, tuple[str, ...]] = {
     custom.GROUP: custom.VERSIONS,
     external.GROUP: external.VERSIONS,
     resource.GROUP: resource.VERSIONS,

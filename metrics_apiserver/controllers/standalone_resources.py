@@ -40,26 +40,33 @@ class StandaloneResources:
         self._wall_clock = wall_clock
         self._made_of: RuleFile | None = None
         self._mapper = RESTMapper(())
+        self._labels: dict[MappedResource, Sequence[tuple[str, str, str]]] = {}
 
     def mapper(self) -> RESTMapper:
         """The resources that the rules name."""
         rules = self._source.rules
         if rules is not self._made_of:
             self._made_of, self._mapper = rules, builtin.mapper(rules)
+            self._labels = {}
         return self._mapper
 
     def labels(self, resource: MappedResource) -> Sequence[tuple[str, str, str]]:
         """(series selector, resource label, namespace label) of each rule that maps it."""
+        rules, mapper = self._source.rules, self.mapper()
+        known = self._labels.get(resource)
+        if known is not None:
+            return known
         found = []
-        for rule in self._source.rules.rules:
-            converter = ResourceConverter(rule.mapping, self.mapper())
+        for rule in rules.rules:
+            converter = ResourceConverter(rule.mapping, mapper)
             try:
                 label = converter.label_for(resource.group_resource)
                 namespace = converter.label_for(NAMESPACES) if resource.namespaced else ""
             except LookupError:
                 continue
             found.append((rule.series_query, label, namespace))
-        return list(dict.fromkeys(found))
+        known = self._labels[resource] = list(dict.fromkeys(found))
+        return known
 
     def oldest(self) -> float:
         """Epoch seconds from which a series counts."""

@@ -62,32 +62,21 @@ def resolve(snapshot: Snapshot, request: CustomRequest) -> Target:
         errors.MetricNotFound: unknown resource or metric, a namespaced resource without a
             namespace, or a namespace by way of another one.
     """
-    shown = str(request.resource)
-    name = "" if request.name == "*" else request.name
     mapped = snapshot.mapper.resource_for(request.resource)
     if mapped is None:
-        raise errors.MetricNotFound(
-            request.metric, shown, name=name, why="the cluster has no such resource"
-        )
+        raise _not_found(request, "the cluster has no such resource")
     source = snapshot.custom.get((mapped.group_resource, request.metric))
     if source is None:
-        raise errors.MetricNotFound(
-            request.metric,
-            shown,
-            name=name,
-            why="no rule gives this metric for that resource; "
+        raise _not_found(
+            request,
+            "no rule gives this metric for that resource; "
             "`kubectl get --raw /apis/custom.metrics.k8s.io/v1beta2` lists those there are",
         )
     if mapped.namespaced and not request.namespace:
-        raise errors.MetricNotFound(
-            request.metric, shown, name=name, why="the resource is namespaced: name a namespace"
-        )
+        raise _not_found(request, "the resource is namespaced: name a namespace")
     if mapped.group_resource == NAMESPACES and request.namespace not in ("", request.name):
-        raise errors.MetricNotFound(
-            request.metric,
-            shown,
-            name=name,
-            why="a namespace's own metrics are read at namespaces/{name}/metrics/{metric}",
+        raise _not_found(
+            request, "a namespace's own metrics are read at namespaces/{name}/metrics/{metric}"
         )
     namespace = request.namespace if mapped.namespaced else ""
     return Target(
@@ -97,6 +86,11 @@ def resolve(snapshot: Snapshot, request: CustomRequest) -> Target:
         namespace=namespace,
         plan=_build_plan(source, mapped, request.metric_selector),
     )
+
+
+def _not_found(request: CustomRequest, why: str) -> errors.MetricNotFound:
+    name = "" if request.name == "*" else request.name
+    return errors.MetricNotFound(request.metric, str(request.resource), name=name, why=why)
 
 
 def _build_plan(

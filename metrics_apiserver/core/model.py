@@ -44,6 +44,8 @@ class MappedResource:
         singular: lower-case singular.
         kind: CamelCase kind.
         namespaced: False for cluster-scoped kinds.
+        group_resource: group and plural.
+        api_version: `apps/v1`; the core group is written `/v1`, as the predecessor writes it.
     """
 
     group: str
@@ -52,15 +54,13 @@ class MappedResource:
     singular: str
     kind: str
     namespaced: bool
+    group_resource: GroupResource = field(init=False, repr=False, compare=False)
+    api_version: str = field(init=False, repr=False, compare=False)
 
-    @property
-    def group_resource(self) -> GroupResource:
-        return GroupResource(self.group, self.plural)
-
-    @property
-    def api_version(self) -> str:
-        """`apps/v1`; the core group is written `/v1`, as the predecessor writes it."""
-        return f"{self.group}/{self.version}"
+    def __post_init__(self) -> None:
+        # Read several times by each request, so made once.
+        object.__setattr__(self, "group_resource", GroupResource(self.group, self.plural))
+        object.__setattr__(self, "api_version", f"{self.group}/{self.version}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,12 +115,17 @@ class Selector:
         return ",".join(map(str, self.requirements))
 
 
+EVERYTHING = Selector()
+
+
 def parse(text: str) -> Selector:
     """Parses the value of `labelSelector` or `metricLabelSelector`; empty text selects everything.
 
     Raises:
         InvalidSelector: with Go's words.
     """
+    if not text:
+        return EVERYTHING
     try:
         requirements = _SelectorParser(_scan(text)).parse()
     except _SyntaxFault as fault:

@@ -6,16 +6,21 @@ comes out is parsed again, and a text that did not take the extension is refused
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from functools import lru_cache
 
 import promql_parser
 
 from metrics_apiserver.core import promql
 from metrics_apiserver.core.promql import Matcher
 
+_REMEMBERED = 4096
 
-def narrow(selector: str, matchers: Sequence[Matcher]) -> str:
+
+@lru_cache(maxsize=_REMEMBERED)
+def narrow(selector: str, matchers: tuple[Matcher, ...]) -> str:
     """`up{job="x"}` and `pod!=""` give `up{job="x",pod!=""}`.
+
+    Results are remembered: each relist and each standalone read narrows the same selectors.
 
     Args:
         selector: a vector selector.

@@ -93,7 +93,7 @@ class PrometheusClient:
         request = ApiRequest(
             "/api/v1/query",
             (("query", text),),
-            self._budget(timeout),
+            self._settings.timeout_seconds if timeout is None else timeout,
             self._settings.max_body_bytes,
             evaluates=True,
         )
@@ -129,12 +129,13 @@ class PrometheusClient:
         request = ApiRequest(
             "/api/v1/series",
             _matching([selector], start, end),
-            self._budget(timeout),
+            self._settings.timeout_seconds if timeout is None else timeout,
             self._settings.max_series_body_bytes,
         )
         reader = decode.SeriesReader()
         found = await self._ask("series", request, reader)
-        self._log_partial(request, reader.warnings)
+        if reader.warnings:
+            self._log_partial(request, reader.warnings)
         return found
 
     async def label_values(
@@ -154,7 +155,7 @@ class PrometheusClient:
         request = ApiRequest(
             f"/api/v1/label/{quote(label, safe='')}/values",
             _matching(match, start, None),
-            self._budget(timeout),
+            self._settings.timeout_seconds if timeout is None else timeout,
             self._settings.max_body_bytes,
             may_post=False,
         )
@@ -176,7 +177,7 @@ class PrometheusClient:
         request = ApiRequest(
             "/api/v1/labels",
             _matching(match, start, None),
-            self._budget(timeout),
+            self._settings.timeout_seconds if timeout is None else timeout,
             self._settings.max_body_bytes,
         )
         return await self._names("label_names", request)
@@ -185,13 +186,11 @@ class PrometheusClient:
         """Closes all connections; the client may not be used afterwards."""
         await self._transport.close()
 
-    def _budget(self, timeout: float | None) -> float:
-        return self._settings.timeout_seconds if timeout is None else timeout
-
     async def _names(self, endpoint: str, request: ApiRequest) -> list[str]:
         reader = decode.NamesReader()
         names = await self._ask(endpoint, request, reader)
-        self._log_partial(request, reader.warnings)
+        if reader.warnings:
+            self._log_partial(request, reader.warnings)
         return names
 
     async def _ask(
@@ -225,11 +224,8 @@ class PrometheusClient:
 
     def _log_partial(self, request: ApiRequest, warnings: tuple[str, ...]) -> None:
         """A list cannot carry warnings, and a metric that is missing in it is a 404 later."""
-        if warnings:
-            text = self._transport.redact("; ".join(warnings))
-            _log.warning(
-                "Prometheus warns about %s: %s", request.path, text[: failures.DETAIL_LIMIT]
-            )
+        text = self._transport.redact("; ".join(warnings))
+        _log.warning("Prometheus warns about %s: %s", request.path, text[: failures.DETAIL_LIMIT])
 
 
 def _matching(match: Sequence[str], start: float, end: float | None) -> tuple[tuple[str, str], ...]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from metrics_apiserver.base.telemetry import Telemetry
 
 _PATHS = {
@@ -23,11 +25,21 @@ class PrometheusMetrics:
     def __init__(self, telemetry: Telemetry, url: str) -> None:
         self._telemetry = telemetry
         self._url = url
+        self._counters: dict[tuple[str, str], Callable[[], None]] = {}
+        self._timers: dict[str, Callable[[float], None]] = {}
 
     def observe(self, endpoint: str, outcome: str, seconds: float) -> None:
         """Counts one request; arguments as the client's `observe`."""
         telemetry = self._telemetry
-        telemetry.prometheus_requests.labels(endpoint, outcome).inc()
-        telemetry.prometheus_seconds.labels(_PATHS[endpoint], self._url).observe(seconds)
+        count = self._counters.get((endpoint, outcome))
+        if count is None:
+            count = telemetry.prometheus_requests.labels(endpoint, outcome).inc
+            self._counters[endpoint, outcome] = count
+        timer = self._timers.get(endpoint)
+        if timer is None:
+            timer = telemetry.prometheus_seconds.labels(_PATHS[endpoint], self._url).observe
+            self._timers[endpoint] = timer
+        count()
+        timer(seconds)
         if outcome == "partial":
             telemetry.prometheus_warnings.inc()

@@ -61,6 +61,8 @@ def from_settings(
     _check({"Authorization": token, "TLS": context})
 
     async def authorization(renew: bool) -> str:
+        if not token.paths:
+            return ""
         return token.watched.reread() if renew else token.watched.refresh()
 
     by_files = PrometheusCredentials(authorization, context.watched.refresh)

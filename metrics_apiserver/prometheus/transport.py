@@ -183,7 +183,8 @@ class Transport:
     async def _request(
         self, method: str, url: str, headers: CIMultiDict[str], data: bytes | None
     ) -> aiohttp.ClientResponse:
-        return await self._client().request(
+        session = self._session or self._open_session()
+        return await session.request(
             method,
             yarl.URL(url, encoded=True),
             data=data,
@@ -213,20 +214,19 @@ class Transport:
         except (OSError, ValueError, errors.MetricsError) as error:
             raise _no_credentials(error) from error
 
-    def _client(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(
-                    limit=0,  # places are counted here, so that waiting for one is seen
-                    ttl_dns_cache=_DNS_CACHE_SECONDS,
-                    keepalive_timeout=30,
-                ),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                headers={"User-Agent": "metrics-apiserver"},
-                timeout=aiohttp.ClientTimeout(total=None, connect=CONNECT_SECONDS),
-                auto_decompress=False,
-                trust_env=False,
-            )
+    def _open_session(self) -> aiohttp.ClientSession:
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                limit=0,  # places are counted here, so that waiting for one is seen
+                ttl_dns_cache=_DNS_CACHE_SECONDS,
+                keepalive_timeout=30,
+            ),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers={"User-Agent": "metrics-apiserver"},
+            timeout=aiohttp.ClientTimeout(total=None, connect=CONNECT_SECONDS),
+            auto_decompress=False,
+            trust_env=False,
+        )
         return self._session
 
 

@@ -66,9 +66,9 @@ class StandaloneLister:
             )
         found: set[str] = set()
         for series, label, namespace_label in self._labels(resource):
-            matchers = [Matcher(label, "!=", "")]
+            matchers: tuple[Matcher, ...] = (Matcher(label, "!=", ""),)
             if namespace and namespace_label:
-                matchers.append(Matcher(namespace_label, "=", namespace))
+                matchers = (*matchers, Matcher(namespace_label, "=", namespace))
             match = seriesselector.narrow(series, matchers)
             found.update(await self._source.label_values(label, [match], start=self._start()))
         return sorted(found)

@@ -166,9 +166,9 @@ class NameDiscovery:
             return None
         try:
             # Also where no label maps: what takes no matcher fits into no query either.
-            seriesselector.narrow(selector, [_ANYTHING])
+            seriesselector.narrow(selector, (_ANYTHING,))
             return {
-                label: seriesselector.narrow(selector, [Matcher(label, "!=", "")])
+                label: seriesselector.narrow(selector, (Matcher(label, "!=", ""),))
                 for label in mapped
             }
         except ValueError:
@@ -211,6 +211,8 @@ class NameDiscovery:
 def _only(selector: str, gone: Sequence[str]) -> str:
     """The selector for these names of its series."""
     try:
-        return seriesselector.narrow(selector, [promql.names_matcher("__name__", gone)])
+        matcher = promql.names_matcher("__name__", gone)
+        # Asked once and long: not worth remembering.
+        return seriesselector.narrow.__wrapped__(selector, (matcher,))
     except ValueError:
         return selector  # it names its only metric already, which may not be done twice

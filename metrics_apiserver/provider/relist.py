@@ -73,6 +73,9 @@ class Relister:
         report: called after each turn.
         clock: monotonic seconds.
         wall: seconds since the epoch, for the look-back.
+
+    Attributes:
+        rules: those of the turn under way; between turns, of the last one.
     """
 
     def __init__(
@@ -91,8 +94,9 @@ class Relister:
         self._report = report
         self._clock = clock
         self._wall = wall
-        self._rules = RuleFile(rules=(), external_rules=(), resource_rules=None, warnings=())
-        self._next_rules = self._rules
+        self._max_age_seconds = settings.max_age_seconds
+        self.rules = RuleFile(rules=(), external_rules=(), resource_rules=None, warnings=())
+        self._next_rules = self.rules
         self._queries: dict[str, QueryState] = {}
         self._wake = asyncio.Event()
         self._generation = 0
@@ -101,11 +105,6 @@ class Relister:
         self.snapshot: Snapshot | None = None
         self.turns = 0
         self.last_turn = 0.0
-
-    @property
-    def rules(self) -> RuleFile:
-        """Those of the turn under way; between turns, of the last one."""
-        return self._rules
 
     def current(self) -> Snapshot | None:
         """The Snapshot that a request takes once; None before the first."""
@@ -142,12 +141,12 @@ class Relister:
         started = self._turn_began = self._clock()
         # Taken once: a turn that began by one rule file or resource table and ended by another
         # would offer the metrics of neither.
-        rules = self._rules = self._next_rules
+        rules = self.rules = self._next_rules
         mapper = self._mapper()
         texts = dict.fromkeys(rule.series_query for rule in (*rules.rules, *rules.external_rules))
         self._queries = {text: self._queries.get(text, QueryState()) for text in texts}
         report = RelistReport()
-        start = self._wall() - self._settings.max_age_seconds
+        start = self._wall() - self._max_age_seconds
         async with asyncio.TaskGroup() as group:
             for text, state in self._queries.items():
                 group.create_task(self._relist_query(text, state, start, report))

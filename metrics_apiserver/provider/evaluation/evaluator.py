@@ -154,7 +154,11 @@ class Evaluator:
         now = self._clock()
         state.want(wanted, now)
         result = state.result
-        if result is not None and self._is_fresh(result) and result.covers(wanted):
+        if (
+            result is not None
+            and now - result.started < self._settings.freshness_seconds
+            and result.covers(wanted)
+        ):
             self._observe("shared")
             state.shared += 1
             if now - result.started > self._refresh_at(result, state.shared):
@@ -191,9 +195,6 @@ class Evaluator:
         if shared < BUSY_READS:
             return due
         return min(due, max(BUSY_SECONDS, BUSY_REST * result.seconds))
-
-    def _is_fresh(self, result: BulkResult) -> bool:
-        return self._clock() - result.started < self._settings.freshness_seconds
 
     def _refresh_soon(self, state: BulkState) -> None:
         if not state.refreshing:

@@ -26,14 +26,14 @@ POD = Matcher("pod", "!=", "")
     ],
 )
 def test_narrow(selector: str, narrowed: str) -> None:
-    assert seriesselector.narrow(selector, [POD]) == narrowed
+    assert seriesselector.narrow(selector, (POD,)) == narrowed
     assert type(promql_parser.parse(narrowed)).__name__ == "VectorSelector"
 
 
 def test_several_and_none() -> None:
     namespace = Matcher("namespace", "=", 'a"b')
-    assert seriesselector.narrow("up", [POD, namespace]) == r'up{pod!="",namespace="a\"b"}'
-    assert seriesselector.narrow(" up ", []) == "up"
+    assert seriesselector.narrow("up", (POD, namespace)) == r'up{pod!="",namespace="a\"b"}'
+    assert seriesselector.narrow(" up ", ()) == "up"
 
 
 @pytest.mark.parametrize(
@@ -53,4 +53,4 @@ def test_several_and_none() -> None:
 )
 def test_what_cannot_be_extended_is_refused(selector: str) -> None:
     with pytest.raises(ValueError, match=r".+"):
-        seriesselector.narrow(selector, [POD])
+        seriesselector.narrow(selector, (POD,))
