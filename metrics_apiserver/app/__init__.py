@@ -1,6 +1,6 @@
-"""The only wiring: makes clients, providers and the site, and owns every long-lived task.
+"""The only wiring: `build` makes clients, providers and the HTTP side, `process` runs them.
 
-Parses nothing and knows no HTTP semantics; what it cannot use at start it refuses with every fault
+Parses nothing and knows no HTTP semantics; what it cannot use at start it refuses with every error
 at once, what goes wrong later leaves the last good state in use.
 """
 
@@ -10,7 +10,7 @@ import asyncio
 
 import uvloop
 
-from metrics_apiserver.app import memory
+from metrics_apiserver.app import build, memory
 from metrics_apiserver.app.process import Process
 from metrics_apiserver.options.settings import ServeSettings
 
@@ -22,6 +22,6 @@ def run(settings: ServeSettings) -> int:
         ExceptionGroup: of errors.ConfigError, everything at start that cannot be used.
     """
     memory.keep_one_arena()
-    server = Process(settings)
+    process = Process(build.build(settings))
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(server.run())
+        return runner.run(process.run())

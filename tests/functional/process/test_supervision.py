@@ -17,20 +17,22 @@ WITH_LOOP = """
 import asyncio, sys, uvloop
 from metrics_apiserver.base import logs
 from metrics_apiserver.options import serve
+from metrics_apiserver.app import build
 from metrics_apiserver.app.process import Process
 
 async def returns(): await asyncio.sleep(0.2)
 async def raises(): await asyncio.sleep(0.2); raise ZeroDivisionError("why")
 async def cancels_itself(): await asyncio.sleep(0.2); raise asyncio.CancelledError
 async def spawns():
-    server._supervisor.spawn(raises(), "refresh")
+    components.supervisor.spawn(raises(), "refresh")
     await asyncio.Event().wait()
 
 logs.configure(0, "text")
-server = Process(serve.parse(sys.argv[2:]))
-server._environment.loops = {**server._environment.loops, "one more": globals()[sys.argv[1]]}
+components = build.build(serve.parse(sys.argv[2:]))
+environment = components.environment
+environment.loops = {**environment.loops, "one more": globals()[sys.argv[1]]}
 with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-    sys.exit(runner.run(server.run()))
+    sys.exit(runner.run(Process(components).run()))
 """
 SAID = {
     "returns": "loop ended unexpectedly; the process ends",
