@@ -133,8 +133,11 @@ kubectl describe hpa --all-namespaces
 ```
 
 To take over from a release of prometheus-adapter, see
-[Install]({home}/blob/main/docs/install.md#from-a-release-of-prometheus-adapter). A mistyped key or
-value is refused, with its place.
+[Install]({home}/blob/main/docs/install.md#from-a-release-of-prometheus-adapter). A value of a
+wrong type is refused, with its place. An unknown key does nothing, as with other charts; the notes
+after an installation name it, and what was probably meant. In rules, and below `rulePacks`,
+`gpuExporter`, `apiServices`, `highAvailability` and `priorityAndFairness`, unknown keys are refused
+too.
 
 ## Uninstall
 

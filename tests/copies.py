@@ -1,6 +1,7 @@
 """Files that must stand in two places: a chart and a kustomization read nothing outside themselves.
 
-`python -m tests.copies` writes each copy anew from its original in `config/`; a test compares.
+`python -m tests.copies` writes each copy anew from its original; a test compares. Originals stand
+in `config/`, but for the schema of the chart's values, which Helm hides from the chart's templates.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ def copies() -> dict[Path, str]:
     dashboard = (ROOT / "config/monitoring/dashboard.json").read_text()
     return {
         **packs,
+        CHART / "values.schema.json": (CHART.parent / "values.schema.json").read_text(),
         CHART / "monitoring/alerts.yaml": alerts,
         CHART / "monitoring/gpu-alerts.yaml": gpu_alerts,
         CHART / "monitoring/dashboard.json": dashboard,

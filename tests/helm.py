@@ -7,6 +7,7 @@ makes no calls to a cluster: a chart's look-ups find nothing.
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -44,6 +45,29 @@ def run(*arguments: str, stdin: str = "") -> str:
     return done.stdout
 
 
+def notes(chart: Path, values: Mapping[str, Any], *options: str) -> str:
+    """What the chart says after an installation.
+
+    `helm template` leaves it out and `helm install` wants a cluster, so it is rendered as one more
+    object of a copy of the chart.
+
+    Args:
+        chart: where the copy is made.
+        values: what a values file would hold.
+        options: more flags of `helm template`.
+    """
+    shutil.copytree(CHART, chart)
+    (chart / "templates/NOTES.txt").rename(chart / "NOTES.txt")
+    shown = '{kind: Notes, text: {{ tpl (.Files.Get "NOTES.txt") . | toJson }}}'
+    (chart / "templates/notes.yaml").write_text(shown)
+    text = run(
+        *("template", RELEASE, str(chart), "--namespace", NAMESPACE, "--values", "-"),
+        *(f"--kube-version={KUBE_VERSION}", "--show-only=templates/notes.yaml", *options),
+        stdin=json.dumps(dict(values)),
+    )
+    return str(yaml.load(text, Loader=_LOADER)["text"])
+
+
 def render(
     values: Mapping[str, Any] | None = None,
     *,
@@ -51,6 +75,7 @@ def render(
     release: str = RELEASE,
     namespace: str = NAMESPACE,
     kube_version: str = KUBE_VERSION,
+    options: Sequence[str] = (),
 ) -> list[Object]:
     """The chart's objects in the order of installation.
 
@@ -60,13 +85,14 @@ def render(
         release: its name.
         namespace: where it goes.
         kube_version: of the cluster that it is rendered for.
+        options: more flags of `helm template`.
 
     Raises:
         programs.Missing: there is no Helm.
         Refused: a value fails the schema, or a template refuses.
     """
     arguments = ["template", release, str(CHART), "--namespace", namespace]
-    arguments += ["--kube-version", kube_version]
+    arguments += ["--kube-version", kube_version, *options]
     for path in files:
         arguments += ["--values", str(path)]
     text = run(*arguments, "--values", "-", stdin=json.dumps(dict(values or {})))

@@ -43,7 +43,7 @@ app.kubernetes.io/part-of: {{ include "metrics-apiserver.name" . }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 {{ include "metrics-apiserver.selectorLabels" . }}
 {{- with .Values.customLabels }}
-{{ toYaml . }}
+{{ include "metrics-apiserver.strings" . }}
 {{- end }}
 {{- end -}}
 
@@ -60,11 +60,11 @@ namespace: {{ default (include "metrics-apiserver.namespace" $root) $own.namespa
 labels:
   {{- include "metrics-apiserver.labels" $root | nindent 2 }}
   {{- with $own.labels }}
-  {{- toYaml . | nindent 2 }}
+  {{- include "metrics-apiserver.strings" . | nindent 2 }}
   {{- end }}
 {{- with merge (dict) (default dict $own.annotations) (default dict $root.Values.customAnnotations) }}
 annotations:
-  {{- toYaml . | nindent 2 }}
+  {{- include "metrics-apiserver.strings" . | nindent 2 }}
 {{- end }}
 {{- end -}}
 

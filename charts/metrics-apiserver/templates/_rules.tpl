@@ -24,11 +24,13 @@
 {{- $pack := $.Files.Get (printf "files/rules/%s.yaml" .) | fromYaml -}}
 {{- $rules = concat $rules (default list $pack.rules) -}}
 {{- $external = concat $external (default list $pack.externalRules) -}}
-{{- $resource = default $resource $pack.resourceRules -}}
+{{- with $pack.resourceRules }}{{ $resource = . }}{{ end -}}
 {{- end -}}
 {{- $rules = concat $rules (default list .Values.rules.custom) -}}
 {{- $external = concat $external (default list .Values.rules.external) -}}
-{{- $resource = default $resource .Values.rules.resource -}}
+{{- range $half, $given := default dict .Values.rules.resource -}}
+{{- if $given }}{{ $_ := set $resource $half $given }}{{ end -}}
+{{- end -}}
 {{- $file := dict "rules" $rules -}}
 {{- if $external }}{{ $_ := set $file "externalRules" $external }}{{ end -}}
 {{- if $resource }}{{ $_ := set $file "resourceRules" $resource }}{{ end -}}

@@ -1,7 +1,7 @@
 {{/* How kube-apiserver trusts the server; see tls.mode in values.yaml. */}}
 {{- define "metrics-apiserver.tlsMode" -}}
 {{- $certificate := false -}}
-{{- range .Values.extraArguments }}{{ if hasPrefix "--tls-cert-file" (toString .) }}{{ $certificate = true }}{{ end }}{{ end -}}
+{{- range default list .Values.extraArguments }}{{ if hasPrefix "--tls-cert-file" (toString .) }}{{ $certificate = true }}{{ end }}{{ end -}}
 {{- if .Values.tls.mode -}}{{ .Values.tls.mode }}
 {{- else if .Values.certManager.enabled -}}certManager
 {{- else if .Values.tls.enable -}}values

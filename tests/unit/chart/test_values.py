@@ -1,4 +1,4 @@
-"""Values files of prometheus-adapter's chart are taken as they are, and typing errors are not."""
+"""Values files of prometheus-adapter's chart are taken as they are, and wrong types are not."""
 
 from __future__ import annotations
 
@@ -90,23 +90,27 @@ def test_a_values_file_renders_to_flags_and_rules_that_the_server_takes(path: Pa
 @pytest.mark.parametrize(
     ("values", "place"),
     [
-        ({"promethus": {"url": "http://x"}}, "'promethus'"),
-        ({"prometheus": {"host": "http://x"}}, "'host'"),
-        ({"rules": {"customs": []}}, "'customs'"),
         ({"rules": {"custom": [{"seriesquery": "x"}]}}, "/rules/custom/0"),
         (
             {"rules": {"external": [{"seriesQuery": "x", "name": {"match": "x"}}]}},
             "/rules/external/0/name",
         ),
-        ({"rules": {"resource": {"cpu": {}}}}, "/rules/resource"),
         (
             {"rules": {"custom": [{"seriesQuery": "x", "onNaN": "nothing"}]}},
             "/rules/custom/0/onNaN",
         ),
+        ({"rules": {"resource": {"cpus": {}}}}, "/rules/resource"),
+        ({"rules": {"custom": {"seriesQuery": "x"}}}, "/rules/custom"),
+        ({"rules": {"default": "false"}}, "/rules/default"),
+        ({"prometheus": "http://x"}, "/prometheus"),
+        ({"image": "metrics-apiserver:1"}, "/image"),
+        ({"image": {"repository": None}}, "repository"),
+        ({"env": {"A": "b"}}, "/env"),
+        ({"podAnnotations": {"a": ["b"]}}, "/podAnnotations"),
         ({"replicas": "two"}, "/replicas"),
+        ({"livenessProbe": True}, "/livenessProbe"),
         ({"image": {"pullPolicy": "Sometimes"}}, "/image/pullPolicy"),
         ({"metricsRelistInterval": "one minute"}, "/metricsRelistInterval"),
-        ({"livenessProbe": {"initialDelay": 3}}, "/livenessProbe"),
         ({"tls": {"mode": "none"}}, "/tls/mode"),
         ({"rulePacks": {"nvidia": True}}, "/rulePacks"),
         ({"networkPolicy": {"prometheus": {"ports": [0]}}}, "/networkPolicy/prometheus/ports"),
