@@ -99,7 +99,7 @@
 {{- else if hasSuffix "s" . -}}
 {{- list . | toJson -}}
 {{- else if hasSuffix "y" . -}}
-{{- list (printf "%sies" (trimSuffix "y" .)) | toJson -}}
+{{- list (regexReplaceAll "y$" . "ies") | toJson -}}
 {{- else -}}
 {{- list (printf "%ss" .) | toJson -}}
 {{- end -}}
