@@ -9,7 +9,7 @@ from pathlib import Path
 from metrics_apiserver.api.handler import Columns
 from metrics_apiserver.base.clock import wall_clock
 from metrics_apiserver.base.telemetry import Telemetry
-from metrics_apiserver.core.registry import Snapshot
+from metrics_apiserver.core.registry import Snapshot, SnapshotSource
 from metrics_apiserver.core.restmapper import RESTMapper
 from metrics_apiserver.options.settings import ServeSettings
 from metrics_apiserver.prometheus import credentials
@@ -84,7 +84,7 @@ def make_columns(
     settings: ServeSettings,
     metrics: ProviderMetrics,
     prometheus: PrometheusClient,
-    snapshot: Callable[[], Snapshot | None],
+    snapshots: SnapshotSource,
     objects: ObjectLister,
     spawn: Spawn,
 ) -> Columns:
@@ -94,7 +94,7 @@ def make_columns(
     )
     count = metrics.count_left_out
     return Columns(
-        CustomProvider(snapshot, objects, evaluator, count),
-        ExternalProvider(snapshot, evaluator, count),
-        ResourceProvider(snapshot, objects, evaluator, wall=wall_clock, count=count),
+        CustomProvider(snapshots, objects, evaluator, count),
+        ExternalProvider(snapshots, evaluator, count),
+        ResourceProvider(snapshots, objects, evaluator, wall=wall_clock, count=count),
     )

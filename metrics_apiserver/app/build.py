@@ -176,7 +176,7 @@ class _ProcessBuilder:
             self._settings,
             self._metrics,
             self._prometheus,
-            self._sources.relister.current,
+            self._sources.relister,
             self._environment.objects,
             self._supervisor.spawn,
         )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from metrics_apiserver.base import errors, threads
 from metrics_apiserver.core import custom, values
 from metrics_apiserver.core.custom import CustomRequest, Target
-from metrics_apiserver.core.registry import Snapshot
+from metrics_apiserver.core.registry import SnapshotSource
 from metrics_apiserver.provider.evaluation.evaluator import Evaluator
 from metrics_apiserver.provider.listing import ObjectLister
 
@@ -25,7 +25,7 @@ class CustomProvider:
     """Answers reads of custom.metrics.k8s.io.
 
     Args:
-        snapshot: the current one, None before the cluster's resources are known.
+        source: has the current Snapshot, None before the cluster's resources are known.
         objects: names of objects.
         evaluator: samples.
         count: called for each response with the rule's path and what was left out.
@@ -33,12 +33,12 @@ class CustomProvider:
 
     def __init__(
         self,
-        snapshot: Callable[[], Snapshot | None],
+        source: SnapshotSource,
         objects: ObjectLister,
         evaluator: Evaluator,
         count: Callable[[str, values.ValueCounts], None] = lambda _rule, _counts: None,
     ) -> None:
-        self._snapshot = snapshot
+        self._source = source
         self._objects = objects
         self._evaluator = evaluator
         self._count = count
@@ -50,7 +50,7 @@ class CustomProvider:
             errors.MetricNotFound: no such metric, no object picked, or no value for a named one.
             errors.MetricsError: the metric could not be read.
         """
-        snapshot = self._snapshot()
+        snapshot = self._source.snapshot
         if snapshot is None:
             raise errors.Unavailable("the cluster's resources are not known yet: try again")
         target = custom.resolve(snapshot, request)

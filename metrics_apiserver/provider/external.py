@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from metrics_apiserver.base import errors, threads
 from metrics_apiserver.core import external, objects, values
-from metrics_apiserver.core.registry import Snapshot
+from metrics_apiserver.core.registry import SnapshotSource
 from metrics_apiserver.core.selector import Selector
 from metrics_apiserver.provider.evaluation.evaluator import Evaluator
 
@@ -16,11 +16,11 @@ class ExternalProvider:
 
     def __init__(
         self,
-        snapshot: Callable[[], Snapshot | None],
+        source: SnapshotSource,
         evaluator: Evaluator,
         count: Callable[[str, values.ValueCounts], None] = lambda _rule, _counts: None,
     ) -> None:
-        self._snapshot = snapshot
+        self._source = source
         self._evaluator = evaluator
         self._count = count
 
@@ -33,7 +33,7 @@ class ExternalProvider:
             errors.MetricNotFound: no rule gives the metric.
             errors.MetricsError: the metric could not be read.
         """
-        snapshot = self._snapshot()
+        snapshot = self._source.snapshot
         if snapshot is None:
             raise errors.Unavailable("the cluster's resources are not known yet: try again")
         target = external.resolve(snapshot, metric, namespace, selector)

@@ -75,6 +75,7 @@ class Relister:
         wall: seconds since the epoch, for the look-back.
 
     Attributes:
+        snapshot: the one that a request takes once; None before the first.
         rules: those of the turn under way; between turns, of the last one.
     """
 
@@ -105,10 +106,6 @@ class Relister:
         self.snapshot: Snapshot | None = None
         self.turns = 0
         self.last_turn = 0.0
-
-    def current(self) -> Snapshot | None:
-        """The Snapshot that a request takes once; None before the first."""
-        return self.snapshot
 
     def use(self, rules: RuleFile) -> None:
         """Takes a new rule file; it counts from the end of the next turn."""

@@ -8,7 +8,11 @@ from metrics_apiserver.base import durations, errors, threads
 from metrics_apiserver.core import objects, resource, values
 from metrics_apiserver.core.bulk.queryplan import QueryPlan
 from metrics_apiserver.core.model import NODES, PODS, GroupResource, MappedResource
-from metrics_apiserver.core.registry import CompiledResourceRule, CompiledResourceRules, Snapshot
+from metrics_apiserver.core.registry import (
+    CompiledResourceRule,
+    CompiledResourceRules,
+    SnapshotSource,
+)
 from metrics_apiserver.core.resource import Frame, MeasuredObject
 from metrics_apiserver.core.selector import Selector
 from metrics_apiserver.provider.evaluation.evaluator import Evaluator, SamplesByName
@@ -23,14 +27,14 @@ class ResourceProvider:
 
     def __init__(
         self,
-        snapshot: Callable[[], Snapshot | None],
+        source: SnapshotSource,
         objects: ObjectLister,
         evaluator: Evaluator,
         *,
         wall: Callable[[], float],
         count: Callable[[str, values.ValueCounts], None] = lambda _rule, _counts: None,
     ) -> None:
-        self._snapshot = snapshot
+        self._source = source
         self._objects = objects
         self._evaluator = evaluator
         self._wall = wall
@@ -108,7 +112,7 @@ class ResourceProvider:
         return items
 
     def _find_mapping(self, wanted: GroupResource) -> tuple[CompiledResourceRules, MappedResource]:
-        snapshot = self._snapshot()
+        snapshot = self._source.snapshot
         if snapshot is None:
             raise errors.Unavailable("the cluster's resources are not known yet: try again")
         if snapshot.resource_rules is None:

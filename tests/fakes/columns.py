@@ -94,8 +94,6 @@ class Columns:
             spawn=lambda work, _name: work.close(),
             clock=FakeClock(),
         )
-        self.custom = CustomProvider(lambda: self.snapshot, self.lister, evaluator)
-        self.external = ExternalProvider(lambda: self.snapshot, evaluator)
-        self.resource = ResourceProvider(
-            lambda: self.snapshot, self.lister, evaluator, wall=lambda: 1000.0
-        )
+        self.custom = CustomProvider(self, self.lister, evaluator)
+        self.external = ExternalProvider(self, evaluator)
+        self.resource = ResourceProvider(self, self.lister, evaluator, wall=lambda: 1000.0)

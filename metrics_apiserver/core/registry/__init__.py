@@ -11,6 +11,7 @@ from metrics_apiserver.core.registry.snapshot import (
     MetricSource,
     RuleStatus,
     Snapshot,
+    SnapshotSource,
 )
 
 __all__ = [
@@ -20,5 +21,6 @@ __all__ = [
     "RuleStatus",
     "SeriesByQuery",
     "Snapshot",
+    "SnapshotSource",
     "build",
 ]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 from metrics_apiserver.base.diagnostics import Diagnostic
 from metrics_apiserver.core.converter import ResourceConverter
@@ -89,3 +90,10 @@ class Snapshot:
     resource_rules: CompiledResourceRules | None
     diagnostics: tuple[Diagnostic, ...]
     statuses: tuple[RuleStatus, ...]
+
+
+class SnapshotSource(Protocol):
+    """Has the Snapshot that a request takes once; None before the first."""
+
+    @property
+    def snapshot(self) -> Snapshot | None: ...

@@ -64,10 +64,6 @@ class BulkResult:
         return {namespace: self.parts.get(namespace, _NOTHING) for namespace in namespaces}
 
 
-def _pauses() -> Backoff:
-    return Backoff(first=FIRST_PAUSE_SECONDS, last=MAX_PAUSE_SECONDS, jitter=no_jitter)
-
-
 @dataclass(slots=True)
 class BulkState:
     """The bulk evaluation of one QueryPlan.
@@ -78,8 +74,7 @@ class BulkState:
         shared: reads that were served from `result`.
         crowded_until: before this time too many namespaces are read to name them.
         paused_until: bulk is not tried before this time.
-        is_refused: Prometheus refused the last bulk query.
-        pauses: how long to wait after a refusal.
+        pauses: how long to wait after a refusal; None where the last bulk query was not refused.
         refreshing: an evaluation is being made that no read waits for.
     """
 
@@ -90,8 +85,7 @@ class BulkState:
     shared: int = 0
     crowded_until: float = 0.0
     paused_until: float = 0.0
-    is_refused: bool = False
-    pauses: Backoff = field(default_factory=_pauses)
+    pauses: Backoff | None = None
     refreshing: bool = False
 
     def want(self, namespaces: Mapping[str, object], now: float) -> None:
@@ -113,13 +107,15 @@ class BulkState:
 
     def refused(self, now: float) -> None:
         """Prometheus refused the bulk query: the next attempt is due after a pause."""
-        self.is_refused = True
+        if self.pauses is None:
+            self.pauses = Backoff(
+                first=FIRST_PAUSE_SECONDS, last=MAX_PAUSE_SECONDS, jitter=no_jitter
+            )
         self.paused_until = now + self.pauses.next()
 
     def accepted(self) -> None:
         """Prometheus evaluated the bulk query."""
-        self.is_refused = False
-        self.pauses.reset()
+        self.pauses = None
 
 
 def is_refusal(error: errors.MetricsError) -> bool:

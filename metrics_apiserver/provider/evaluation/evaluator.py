@@ -166,7 +166,7 @@ class Evaluator:
             return result.take(wanted)
         if now < state.paused_until:
             return None
-        if state.is_refused:
+        if state.pauses is not None:
             # Tried beside the exact queries, so that no read waits for another refusal.
             self._refresh_soon(state)
             return None

@@ -156,9 +156,9 @@ async def serving(
         report = await relister.relist_once()
         assert not report.failed
         yield Site(
-            CustomProvider(lambda: relister.snapshot, lister, evaluator),
-            ExternalProvider(lambda: relister.snapshot, evaluator),
-            ResourceProvider(lambda: relister.snapshot, lister, evaluator, wall=wall),
+            CustomProvider(relister, lister, evaluator),
+            ExternalProvider(relister, evaluator),
+            ResourceProvider(relister, lister, evaluator, wall=wall),
             relister,
             evaluator,
             uses,

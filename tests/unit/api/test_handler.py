@@ -79,14 +79,10 @@ class Environment:
         evaluator = Evaluator(
             self.backend, EvaluationSettings(0.0, 10.0), spawn=lambda work, _name: work.close()
         )
-
-        def current() -> Snapshot | None:
-            return self.snapshot
-
         columns = Columns(
-            CustomProvider(current, NoObjects(), evaluator),
-            ExternalProvider(current, evaluator),
-            ResourceProvider(current, NoObjects(), evaluator, wall=lambda: 0.0),
+            CustomProvider(self, NoObjects(), evaluator),
+            ExternalProvider(self, evaluator),
+            ResourceProvider(self, NoObjects(), evaluator, wall=lambda: 0.0),
         )
         self.gate = Gate()
         self.observed: list[tuple[str, int, float]] = []

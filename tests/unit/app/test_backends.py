@@ -80,7 +80,7 @@ class Environment:
             self.settings,
             self.provider_metrics,
             self.prometheus,
-            self.sources.relister.current,
+            self.sources.relister,
             NoObjects(),
             self._spawn,
         )

@@ -47,6 +47,7 @@ class FakeState:
 class Environment:
     def __init__(self, directory: Path, *words: str) -> None:
         self.settings = serve_settings(directory, *words)
+        self.snapshot = None
         self.fake = FakeEnvironment(AuthenticationConfig(client_ca=CLIENT_CA.pem))
         self.telemetry = Telemetry()
         self.state = FakeState()
@@ -58,7 +59,7 @@ class Environment:
             self.settings,
             ProviderMetrics(self.telemetry),
             backends.make_prometheus(self.settings, self.telemetry, None),
-            lambda: None,
+            self,
             NoObjects(),
             lambda work, _name: work.close(),
         )

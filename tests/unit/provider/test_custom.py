@@ -62,7 +62,7 @@ class Environment:
             clock=FakeClock(),
         )
         self.provider = CustomProvider(
-            lambda: self.snapshot,
+            self,
             self.objects,
             evaluator,
             lambda rule, counts: self.counted.append((rule, counts)),

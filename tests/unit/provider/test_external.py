@@ -46,7 +46,7 @@ class Environment:
             clock=FakeClock(),
         )
         self.provider = ExternalProvider(
-            lambda: self.snapshot,
+            self,
             evaluator,
             lambda rule, counts: self.counted.append((rule, counts)),
         )

@@ -59,7 +59,7 @@ class Environment:
             clock=FakeClock(),
         )
         self.provider = ResourceProvider(
-            lambda: self.snapshot,
+            self,
             self.objects,
             evaluator,
             wall=lambda: 1000.0,
