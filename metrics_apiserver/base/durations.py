@@ -60,7 +60,7 @@ def parse_go(text: str) -> float:
         total += float(match[1]) * _GO_UNITS[match[2]]
         position = match.end()
     if not rest or position != len(rest) or total >= _MAX_SECONDS:
-        raise ValueError(f"{text!r} is no duration: write it like 30s, 1m30s or 500ms")
+        raise ValueError(f"{text!r} is not a duration: write it like 30s, 1m30s or 500ms")
     return sign * total
 
 
@@ -74,7 +74,7 @@ def parse_prometheus(text: str) -> float:
         return 0.0
     match = _PROMETHEUS.fullmatch(text) if len(text) <= 100 else None
     if not text or match is None:
-        raise ValueError(f"{text[:100]!r} is no duration: write it as 30s, 5m or 1h30m")
+        raise ValueError(f"{text[:100]!r} is not a duration: write it as 30s, 5m or 1h30m")
     total = sum(int(match[unit] or 0) * size for unit, size in _PROMETHEUS_MILLISECONDS.items())
     if total > _MAX_MILLISECONDS:
         raise ValueError(f"{text!r} is out of range")

@@ -111,7 +111,7 @@ class Telemetry:
         )
         self.certificate_reload_ok = self._gauge(
             "serving_certificate_last_reload_successful",
-            "1 if the last load of the serving pair succeeded.",
+            "1 if the last load of the serving certificate and key succeeded.",
         )
         self.watched_objects = self._gauge(
             "watched_objects", "Objects held from watches, by resource.", "resource"
@@ -132,7 +132,7 @@ class Telemetry:
         )
         self.certificate_authority_expiry = self._gauge(
             "certificate_authority_expiry_timestamp_seconds",
-            "When the authority of self-managed certificates expires; 0 where there is none.",
+            "When the CA of self-managed certificates expires; 0 where there is none.",
         )
         self.certificate_authorities = self._gauge(
             "certificate_authorities",

@@ -152,9 +152,9 @@ command = FlagCommand(
     certs.ISSUE,
     run,
     description="""\
-Make an authority and a serving pair, as files or as manifests.
+Issue a CA and a serving certificate, as files or manifests.
 
-An authority that is already in the directory signs again.
+A CA that is already in the directory signs the new certificate.
 
 Needs --service=NAME.NAMESPACE.
 """,

@@ -149,7 +149,7 @@ command = FlagCommand(
     certs.PUBLISH,
     run,
     description="""\
-Put a pair into a Secret and its authority into APIServices, and renew what is due.
+Publish a certificate and its CA, and renew what is due.
 
 Needs --secret=NAMESPACE/NAME and --service=NAME.NAMESPACE. It can be stopped
 at any moment without an interruption of service; run it again to continue.

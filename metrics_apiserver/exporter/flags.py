@@ -12,8 +12,8 @@ from metrics_apiserver.base import flags, settings
 from metrics_apiserver.base.flags import Flag
 from metrics_apiserver.exporter.settings import ExporterSettings
 
-HELP = Flag("help", "bool", False, "show this help and end", "General", shorthand="h")
-VERSION = Flag("version", "bool", False, "show the version and end", "General")
+HELP = Flag("help", "bool", False, "show this help and exit", "General", shorthand="h")
+VERSION = Flag("version", "bool", False, "show the version and exit", "General")
 TABLE = (HELP, VERSION, *settings.table(ExporterSettings))
 
 

@@ -33,7 +33,7 @@ _COLLECT = Flag(
     "collect",
     "strings",
     [],
-    f"more metrics, with commas between them: {', '.join(GROUPS)}",
+    f"more metrics, comma-separated: {', '.join(GROUPS)}",
     placeholder="GROUPS",
     choices=GROUPS,
     convert=_groups,
@@ -112,7 +112,7 @@ class Exposition(SettingsGroup):
     families: frozenset[str] = flag(
         "families",
         [*FAMILIES],
-        "which families of metrics, with commas between them",
+        "families of metrics, comma-separated",
         placeholder="FAMILIES",
         choices=FAMILIES,
         convert=frozenset,
@@ -193,7 +193,7 @@ class Web(SettingsGroup):
     telemetry_path: str = flag(
         "web.telemetry-path",
         "/metrics",
-        "path of the page of metrics",
+        "path of the metrics page",
         placeholder="PATH",
         convert=flagtypes.path,
     )

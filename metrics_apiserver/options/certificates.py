@@ -115,7 +115,7 @@ class PairSettings(SettingsGroup):
     authority_lifetime_seconds: float = flag(
         "ca-lifetime",
         3650 * DAY,
-        "how long an authority is valid; it is replaced when a third is left",
+        "how long a CA is valid; it is replaced when a third is left",
         group="Keys and lifetimes",
     )
 
@@ -164,7 +164,7 @@ class CertificateSettings(PairSettings):
     overlap_seconds: float = flag(
         "overlap",
         600.0,
-        "how long an old and a new authority are trusted side by side before each next step",
+        "how long the old and the new CA are trusted side by side before each next step",
         group="Rotation",
     )
     interval_seconds: float = filled_by(INTERVAL)

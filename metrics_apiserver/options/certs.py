@@ -39,17 +39,15 @@ class IssueSettings(SettingsGroup):
     """What `certs issue` makes, and where it puts it."""
 
     pair: PairSettings = group(PairSettings)
-    hosts: tuple[str, ...] = flag("host", [], "further DNS names and addresses", group="Names")
+    hosts: tuple[str, ...] = flag("host", [], "more DNS names and IP addresses", group="Names")
     directory: str = flag(
-        "directory", "certs", "where files are; an authority found there signs", group="Output"
+        "directory", "certs", "directory of the files; a CA found there signs", group="Output"
     )
-    new_ca: bool = flag(
-        "new-ca", False, "make another authority although there is one", group="Output"
-    )
+    new_ca: bool = flag("new-ca", False, "create a new CA even if there is one", group="Output")
     output: str = flag(
         "output",
         "files",
-        "-o: files; yaml prints manifests with their keys",
+        "files, or yaml: print manifests with their keys",
         group="Output",
         shorthand="o",
         choices=("files", "yaml"),
@@ -57,7 +55,7 @@ class IssueSettings(SettingsGroup):
     with_ca_key: bool = flag(
         "with-ca-key",
         False,
-        "put the authority's key into the Secret's manifest too",
+        "put the CA's key into the Secret's manifest too",
         group="Output",
     )
     dry_run: bool = filled_by(_DRY_RUN)
@@ -97,7 +95,7 @@ class PublishSettings(SettingsGroup):
     output: str = flag(
         "output",
         "",
-        "-o: yaml prints the keys too, with --dry-run",
+        "yaml: print the keys too, with --dry-run",
         group="Output",
         shorthand="o",
         choices=("yaml",),

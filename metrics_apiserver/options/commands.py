@@ -14,7 +14,7 @@ FORMAT = Flag(
     "output",
     "string",
     "text",
-    "-o: text, or json for programs",
+    "text, or json for programs",
     "Output",
     shorthand="o",
     choices=("text", "json"),

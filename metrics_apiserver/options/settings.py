@@ -115,7 +115,7 @@ class KeptCertificates(CertificateSettings):
     secret: str = filled_by(
         replace(
             SECRET,
-            help="NAMESPACE/NAME of a Secret in which the server keeps a pair and an authority of"
+            help="NAMESPACE/NAME of a Secret in which the server keeps a certificate and CA of"
             " its own",
         )
     )

@@ -85,7 +85,7 @@ def _pattern(given: Section, key: str) -> Pattern | None:
     try:
         return naming.compile_regex(written.value)
     except ValueError as error:
-        message = f"is no regular expression of Go: {error}"
+        message = f"is not a valid Go regular expression: {error}"
         given.add(diagnostics.INVALID_REGEX, key, message, written.line)
         return None
 

@@ -115,6 +115,6 @@ def _explain(reason: str, kind: Kind) -> Diagnostic | None:
             return diagnostics.INVALID_REGEX.at(f"{reason}: {error}")
         return None
     if any(part in reason for part in _DIALECT):
-        message = f"is not PromQL, if the backend asks for that: {reason}"
+        message = f"is not valid PromQL, if the backend asks for that: {reason}"
         return diagnostics.OTHER_DIALECT.at(message)
-    return kind.at(f"is not PromQL: {reason}")
+    return kind.at(f"is not valid PromQL: {reason}")

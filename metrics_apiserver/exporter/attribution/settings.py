@@ -50,14 +50,14 @@ class AttributionSettings(SettingsGroup):
     attribution: Attribution = flag(
         "attribution",
         "daemonset",
-        "ask the kubelet (daemonset), look around in the own pod (sidecar), or not at all (none)",
+        "ask the kubelet (daemonset), look at its own pod (sidecar), or not at all (none)",
         placeholder="MODE",
         choices=("daemonset", "sidecar", "none"),
     )
     processes: bool = filled_by(PROCESSES)
     node: str = filled_by(NODE)
     pod: str = flag(
-        "pod-name", "", "name of our own pod", placeholder="NAME", environment="POD_NAME"
+        "pod-name", "", "name of its own pod", placeholder="NAME", environment="POD_NAME"
     )
     namespace: str = flag(
         "pod-namespace", "", "its namespace", placeholder="NAME", environment="POD_NAMESPACE"
@@ -80,7 +80,7 @@ class AttributionSettings(SettingsGroup):
     gpu_uuids: tuple[str, ...] = flag(
         "gpu-uuids",
         [],
-        "GPUs of the own pod with commas between them; for --attribution=sidecar",
+        "comma-separated GPUs of its own pod; for --attribution=sidecar",
         placeholder="UUIDS",
     )
     resource_slices: bool = flag(

@@ -49,7 +49,7 @@ def test_a_prometheus_duration(text: str, seconds: float) -> None:
     ],
 )
 def test_no_prometheus_duration(text: str) -> None:
-    with pytest.raises(ValueError, match="is no duration"):
+    with pytest.raises(ValueError, match="is not a duration"):
         durations.parse_prometheus(text)
 
 
@@ -60,7 +60,7 @@ def test_out_of_range(text: str) -> None:
 
 
 def test_long_text_is_not_read() -> None:
-    with pytest.raises(ValueError, match="is no duration") as caught:
+    with pytest.raises(ValueError, match="is not a duration") as caught:
         durations.parse_prometheus("1" * 10_000 + "s")
     assert len(str(caught.value)) < 200
 

@@ -183,7 +183,7 @@ def test_durations_are_those_of_go(text: str, seconds: float) -> None:
     ],
 )
 def test_what_go_refuses_as_a_duration_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="is no duration"):
+    with pytest.raises(ValueError, match="is not a duration"):
         durations.parse_go(text)
     assert reported(f"--interval={text}")[0][0] == "--interval"
 

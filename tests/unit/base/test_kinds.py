@@ -16,7 +16,7 @@ def test_seconds_may_be_a_bare_number(text: str, seconds: float) -> None:
 
 @pytest.mark.parametrize("text", ["", "s", "1d", "1 s", "1.", "\u0661"])
 def test_what_is_no_length_of_time(text: str) -> None:
-    with pytest.raises(ValueError, match="is no duration"):
+    with pytest.raises(ValueError, match="is not a duration"):
         kinds.READERS["seconds"](text)
 
 

@@ -20,7 +20,7 @@ def test_help_and_faults(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["--interval=never", "--max-series=none", "--no-such-flag"]) == 2
     assert capsys.readouterr() == (
         "",
-        "nvml-exporter: --interval: 'never' is no duration: write it like 30s, 1m30s or 500ms\n"
+        "nvml-exporter: --interval: 'never' is not a duration: write it like 30s, 1m30s or 500ms\n"
         "nvml-exporter: --max-series: 'none' is no whole number\n"
         "nvml-exporter: --no-such-flag: unknown flag; see --help\n"
         "nvml-exporter --help lists the flags\n",

@@ -59,8 +59,8 @@ def diagnostics(*words: str, **environment: str) -> tuple[str, ...]:
     ("word", "complaint"),
     [
         ("--interval=10ms", "between 100ms and 60s"),
-        ("--interval=1d", "no duration"),
-        ("--window=x", "no duration"),
+        ("--interval=1d", "not a duration"),
+        ("--window=x", "not a duration"),
         ("--window=0s", "between 1s and 5m"),
         ("--families=pods,other", "'other' is not one of"),
         ("--label-style=mine", "must be dcgm, dcgm-old or alibaba, not 'mine'"),

@@ -195,7 +195,12 @@ def test_fingerprints_identify_rules_that_say_the_same() -> None:
 @pytest.mark.parametrize(
     ("more", "line", "path", "message"),
     [
-        ("  name: {matches: '('}", 6, "rules[0].name.matches", "is no regular expression of Go"),
+        (
+            "  name: {matches: '('}",
+            6,
+            "rules[0].name.matches",
+            "is not a valid Go regular expression",
+        ),
         ("  name: {matches: '(?!x)'}", 6, "rules[0].name.matches", "invalid perl operator"),
         ("  name: {matches: '(a)(b)'}", 6, "rules[0].name.as", "2 groups"),
         ("  name: [a]", 6, "rules[0].name", "must be a mapping"),
@@ -259,7 +264,7 @@ def test_errors_of_resources(written: str, path: str, message: str) -> None:
         ("", "is required"),
         ("''", "is required"),
         ("[a]", "must be text"),
-        ("sum(<<.Series>>", "is not PromQL"),
+        ("sum(<<.Series>>", "is not valid PromQL"),
         ("<<.Serie>>", "Serie"),
         ("<<if>>", ""),
         ("x" * 70_000, ""),
