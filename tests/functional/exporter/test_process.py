@@ -182,7 +182,7 @@ def test_wrong_flags_and_addresses(start: Start) -> None:
     exporter = start("--interval=1d")
     assert exporter.process is not None
     assert exporter.process.wait(15) == 2
-    assert "no duration" in exporter.log_text()
+    assert "is not a duration" in exporter.log_text()
     taken = start("--web.config.file=/nowhere/web.yml")
     assert taken.process is not None
     assert taken.process.wait(15) == 1
