@@ -1,10 +1,12 @@
 """metrics.k8s.io: node and pod usage from two rules, cpu and memory.
 
 Follows the predecessor's `pkg/resourceprovider`, with its shapes and its earliest-sample
-timestamps. A pod or node with one half missing is left out, as there. A container with one half
-missing shows the half there is and no zero for the other: the HPA then counts its pod as one
-without that metric, where a zero, or a sum without that container, would be obeyed. A negative
-value or NaN is 0 as there (a rate over a counter reset); an infinite one counts as missing.
+timestamps. A pod or node with one half missing is left out, as there. So is a container that does
+not run, such as an init container that has finished: the HPA drops a pod in which any container
+lacks the resource. A container that has just begun has memory and no rate of cpu yet; it shows
+memory alone and no zero: the HPA then counts its pod as one without cpu, where a zero, or a sum
+without that container, would be obeyed. A negative value or NaN is 0 as there (a rate over a
+counter reset); an infinite one counts as missing.
 """
 
 from __future__ import annotations
@@ -96,6 +98,18 @@ def _by_container(samples: Iterable[Sample], label: str) -> dict[str, list[Sampl
     return grouped
 
 
+def _is_running(cpu: Sequence[Sample], memory: Sequence[Sample]) -> bool:
+    """Whether a container runs, as far as its samples say.
+
+    Only a process holds memory. A finished container has no memory sample, or one of 0 for as long
+    as its cgroup is left; its cpu counter stays in the range of the rate for a while. An infinite
+    value is unknown, which is not 0.
+    """
+    if cpu:
+        return bool(memory)
+    return any(sample.value > 0 or math.isinf(sample.value) for sample in memory)
+
+
 def _usage(
     cpu: Iterable[Sample], memory: Iterable[Sample], counts: values.ValueCounts
 ) -> objects.ResourceUsage:
@@ -168,18 +182,25 @@ def pod_metrics(
     frame: Frame,
     counts: values.ValueCounts,
 ) -> objects.PodMetrics | None:
-    """One pod's item with its containers sorted by name, or None when a half is missing."""
+    """One pod's item with its running containers sorted by name.
+
+    None when a half is missing, or when no container runs.
+    """
     if not cpu or not memory:
         return None
     cpu_by_container = _by_container(cpu, frame.cpu_container)
-    memory_by_container = _by_container(memory, frame.memory_container)
     containers: list[objects.ContainerMetrics] = []
-    for name in sorted(cpu_by_container.keys() | memory_by_container.keys()):
-        usage = _usage(cpu_by_container.get(name, ()), memory_by_container.get(name, ()), counts)
-        containers.append({"name": name, "usage": usage})
+    shown: list[Sequence[Sample]] = []
+    for name, held in sorted(_by_container(memory, frame.memory_container).items()):
+        used = cpu_by_container.get(name, ())
+        if _is_running(used, held):
+            containers.append({"name": name, "usage": _usage(used, held, counts)})
+            shown += (used, held)
+    if not containers:
+        return None
     return {
         "metadata": _metadata(pod, frame.now),
-        "timestamp": _earliest(cpu, memory),
+        "timestamp": _earliest(*shown),
         "window": frame.window,
         "containers": containers,
     }

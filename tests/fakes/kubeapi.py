@@ -22,8 +22,9 @@ from aiohttp import web
 
 from metrics_apiserver.core.model import GroupResource, MappedResource
 from metrics_apiserver.kube.connection import FileOrData, KubeConfig
-from tests.fakes import kubeconfig, kubediscovery, kubewire
-from tests.fakes.kubestore import Expired, KubeStore, Object
+from tests.fakes import kubeconfig, kubediscovery, kubeselection, kubewire
+from tests.fakes.kubeselection import Change, Selection, UnsupportedField
+from tests.fakes.kubestore import Expired, KubeStore
 from tests.fakes.kubewire import Fault, Seen, Verb, gone, status
 
 CONFIGMAPS = GroupResource("", "configmaps")
@@ -40,10 +41,15 @@ class _Script:
 @dataclass(eq=False)
 class _Watch:
     kind: GroupResource
-    namespace: str
-    name: str
+    selection: Selection
     lines: asyncio.Queue[bytes | None] = field(default_factory=asyncio.Queue)
     transport: asyncio.Transport | None = None
+
+    def tell(self, change: Change) -> None:
+        """Queues the event, if the watch sees one."""
+        seen = self.selection.see(change)
+        if seen is not None:
+            self.lines.put_nowait(orjson.dumps({"type": seen[0], "object": seen[1]}))
 
 
 class FakeKubeAPI:
@@ -138,11 +144,11 @@ class FakeKubeAPI:
         **fields: Any,
     ) -> None:
         """Creates or replaces an object and notifies the watches."""
-        self._notify(kind, *self.store.put(kind, namespace, name, labels, **fields))
+        self._notify(kind, self.store.put(kind, namespace, name, labels, **fields))
 
     def delete(self, kind: GroupResource, namespace: str, name: str) -> None:
         """Removes an object and notifies the watches."""
-        self._notify(kind, *self.store.delete(kind, namespace, name))
+        self._notify(kind, self.store.delete(kind, namespace, name))
 
     def bookmark(self, kind: GroupResource) -> None:
         """Sends a bookmark to the watches of one kind."""
@@ -187,10 +193,9 @@ class FakeKubeAPI:
             if seen.path.startswith(path) and verb in (None, seen.verb)
         ]
 
-    def _notify(self, kind: GroupResource, event: str, item: Object) -> None:
+    def _notify(self, kind: GroupResource, change: Change) -> None:
         for watch in self.watches(kind):
-            if _selects(watch.namespace, watch.name, item):
-                watch.lines.put_nowait(orjson.dumps({"type": event, "object": item}))
+            watch.tell(change)
 
     def _next_fault(self, seen: Seen) -> Fault | None:
         for script in self._scripts:
@@ -282,11 +287,12 @@ class FakeKubeAPI:
         try:
             page = self.store.page(
                 kind,
-                namespace=namespace,
-                name=name,
+                _selection(seen, namespace),
                 limit=int(seen.query.get("limit", "0")),
                 token=seen.query.get("continue", ""),
             )
+        except UnsupportedField:
+            return 400, status(400, "BadRequest").body
         except Expired:
             return 410, status(410, "Expired").body
         metadata: dict[str, Any] = {"resourceVersion": str(page.version)}
@@ -296,7 +302,7 @@ class FakeKubeAPI:
         return 200, orjson.dumps(listed)
 
     def _target(self, seen: Seen) -> tuple[GroupResource, str, str] | None:
-        """Kind, namespace and name (from the path or a fieldSelector) of a request."""
+        """Kind, namespace and name of a request's path."""
         parts = seen.path.strip("/").split("/")
         group, rest = ("", parts[2:]) if parts[0] == "api" else (parts[1], parts[3:])
         namespace = ""
@@ -305,8 +311,7 @@ class FakeKubeAPI:
         kind = GroupResource(group, rest[0])
         if kind not in {resource.group_resource for resource in self.resources}:
             return None
-        selected = seen.query.get("fieldSelector", "").removeprefix("metadata.name=")
-        return kind, namespace, rest[1] if len(rest) > 1 else selected
+        return kind, namespace, rest[1] if len(rest) > 1 else ""
 
     async def _watch(
         self, request: web.Request, seen: Seen, fault: Fault | None
@@ -314,6 +319,10 @@ class FakeKubeAPI:
         target = self._target(seen)
         if target is None:
             return kubewire.answer(404, status(404, "NotFound").body)
+        try:
+            selection = _selection(seen, target[1])
+        except UnsupportedField:
+            return kubewire.answer(400, status(400, "BadRequest").body)
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
         await response.prepare(request)
         if fault is not None and fault.kind == "reset" and request.transport is not None:
@@ -324,7 +333,7 @@ class FakeKubeAPI:
         if fault is not None and fault.kind == "event":
             await response.write(fault.body + b"\n")
             return response
-        watch = _Watch(*target, transport=request.transport)
+        watch = _Watch(target[0], selection, transport=request.transport)
         self._replay(watch, int(seen.query.get("resourceVersion") or "0"))
         self._watches.append(watch)
         try:
@@ -335,9 +344,8 @@ class FakeKubeAPI:
 
     def _replay(self, watch: _Watch, version: int) -> None:
         try:
-            for event, item in self.store.since(watch.kind, version):
-                if _selects(watch.namespace, watch.name, item):
-                    watch.lines.put_nowait(orjson.dumps({"type": event, "object": item}))
+            for change in self.store.since(watch.kind, version):
+                watch.tell(change)
         except Expired:
             watch.lines.put_nowait(gone().body)
             watch.lines.put_nowait(None)
@@ -352,8 +360,5 @@ class FakeKubeAPI:
                 await response.write(kubewire.bookmark(self.store.version) + b"\n")
 
 
-def _selects(namespace: str, name: str, item: Object) -> bool:
-    metadata = item["metadata"]
-    return (not namespace or metadata.get("namespace") == namespace) and (
-        not name or metadata["name"] == name
-    )
+def _selection(seen: Seen, namespace: str) -> Selection:
+    return kubeselection.parse(namespace, seen.query.get("fieldSelector", ""))

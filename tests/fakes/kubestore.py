@@ -12,8 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from metrics_apiserver.core.model import GroupResource
-
-Object = dict[str, Any]
+from tests.fakes.kubeselection import EVERYTHING, Change, Object, Selection
 
 
 class Expired(Exception):
@@ -31,7 +30,7 @@ class Page:
 @dataclass
 class _Kind:
     objects: dict[tuple[str, str], Object] = field(default_factory=dict)
-    history: list[tuple[int, str, Object]] = field(default_factory=list)
+    history: list[Change] = field(default_factory=list)
 
 
 class KubeStore:
@@ -50,10 +49,10 @@ class KubeStore:
         name: str,
         labels: dict[str, str] | None = None,
         **fields: Any,
-    ) -> tuple[str, Object]:
-        """Creates or replaces an object; the event name and the object as stored."""
+    ) -> Change:
+        """Creates or replaces an object."""
         objects = self._kind(kind).objects
-        event = "MODIFIED" if (namespace, name) in objects else "ADDED"
+        before = objects.get((namespace, name))
         self.version += 1
         metadata: Object = {"name": name, "uid": f"uid-{name}"}
         if namespace:
@@ -64,16 +63,16 @@ class KubeStore:
         metadata["managedFields"] = [{"manager": "test", "fieldsV1": {"f:metadata": {}}}]
         item = {"metadata": metadata, **fields}
         objects[namespace, name] = item
-        self._kind(kind).history.append((self.version, event, item))
-        return event, item
+        event = "ADDED" if before is None else "MODIFIED"
+        return self._record(kind, Change(self.version, event, item, before))
 
-    def delete(self, kind: GroupResource, namespace: str, name: str) -> tuple[str, Object]:
+    def delete(self, kind: GroupResource, namespace: str, name: str) -> Change:
         """Removes an object; its last state carries the version of the deletion, as etcd's does."""
-        item = copy.deepcopy(self._kind(kind).objects.pop((namespace, name)))
+        before = self._kind(kind).objects.pop((namespace, name))
+        item = copy.deepcopy(before)
         self.version += 1
         item["metadata"]["resourceVersion"] = str(self.version)
-        self._kind(kind).history.append((self.version, "DELETED", item))
-        return "DELETED", item
+        return self._record(kind, Change(self.version, "DELETED", item, before))
 
     def get(self, kind: GroupResource, namespace: str, name: str) -> Object | None:
         return self._kind(kind).objects.get((namespace, name))
@@ -86,7 +85,12 @@ class KubeStore:
             kind.history.clear()
 
     def page(
-        self, kind: GroupResource, *, namespace: str, name: str, limit: int, token: str
+        self,
+        kind: GroupResource,
+        selection: Selection = EVERYTHING,
+        *,
+        limit: int = 0,
+        token: str = "",
     ) -> Page:
         """One page; limit 0 is everything.
 
@@ -104,8 +108,8 @@ class KubeStore:
             version = self.version
             items = [
                 item
-                for (ns, object_name), item in sorted(self._kind(kind).objects.items())
-                if (not namespace or ns == namespace) and (not name or object_name == name)
+                for _, item in sorted(self._kind(kind).objects.items(), key=lambda row: row[0])
+                if selection.matches(item)
             ]
             handle = f"t{version}-{len(self._snapshots)}"
         end = offset + limit if limit else len(items)
@@ -116,17 +120,21 @@ class KubeStore:
             page.remaining = len(items) - end
         return page
 
-    def since(self, kind: GroupResource, version: int) -> Iterator[tuple[str, Object]]:
-        """Events after a version.
+    def since(self, kind: GroupResource, version: int) -> Iterator[Change]:
+        """Changes after a version.
 
         Raises:
             Expired: history does not reach that far back.
         """
         if version < self._oldest:
             raise Expired
-        for event_version, event, item in self._kind(kind).history:
-            if event_version > version:
-                yield event, item
+        for change in self._kind(kind).history:
+            if change.version > version:
+                yield change
+
+    def _record(self, kind: GroupResource, change: Change) -> Change:
+        self._kind(kind).history.append(change)
+        return change
 
     def _kind(self, kind: GroupResource) -> _Kind:
         return self._kinds.setdefault(kind, _Kind())

@@ -90,7 +90,7 @@ class _World:
             await asyncio.sleep(0.002)
 
     async def truth(self) -> dict[str, dict[str, str]]:
-        page = self.api.store.page(KIND, namespace="", name="", limit=0, token="")
+        page = self.api.store.page(KIND)
         return {item["metadata"]["name"]: item["metadata"].get("labels", {}) for item in page.items}
 
     async def settled(self, seconds: float) -> None:

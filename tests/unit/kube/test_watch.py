@@ -66,7 +66,7 @@ class Environment:
     @property
     def equal(self) -> bool:
         """Whether the sink shows what the server has."""
-        page = self.api.store.page(KIND, namespace="", name="", limit=0, token="")
+        page = self.api.store.page(KIND)
         truth = {i["metadata"]["name"]: i["metadata"].get("labels", {}) for i in page.items}
         return truth == self.sink.shown
 
