@@ -11,6 +11,7 @@ import pytest
 from metrics_apiserver.core import selector
 from metrics_apiserver.kube.client import KubeClient
 from metrics_apiserver.kube.objects import PODS, ObjectCache
+from tests.fakes import kubeselection
 from tests.fakes.kubeapi import FakeKubeAPI
 from tests.fakes.kubewire import Fault, gone, status
 from tests.fakes.waiting import running, spawning, until
@@ -20,6 +21,7 @@ PATH = "/api/v1/pods"
 ALL = selector.parse("")
 FAULTS = 10
 STABLE = selector.parse("stable=yes")
+UNFINISHED = kubeselection.parse("", "status.phase!=Succeeded,status.phase!=Failed")
 
 
 class _World:
@@ -43,7 +45,8 @@ class _World:
                 if self.random.random() < 0.5:
                     self.api.delete(KIND, "default", other)
                 else:
-                    self.api.put(KIND, "default", other, {"turn": "other"})
+                    phase = self.random.choice(["Running", "Succeeded", "Failed"])
+                    self.api.put(KIND, "default", other, {"turn": "o"}, status={"phase": phase})
 
     async def disturb(self, choice: int) -> None:
         api = self.api
@@ -90,7 +93,7 @@ class _World:
             await asyncio.sleep(0.002)
 
     async def truth(self) -> dict[str, dict[str, str]]:
-        page = self.api.store.page(KIND)
+        page = self.api.store.page(KIND, UNFINISHED)
         return {item["metadata"]["name"]: item["metadata"].get("labels", {}) for item in page.items}
 
     async def settled(self, seconds: float) -> None:

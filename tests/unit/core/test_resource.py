@@ -111,16 +111,45 @@ def test_a_pod_with_one_half_missing_is_left_out(
     assert pod(cpus, memories) == (None, ValueCounts())
 
 
-def test_a_container_with_one_half_missing_shows_no_zero() -> None:
+def test_a_container_that_has_just_begun_shows_no_zero() -> None:
     """Nor is it left out: the others alone would be a partial sum."""
-    found = containers(
-        [cpu(1.0), cpu(2.0, "no-memory")], [memory(1024.0), memory(2048.0, "no-cpu")]
+    found = containers([cpu(1.0)], [memory(1024.0), memory(2048.0, "no-cpu")])
+    assert found == {"main": {"cpu": "1", "memory": "1Ki"}, "no-cpu": {"memory": "2Ki"}}
+
+
+@pytest.mark.parametrize(
+    ("cpus", "memories"),
+    [
+        ([], [memory(0.0, "init")]),
+        ([], [memory(-1.0, "init")]),
+        ([], [memory(math.nan, "init")]),
+        ([], [memory(0.0, "init"), memory(0.0, "init")]),
+        ([cpu(0.5, "init")], []),
+        ([cpu(0.0, "init")], []),
+        ([cpu(math.inf, "init")], []),
+    ],
+)
+def test_a_container_that_does_not_run_is_left_out(
+    cpus: list[Sample], memories: list[Sample]
+) -> None:
+    item, counts = pod([cpu(1.0), *cpus], [memory(1024.0), *memories])
+    assert item is not None
+    assert item["containers"] == [{"name": "main", "usage": {"cpu": "1", "memory": "1Ki"}}]
+    assert counts == ValueCounts()
+    assert pod([cpu(1.0, "other"), *cpus], memories) == (None, ValueCounts())
+
+
+def test_a_container_that_does_not_run_has_no_part_in_the_time() -> None:
+    item, _ = pod(
+        [cpu(1.0, at=900.0), cpu(1.0, "cpu-left", at=10.0)],
+        [memory(1024.0, at=901.0), memory(0.0, "cgroup-left", at=20.0)],
     )
-    assert found == {
-        "main": {"cpu": "1", "memory": "1Ki"},
-        "no-cpu": {"memory": "2Ki"},
-        "no-memory": {"cpu": "2"},
-    }
+    assert item is not None
+    assert item["timestamp"] == "1970-01-01T00:15:00Z"
+
+
+def test_of_duplicates_one_with_memory_is_enough() -> None:
+    assert containers([cpu(1.0, "x")], [memory(0.0), memory(1.0)]) == {"main": {"memory": "1"}}
 
 
 @pytest.mark.parametrize("value", [math.nan, -0.5, -0.0, 0.0])
@@ -134,6 +163,11 @@ def test_an_infinite_value_counts_as_missing(value: float) -> None:
     assert item is not None
     assert item["containers"] == [{"name": "main", "usage": {"memory": "1"}}]
     assert counts == ValueCounts(infinite=1)
+
+
+def test_infinite_memory_is_not_taken_for_none() -> None:
+    found = containers([cpu(1.0)], [memory(1.0), memory(math.inf, "odd")])
+    assert found == {"main": {"cpu": "1", "memory": "1"}, "odd": {}}
 
 
 def test_of_duplicates_the_largest_is_taken_and_counted() -> None:

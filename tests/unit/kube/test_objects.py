@@ -72,6 +72,35 @@ async def test_pods(environment: Environment) -> None:
     assert listed.accept.startswith("application/json;as=PartialObjectMetadataList;g=meta.k8s.io")
 
 
+async def test_finished_pods_are_neither_listed_nor_watched(environment: Environment) -> None:
+    def put(name: str, phase: str) -> None:
+        environment.api.put(PODS.group_resource, "jobs", name, status={"phase": phase})
+
+    for phase in ("Pending", "Running", "Unknown", "Succeeded", "Failed"):
+        put(phase.lower(), phase)
+    async with running(environment.cache.run()):
+        assert await environment.cache.names(PODS, "jobs", ALL) == ["pending", "running", "unknown"]
+        await until(lambda: environment.api.watches(PODS.group_resource))
+        put("running", "Succeeded")
+        put("unknown", "Failed")
+        put("succeeded", "Succeeded")
+        put("pending", "Running")
+        for name in ("late-1", "late-2", "late-3"):
+            put(name, "Pending")
+        await until(lambda: environment.cache.states()[0].objects == 12)
+        found = await environment.cache.names(PODS, "jobs", ALL)
+        assert found == ["late-1", "late-2", "late-3", "pending"]
+        assert await environment.cache.get(PODS, "jobs", "running") is None
+    selectors = {seen.query.get("fieldSelector") for seen in environment.api.seen("/api/v1/pods")}
+    assert selectors == {"status.phase!=Succeeded,status.phase!=Failed"}
+    assert len(environment.api.seen("/api/v1/pods", "watch")) == 1
+
+
+async def test_only_pods_are_selected_by_phase(environment: Environment) -> None:
+    assert await environment.cache.names(NODES, "", ALL) == ["node-1"]
+    assert {"fieldSelector"}.isdisjoint(environment.api.seen("/api/v1/nodes")[0].query)
+
+
 async def test_reads_ask_the_server_nothing(environment: Environment) -> None:
     async with running(environment.cache.run()):
         await environment.cache.names(PODS, "a", WEB)
