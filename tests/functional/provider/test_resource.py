@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import orjson
@@ -115,12 +116,12 @@ class Site:
 async def serving(url: str, freshness: float) -> AsyncIterator[Site]:
     settings = PrometheusSettings(url)
     prometheus = PrometheusClient(settings, credentials.from_settings(settings))
-    snapshot = snapshots.snapshot(RULES)
+    source = SimpleNamespace(snapshot=snapshots.snapshot(RULES))
     async with FakeKubeAPI() as api, KubeClient(api.config()) as client, spawning() as spawn:
         cache = ObjectCache(client, spawn)
         evaluator = Evaluator(prometheus, EvaluationSettings(freshness, 10.0), spawn=spawn)
         wall = time.time  # noqa: TID251 - as in the process
-        site = Site(ResourceProvider(lambda: snapshot, cache, evaluator, wall=wall), api)
+        site = Site(ResourceProvider(source, cache, evaluator, wall=wall), api)
         for name in ("ended", "ending", "sidecars", "over", "batch"):
             site.put(name, "Running")
         async with running(cache.run()):
