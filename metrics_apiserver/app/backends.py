@@ -47,9 +47,9 @@ def load_rules(settings: ServeSettings) -> None:
     """Validates the rule file without using it.
 
     Raises:
-        errors.ConfigError: the file cannot be read or holds faults.
+        errors.ConfigError: the file as a whole cannot be used.
     """
-    reload.load(Path(settings.config))
+    reload.load(Path(settings.config), quarantine=True)
 
 
 @dataclass(slots=True)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Severity = Literal["error", "warning", "info"]
+Spoils = Literal["file", "rule", "label"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,3 +39,36 @@ class Diagnostic:
         """One line for a person: `file:line: path: message`."""
         place = f"{source}:{self.line}" if self.line else source
         return ": ".join(part for part in (place, self.path, self.message) if part)
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of diagnostic.
+
+    Attributes:
+        code: such as `MA101`.
+        name: short identifier, such as `unknown-key`.
+        severity: of every diagnostic of this kind.
+        title: what is wrong, in general.
+        cure: what to do about it, in general.
+        spoils: of an error, what cannot be used for it: the whole file, the rule, or one label.
+    """
+
+    code: str
+    name: str
+    severity: Severity
+    title: str
+    cure: str
+    spoils: Spoils = "file"
+
+    def at(self, message: str, path: str = "", line: int = 0) -> Diagnostic:
+        """One case of it.
+
+        Args:
+            message: what is wrong here.
+            path: such as `rules[2].name.as`.
+            line: 1-based, 0 when unknown.
+        """
+        return Diagnostic(
+            message, path, line, code=self.code, severity=self.severity, cure=self.cure
+        )

@@ -230,12 +230,14 @@ class TemplateError(Exception):
     Args:
         message: what is wrong.
         offset: 0-based character offset into the template text, -1 when unknown.
+        syntax: whether Go's parser refuses it too; False for what fails only when it is rendered.
     """
 
-    def __init__(self, message: str, *, offset: int = -1) -> None:
+    def __init__(self, message: str, *, offset: int = -1, syntax: bool = False) -> None:
         super().__init__(message)
         self.message = message
         self.offset = offset
+        self.syntax = syntax
 
 
 class QuantityError(ValueError):

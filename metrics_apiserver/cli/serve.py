@@ -61,7 +61,7 @@ def _rule_file_errors(words: list[str]) -> list[errors.ConfigError]:
     named += [value for flag, value in pairwise(words) if flag == "--config"]
     try:
         for path in named[-1:]:
-            reload.load(Path(path))
+            reload.load(Path(path), quarantine=True)
     except errors.ConfigError as error:
         return [error]
     return []

@@ -11,6 +11,7 @@ two directions would disagree: a group that the template wrote with underscores 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -22,6 +23,14 @@ from metrics_apiserver.core.restmapper import RESTMapper
 
 LABEL_FIELDS: Final[Mapping[str, type]] = {"Group": str, "Resource": str}
 _SANITIZED: Final = str.maketrans({".": "_", "-": "_"})
+_VERSION: Final = re.compile(r"v[0-9]+((alpha|beta)[0-9]+)?")
+_RESOURCE: Final = re.compile(r"[a-zA-Z0-9]([-a-zA-Z0-9]*[a-zA-Z0-9])?")
+# Of the core group; other groups' names may well begin with `core`.
+_CORE_KINDS: Final = (
+    *("pod", "namespace", "node", "service", "persistentvolume", "persistentvolumeclaim"),
+    *("replicationcontroller", "configmap", "secret", "endpoint", "serviceaccount"),
+)
+_CORE: Final = frozenset((*_CORE_KINDS, *(f"{kind}s" for kind in _CORE_KINDS)))
 _MAX_MEMO: Final = 4096  # labels remembered by one converter
 
 
@@ -85,6 +94,28 @@ def _read_backwards(template: gotemplate.Template) -> naming.Pattern:
     if "resource" not in pattern.names:
         raise TemplateError("must include at least `<<.Resource>>` in the label template")
     return pattern
+
+
+def why_impossible(named: GroupResource) -> str:
+    """Why no cluster has a resource of this name, whatever is installed; empty where one may."""
+    group, resource = named.group, named.resource
+    if "/" in group:
+        meant = group.partition("/")[0]
+        return f"the group {group} has a version in it, and no group has: {_advice(meant)}"
+    if _VERSION.fullmatch(group):
+        return f"{group} is a version and not a group: {_advice('')}"
+    if group == "core" and resource.lower() in _CORE:
+        return f"the core group has no name: {_advice('')}"
+    if not _RESOURCE.fullmatch(resource):
+        hint = "; the group has a key of its own" if "." in resource or "/" in resource else ""
+        return f"{resource} cannot be the name of a resource: write it as in pods{hint}"
+    return ""
+
+
+def _advice(group: str) -> str:
+    if not group or _VERSION.fullmatch(group):
+        return "leave `group` out"
+    return f"write `group: {group}`"
 
 
 class ResourceConverter:

@@ -16,7 +16,7 @@ from metrics_apiserver.base import errors
 from metrics_apiserver.core import objects, quantity, selector, values
 from metrics_apiserver.core.bulk.queryplan import QueryPlan
 from metrics_apiserver.core.model import NAMESPACES, GroupResource, MappedResource, Sample
-from metrics_apiserver.core.registry import MetricSource, Snapshot
+from metrics_apiserver.core.registry import MetricSource, Snapshot, quarantine
 from metrics_apiserver.core.selector import Selector
 
 
@@ -61,16 +61,22 @@ def resolve(snapshot: Snapshot, request: CustomRequest) -> Target:
     Raises:
         errors.MetricNotFound: unknown resource or metric, a namespaced resource without a
             namespace, or a namespace by way of another one.
+        errors.Unavailable: the rule that gives the metric is set aside.
     """
     mapped = snapshot.mapper.resource_for(request.resource)
     if mapped is None:
         raise _not_found(request, "the cluster has no such resource")
     source = snapshot.custom.get((mapped.group_resource, request.metric))
+    if snapshot.set_aside:
+        rule = None if source is None else source.rule
+        quarantine.check(snapshot.set_aside, request.metric, mapped.group_resource, rule)
     if source is None:
+        remark = quarantine.remark(snapshot.set_aside, request.metric, external=False)
         raise _not_found(
             request,
             "no rule gives this metric for that resource; "
-            "`kubectl get --raw /apis/custom.metrics.k8s.io/v1beta2` lists those there are",
+            "`kubectl get --raw /apis/custom.metrics.k8s.io/v1beta2` lists those there are"
+            f"{remark}",
         )
     if mapped.namespaced and not request.namespace:
         raise _not_found(request, "the resource is namespaced: name a namespace")

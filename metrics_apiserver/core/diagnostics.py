@@ -2,50 +2,19 @@
 
 `MA1xx` is about a rule file alone, and found by `core/rules`; `MA2xx` is about rules applied to the
 resources of a cluster and the series of Prometheus, and found by `core/registry`. A code keeps its
-meaning for ever and is never used again for another one. Names are words for machines too: those of
-`MA2xx` are the values of the label `kind` of `metrics_apiserver_rule_problems`. Nothing in core
-makes a Diagnostic other than by a Kind of this file.
+meaning for ever and is never used again for another one. An error says by `spoils` how much of the
+file it makes useless: what the predecessor refuses to start with is the whole file. Names are words
+for machines too: those of `MA2xx` are the values of the label `kind` of
+`metrics_apiserver_rule_problems`. Nothing in core makes a Diagnostic other than by a Kind of this
+file.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
-from metrics_apiserver.base.diagnostics import Diagnostic, Severity
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """One kind of diagnostic.
-
-    Attributes:
-        code: such as `MA101`.
-        name: short identifier, such as `unknown-key`.
-        severity: of every diagnostic of this kind.
-        title: what is wrong, in general.
-        cure: what to do about it, in general.
-    """
-
-    code: str
-    name: str
-    severity: Severity
-    title: str
-    cure: str
-
-    def at(self, message: str, path: str = "", line: int = 0) -> Diagnostic:
-        """One case of it.
-
-        Args:
-            message: what is wrong here.
-            path: such as `rules[2].name.as`.
-            line: 1-based, 0 when unknown.
-        """
-        return Diagnostic(
-            message, path, line, code=self.code, severity=self.severity, cure=self.cure
-        )
-
+from metrics_apiserver.base.diagnostics import Kind
 
 UNREADABLE: Final = Kind(
     "MA100",
@@ -88,9 +57,15 @@ UNKNOWN_VALUE: Final = Kind(
     "error",
     "A value is not one of those that its field takes",
     "Use one of the values that the message lists.",
+    spoils="rule",
 )
 MISSING_FIELD: Final = Kind(
-    "MA106", "missing-field", "error", "A required field is missing", "Add the field."
+    "MA106",
+    "missing-field",
+    "error",
+    "A required field is missing",
+    "Add the field.",
+    spoils="rule",
 )
 TOO_MANY_RULES: Final = Kind(
     "MA107",
@@ -105,6 +80,7 @@ MISPLACED_FIELD: Final = Kind(
     "error",
     "A field is set on a kind of rule that does not use it",
     "Remove the field.",
+    spoils="rule",
 )
 MORE_ERRORS: Final = Kind(
     "MA109",
@@ -119,13 +95,15 @@ INVALID_SELECTOR: Final = Kind(
     "error",
     "A seriesQuery is not a series selector",
     "Write a PromQL instant vector selector without offset or @.",
+    spoils="rule",
 )
 INVALID_QUERY: Final = Kind(
     "MA111",
     "invalid-query",
     "error",
-    "A query template does not compile, or never gives valid PromQL",
+    "A query template works for no request, or never gives valid PromQL",
     "Correct the template; the message shows the query that it gives.",
+    spoils="rule",
 )
 INVALID_REGEX: Final = Kind(
     "MA112",
@@ -168,6 +146,21 @@ INVALID_DURATION: Final = Kind(
     "error",
     "A value is not a duration",
     "Write a Prometheus duration such as 5m.",
+)
+INVALID_TEMPLATE: Final = Kind(
+    "MA118",
+    "invalid-template",
+    "error",
+    "A query template has a syntax error",
+    "Correct the template; its language is Go's text/template between << and >>.",
+)
+IMPOSSIBLE_OVERRIDE: Final = Kind(
+    "MA119",
+    "impossible-override",
+    "error",
+    "An override names a resource that no cluster can have",
+    "Write the group without its version, and no group for the core group.",
+    spoils="label",
 )
 NO_RULES: Final = Kind(
     "MA150",
@@ -273,6 +266,21 @@ AMBIGUOUS: Final = Kind(
     "warning",
     "Names of external metrics differ only in case",
     "Give them names that differ in more than case (name.as).",
+)
+
+QUARANTINED: Final = Kind(
+    "MA209",
+    "quarantined",
+    "warning",
+    "A rule has a fault and is set aside, so that the others can be used",
+    "Correct the rule; metrics-apiserver check names the fault.",
+)
+NEVER_RESOLVES: Final = Kind(
+    "MA210",
+    "never-resolves",
+    "warning",
+    "An override names a resource that no cluster can have",
+    "Write the group without its version, and no group for the core group.",
 )
 
 # By code, in the order of this file.

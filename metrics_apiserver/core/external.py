@@ -13,7 +13,7 @@ from metrics_apiserver.base import errors
 from metrics_apiserver.core import objects, quantity, values
 from metrics_apiserver.core.bulk import queryplan
 from metrics_apiserver.core.model import NAMESPACES, QueryResult, Sample
-from metrics_apiserver.core.registry import MetricSource, Snapshot
+from metrics_apiserver.core.registry import MetricSource, Snapshot, quarantine
 from metrics_apiserver.core.selector import Selector
 
 
@@ -31,10 +31,14 @@ def resolve(snapshot: Snapshot, metric: str, namespace: str, selector: Selector)
 
     Raises:
         errors.MetricNotFound: no rule gives the metric.
+        errors.Unavailable: the rule that gives the metric is set aside.
         errors.BadRequest: the selector has an operator that PromQL cannot express.
         errors.Internal: the rule cannot be rendered for this request.
     """
     name = metric if metric in snapshot.external else snapshot.external_folded.get(metric.lower())
+    if snapshot.set_aside:
+        rule = None if name is None else snapshot.external[name].rule
+        quarantine.check(snapshot.set_aside, metric, None, rule)
     if name is None:
         # The predecessor names `namespaces` for the default namespace only; so clients see it.
         where = "namespaces" if namespace == "default" else f"namespace {namespace}"
@@ -42,7 +46,8 @@ def resolve(snapshot: Snapshot, metric: str, namespace: str, selector: Selector)
             metric,
             where,
             why="no external rule gives it; "
-            "`kubectl get --raw /apis/external.metrics.k8s.io/v1beta1` lists those there are",
+            "`kubectl get --raw /apis/external.metrics.k8s.io/v1beta1` lists those there are"
+            f"{quarantine.remark(snapshot.set_aside, metric, external=True)}",
         )
     source = snapshot.external[name]
     namespace_label = ""

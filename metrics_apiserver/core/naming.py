@@ -10,12 +10,18 @@ predecessor's `pkg/naming/metric_namer.go`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
 import re2
 
+# A series query that is about one name, at its beginning or as a matcher.
+_SERIES_NAME: Final = re.compile(
+    r"""\s*(?:([a-zA-Z_:][a-zA-Z0-9_:]*)\s*(?:[{\[@#]|offset\b|$)"""
+    r"""|\{[^}]*?__name__\s*=\s*["']([a-zA-Z_:][a-zA-Z0-9_:]*)["'])"""
+)
 _MAX_MEMORY: Final = 8 << 20  # bytes that RE2 may use for one expression's automata
 
 
@@ -176,6 +182,21 @@ class MetricNamer:
         if self.matches is None:
             return Match((series_name,), {})
         return self.matches.search(series_name)
+
+
+def known_metric(namer: MetricNamer, series_query: str) -> str:
+    """The only metric name that a rule can give; empty where that takes its series to know.
+
+    Args:
+        namer: the rule's filters and naming.
+        series_query: as written; it need not be a selector.
+    """
+    if "$" not in namer.template:
+        return namer.template
+    found = _SERIES_NAME.match(series_query)
+    if found is None:
+        return ""
+    return namer.metric_name(found[1] or found[2]) or ""
 
 
 def default_template(matches: Pattern | None) -> str:

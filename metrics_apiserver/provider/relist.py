@@ -208,6 +208,8 @@ class Relister:
         found = {(item.path, item.code): item for item in snapshot.diagnostics}
         for key in sorted(found.keys() - self._seen_diagnostics):
             item = found[key]
+            if item.code == diagnostics.QUARANTINED.code:
+                continue  # told when the file was loaded
             log.warning(
                 "rule problem",
                 extra={"rule": item.path, "line": item.line, "code": item.code}

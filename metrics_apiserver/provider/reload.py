@@ -3,7 +3,9 @@
 The file's bytes are read once and parsed from memory, so that what is validated is what is used.
 Its content is compared at each poll (ConfigMap volumes swap a symlink, which changes no watched
 inode); SIGHUP starts a poll at once. A change counts when two polls in a row find the same bytes:
-half a file may well parse, as another rule than the one being written.
+half a file may well parse, as another rule than the one being written. For the same reason a change
+that leaves nothing of a file with rules is refused, unless it says `rules: []`. A faulty rule is
+set aside at start, where there is nothing better; a change that has one is refused.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from metrics_apiserver.base import errors, files
 from metrics_apiserver.core import diagnostics
 from metrics_apiserver.core.rules import config, yamlload
 from metrics_apiserver.core.rules.config import RuleFile
+from metrics_apiserver.core.rules.querycheck import Dialect
 
 log = logging.getLogger(__name__)
 
@@ -26,8 +29,10 @@ SETTLE_SECONDS = 0.25  # to the second poll of a change
 _UNREADABLE = b"unreadable"
 
 
-def load(path: Path) -> tuple[bytes, RuleFile]:
-    """Reads and compiles a rule file.
+def load(
+    path: Path, *, quarantine: bool = False, dialect: Dialect = "backend"
+) -> tuple[bytes, RuleFile]:
+    """Reads and compiles a rule file; arguments as those of config.parse.
 
     Raises:
         errors.ConfigError: the file cannot be read or used; every error is listed.
@@ -39,7 +44,7 @@ def load(path: Path) -> tuple[bytes, RuleFile]:
         raise errors.ConfigError(
             str(path), (diagnostics.UNREADABLE.at(f"cannot read the rule file: {reason}"),)
         ) from error
-    return text, config.parse(text, str(path))
+    return text, config.parse(text, str(path), quarantine=quarantine, dialect=dialect)
 
 
 class Reloader:
@@ -61,16 +66,20 @@ class Reloader:
         self._path = path
         self._use = use
         self._report = report
+        self._had_rules = False
         self._validated = b""
         self._seen = b""
         self._wake = asyncio.Event()
 
     def load_first(self) -> RuleFile:
-        """The start-up load, which may raise errors.ConfigError."""
-        text, rules = load(self._path)
+        """The start-up load: one faulty rule does not keep the others from being served.
+
+        Raises:
+            errors.ConfigError: the file as a whole cannot be used.
+        """
+        text, rules = load(self._path, quarantine=True)
         self._validated = self._seen = hashlib.sha256(text).digest()
-        self._use(rules)
-        self._report(True)
+        self._take(rules)
         return rules
 
     def wake(self) -> None:
@@ -112,10 +121,23 @@ class Reloader:
             rules = await asyncio.to_thread(config.parse, text, str(self._path))
         except errors.ConfigError as error:
             return self._refuse(str(error))
-        self._use(rules)
-        self._report(True)
+        if rules.blank and self._had_rules:
+            return self._refuse("the file has no rules any more; write `rules: []` to mean that")
+        self._take(rules)
         log.info("rule file reloaded", extra={"path": str(self._path)})
         return True
+
+    def _take(self, rules: RuleFile) -> None:
+        self._had_rules = not rules.empty
+        for rule in rules.quarantined:
+            fault = rule.fault
+            log.warning(
+                "rule quarantined: its metrics are unavailable, the other rules are used",
+                extra={"path": str(self._path), "rule": rule.path, "line": fault.line or rule.line}
+                | {"code": fault.code, "field": fault.path, "problem": fault.message},
+            )
+        self._use(rules)
+        self._report(True)
 
     def _refuse(self, reason: str) -> bool:
         self._report(False)

@@ -115,6 +115,8 @@ class ResourceProvider:
         snapshot = self._source.snapshot
         if snapshot is None:
             raise errors.Unavailable("the cluster's resources are not known yet: try again")
+        if snapshot.resource_fault:
+            raise errors.Unavailable(f"unable to fetch metrics: {snapshot.resource_fault}")
         if snapshot.resource_rules is None:
             raise errors.NotFound()
         mapped = snapshot.mapper.resource_for(wanted)

@@ -214,4 +214,4 @@ def _named(char: str) -> str:
 
 
 def _fail(message: str, offset: int) -> NoReturn:
-    raise TemplateError(message, offset=offset)
+    raise TemplateError(message, offset=offset, syntax=True)

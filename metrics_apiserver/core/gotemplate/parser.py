@@ -36,6 +36,7 @@ from metrics_apiserver.core.gotemplate.operands import (
     Pipeline,
     Variable,
 )
+from metrics_apiserver.core.gotemplate.state import fail
 from metrics_apiserver.core.gotemplate.values import NO_VALUE, Value
 
 _MAX_DEPTH: Final = 50
@@ -120,7 +121,8 @@ class TemplateParser:
             if word.text in _JUMPS:
                 return self._jump(word)
             if word.text != "nil":
-                _fail(f"<<{word.text}>> is not supported", word)
+                # Go knows it: the file is fine, but for the rule.
+                fail(f"<<{word.text}>> is not supported", word.offset)
         self._tokens.back()
         return Action(self._pipeline("command", TokenKind.RIGHT))
 
@@ -302,4 +304,4 @@ def _unexpected(token: Token, context: str) -> NoReturn:
 
 
 def _fail(message: str, token: Token) -> NoReturn:
-    raise TemplateError(message, offset=token.offset)
+    raise TemplateError(message, offset=token.offset, syntax=True)

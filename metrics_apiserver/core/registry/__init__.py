@@ -1,7 +1,8 @@
 """The registry: which metrics there are, by which rule and series, for one cluster and one moment.
 
-`matching` applies one rule to the series of its query, `builder` all rules to all series, and
-`snapshot` is the result. `build` and the types of a Snapshot are the whole interface.
+`matching` applies one rule to the series of its query, `builder` all rules to all series,
+`quarantine` answers for the rules that cannot be used, and `snapshot` is the result. `build`, the
+types of a Snapshot and the functions of `quarantine` are the whole interface.
 """
 
 from metrics_apiserver.core.registry.builder import SeriesByQuery, build

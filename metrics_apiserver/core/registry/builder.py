@@ -11,12 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from metrics_apiserver.base.diagnostics import Diagnostic
+from metrics_apiserver.base.diagnostics import Diagnostic, Kind
 from metrics_apiserver.core import diagnostics
-from metrics_apiserver.core.converter import ResourceConverter, ResourceMapping
+from metrics_apiserver.core.converter import ResourceConverter, ResourceMapping, why_impossible
 from metrics_apiserver.core.model import NAMESPACES, NODES, PODS, GroupResource, Series
-from metrics_apiserver.core.registry import matching
+from metrics_apiserver.core.naming import known_metric
+from metrics_apiserver.core.registry import matching, quarantine
 from metrics_apiserver.core.registry.matching import Count, Key, RuleMatch, SeriesByName
+from metrics_apiserver.core.registry.quarantine import SetAside
 from metrics_apiserver.core.registry.snapshot import (
     CompiledResourceRule,
     CompiledResourceRules,
@@ -25,7 +27,13 @@ from metrics_apiserver.core.registry.snapshot import (
     Snapshot,
 )
 from metrics_apiserver.core.restmapper import RESTMapper
-from metrics_apiserver.core.rules.config import ResourceRule, ResourceRules, Rule, RuleFile
+from metrics_apiserver.core.rules.model import (
+    QuarantinedRule,
+    ResourceRule,
+    ResourceRules,
+    Rule,
+    RuleFile,
+)
 
 SeriesByQuery = Mapping[str, Collection[Series]]
 
@@ -44,6 +52,8 @@ def build(rules: RuleFile, mapper: RESTMapper, series: SeriesByQuery, generation
         builder.add_custom(rule)
     for rule in rules.external_rules:
         builder.add_external(rule)
+    for quarantined in rules.quarantined:
+        builder.set_aside(quarantined)
     sources = builder.sources
     external = {metric: source for (group, metric), source in sources.items() if group is None}
     return Snapshot(
@@ -59,6 +69,8 @@ def build(rules: RuleFile, mapper: RESTMapper, series: SeriesByQuery, generation
         resource_rules=builder.bind(rules.resource_rules),
         diagnostics=tuple(builder.diagnostics),
         statuses=builder.statuses(),
+        set_aside=tuple(builder.unusable),
+        resource_fault=builder.resource_fault,
     )
 
 
@@ -70,6 +82,8 @@ class _Builder:
         self.series = series
         self.sources: dict[Key, MetricSource] = {}
         self.diagnostics: list[Diagnostic] = []
+        self.unusable: list[SetAside] = []
+        self.resource_fault = ""
         self._converters: dict[ResourceMapping, ResourceConverter] = {}
         self._groups: dict[str, SeriesByName] = {}  # by series query, which rules share
         self._matches: list[tuple[Rule, RuleMatch]] = []
@@ -98,6 +112,16 @@ class _Builder:
                 for key, series_name in found.sources.items()
             }
         )
+
+    def set_aside(self, rule: QuarantinedRule) -> None:
+        text = quarantine.describe(rule)
+        self.diagnostics.append(diagnostics.QUARANTINED.at(text, rule.path, rule.line))
+        if rule.mapping is None:
+            self.resource_fault = text
+            return
+        # What is odd about its labels beside is of no use to anybody.
+        converter = ResourceConverter(rule.mapping, self.mapper)
+        self.unusable.append(SetAside(rule.path, text, rule.metric, converter))
 
     def bind(self, rules: ResourceRules | None) -> CompiledResourceRules | None:
         """The resource rules over this cluster."""
@@ -145,7 +169,7 @@ class _Builder:
             for rule, found in self._matches
         )
 
-    def _report(self, kind: diagnostics.Kind, rule: Rule | ResourceRule, message: str) -> None:
+    def _report(self, kind: Kind, rule: Rule | ResourceRule, message: str) -> None:
         self.diagnostics.append(kind.at(message, rule.path, rule.line))
 
     def _is_namespaced(self, resource: GroupResource | None) -> bool:
@@ -158,12 +182,7 @@ class _Builder:
         if converter is None:
             converter = self._converters[mapping] = ResourceConverter(mapping, self.mapper)
         for label, resource in converter.waiting:
-            self._report(
-                diagnostics.WAITING,
-                rule,
-                f"resources.overrides.{label}: the cluster has no resource {resource}, "
-                "so the label is not used until it has",
-            )
+            self._report_unresolved(rule, label, resource, converter)
         for label, resource in converter.repeated:
             self._report(
                 diagnostics.REPEATED,
@@ -172,6 +191,29 @@ class _Builder:
                 f"({converter.label_for(resource)}), and that one is asked for",
             )
         return converter
+
+    def _report_unresolved(
+        self,
+        rule: Rule | ResourceRule,
+        label: str,
+        resource: GroupResource,
+        converter: ResourceConverter,
+    ) -> None:
+        place = f"resources.overrides.{label}"
+        if why := why_impossible(resource):
+            message = f"{place}: {why}; the label is not used"
+            self._report(diagnostics.NEVER_RESOLVES, rule, message)
+            if isinstance(rule, Rule):
+                metric = known_metric(rule.namer, rule.series_query)
+                text = f"{rule.path} (line {rule.line}): {message}"
+                self.unusable.append(SetAside(rule.path, text, metric, converter, whole=False))
+            return
+        self._report(
+            diagnostics.WAITING,
+            rule,
+            f"{place}: the cluster has no resource {resource}, "
+            "so the label is not used until it has",
+        )
 
     def _match(self, rule: Rule, converter: ResourceConverter | None) -> RuleMatch:
         query = rule.series_query

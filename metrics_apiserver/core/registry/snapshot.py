@@ -13,6 +13,7 @@ from typing import Protocol
 from metrics_apiserver.base.diagnostics import Diagnostic
 from metrics_apiserver.core.converter import ResourceConverter
 from metrics_apiserver.core.model import GroupResource
+from metrics_apiserver.core.registry.quarantine import SetAside
 from metrics_apiserver.core.restmapper import RESTMapper
 from metrics_apiserver.core.rules.config import ResourceRule, Rule
 
@@ -80,6 +81,9 @@ class Snapshot:
         external_folded: lower-cased name to name, where only one name is meant.
         diagnostics: what is odd about the rules here, in the order it was found.
         statuses: custom rules, then external ones, in file order.
+        set_aside: rules that cannot be used, or lack a label.
+        resource_fault: why the resource rules cannot be used; empty where they can, or where
+            there are none.
     """
 
     generation: int
@@ -90,6 +94,8 @@ class Snapshot:
     resource_rules: CompiledResourceRules | None
     diagnostics: tuple[Diagnostic, ...]
     statuses: tuple[RuleStatus, ...]
+    set_aside: tuple[SetAside, ...] = ()
+    resource_fault: str = ""
 
 
 class SnapshotSource(Protocol):

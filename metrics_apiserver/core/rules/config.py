@@ -1,8 +1,8 @@
 """The rule file: YAML text to compiled rules, or all that is wrong with it at once.
 
 The file is the predecessor's (`pkg/config/config.go`), read as strictly and checked further: what
-there starts and then fails each query is an error here where that is certain, and a warning where
-it may be meant. Beside its keys a rule may say `onNaN` and, where it gives a custom metric,
+there starts and then fails each query is an error of that rule where that is certain, and a warning
+where it may be meant. Beside its keys a rule may say `onNaN` and, where it gives a custom metric,
 `onDuplicate`. Nothing here knows the cluster: `core/registry` maps labels to its resources.
 """
 
@@ -14,19 +14,22 @@ from typing import Final, Literal, cast, get_args
 
 from metrics_apiserver.base import durations
 from metrics_apiserver.base.diagnostics import Diagnostic
+from metrics_apiserver.base.diagnostics import Kind as DiagnosticKind
 from metrics_apiserver.base.errors import ConfigError
 from metrics_apiserver.core import diagnostics, gotemplate
 from metrics_apiserver.core.converter import ResourceMapping
 from metrics_apiserver.core.rules import fields, parts, yamlload
-from metrics_apiserver.core.rules.fields import Report, Section
+from metrics_apiserver.core.rules.fields import Before, Report, Section
 from metrics_apiserver.core.rules.model import (
     OnDuplicate,
     OnNaN,
+    QuarantinedRule,
     ResourceRule,
     ResourceRules,
     Rule,
     RuleFile,
 )
+from metrics_apiserver.core.rules.querycheck import Dialect
 from metrics_apiserver.core.rules.yamlload import Node
 
 __all__ = ["OnDuplicate", "OnNaN", "ResourceRule", "ResourceRules", "Rule", "RuleFile", "parse"]
@@ -48,36 +51,51 @@ _RESOURCE_RULES: Final = ("cpu", "memory", "window")
 _RESOURCE_RULE: Final = ("containerQuery", "nodeQuery", "resources", "containerLabel")
 
 
-def parse(text: bytes, source: str) -> RuleFile:
+def parse(
+    text: bytes, source: str, *, quarantine: bool = False, dialect: Dialect = "backend"
+) -> RuleFile:
     """Reads a rule file.
 
     Args:
         text: YAML in UTF-8, at most 1 MiB.
         source: name of the file, for messages.
+        quarantine: whether a rule with a fault of its own is set aside, so that the others can be
+            used; what the predecessor refuses as a whole is refused all the same.
+        dialect: what queries are held to.
 
     Raises:
         ConfigError: with every error, by line.
     """
     document = yamlload.load(text, source)
-    report = Report()
+    report = Report(dialect=dialect)
+    quarantined: list[QuarantinedRule] = []
     for repeated in document.diagnostics:
         report.add(repeated)
     top = fields.section(document.root, "", _FILE, report)
-    rules = tuple(_rules(top, "rules", "custom"))
-    external_rules = tuple(_rules(top, "externalRules", "external"))
-    resource_rules = _resource_rules(top)
-    if not any(map(top.has, _FILE)):
+    rules = tuple(_rules(top, "rules", "custom", quarantined))
+    external_rules = tuple(_rules(top, "externalRules", "external", quarantined))
+    resource_rules = _sound_resource_rules(top, quarantined)
+    blank = not any(map(top.has, _FILE))
+    if blank:
         report.add(diagnostics.NO_RULES.at("has no rules: no metric will be served"))
-    if report.errors:
+    if report.file_errors or (report.errors and not quarantine):
         raise ConfigError(
             source, _by_line(report.errors, report.error_count, diagnostics.MORE_ERRORS)
         )
     more = diagnostics.MORE_WARNINGS
-    warnings = _by_line(report.warnings, report.warning_count, more)
-    return RuleFile(rules, external_rules, resource_rules, warnings)
+    of_labels = [one for one in report.errors if _spoils_a_label(one)]
+    count = report.warning_count + len(of_labels)
+    warnings = _by_line([*of_labels, *report.warnings], count, more)
+    return RuleFile(
+        rules, external_rules, resource_rules, warnings, tuple(quarantined), blank=blank
+    )
 
 
-def _by_line(kept: list[Diagnostic], count: int, more: diagnostics.Kind) -> tuple[Diagnostic, ...]:
+def _spoils_a_label(error: Diagnostic) -> bool:
+    return diagnostics.CATALOGUE[error.code].spoils == "label"
+
+
+def _by_line(kept: list[Diagnostic], count: int, more: DiagnosticKind) -> tuple[Diagnostic, ...]:
     """Sorted, each once, with the number of those that were not kept."""
     found = sorted(dict.fromkeys(kept), key=lambda one: (one.line, one.path))
     if count > len(kept):
@@ -85,16 +103,22 @@ def _by_line(kept: list[Diagnostic], count: int, more: diagnostics.Kind) -> tupl
     return tuple(found)
 
 
-def _rules(top: Section, key: str, kind: Kind) -> Iterator[Rule]:
+def _rules(
+    top: Section, key: str, kind: Kind, quarantined: list[QuarantinedRule]
+) -> Iterator[Rule]:
     items = list(top.items(key))
     if len(items) > MAX_RULES:
         message = f"has {len(items)} rules, and {MAX_RULES} are allowed"
         top.add(diagnostics.TOO_MANY_RULES, key, message, top.line)
         return
     for path, node in items:
+        before = Before(top.report)
         given = fields.section(node, path, _RULE, top.report)
         rule = _rule(given, kind, json.dumps(_plain(node)))
-        if rule is not None:
+        fault = before.fault(path, given.line)
+        if fault is not None:
+            quarantined.append(parts.set_aside(given, fault))
+        elif rule is not None:
             yield rule
 
 
@@ -177,6 +201,18 @@ def _maps_namespaces(mapping: ResourceMapping) -> bool:
         if not override.group_resource.group
     }
     return bool(mapping.template_text) or not meant.isdisjoint(("namespace", "namespaces"))
+
+
+def _sound_resource_rules(top: Section, quarantined: list[QuarantinedRule]) -> ResourceRules | None:
+    """Both halves or none: metrics.k8s.io answers cpu and memory together."""
+    before = Before(top.report)
+    found = _resource_rules(top)
+    path, line = top.at("resourceRules"), top.node("resourceRules").line
+    fault = before.fault(path, line)
+    if fault is None:
+        return found
+    quarantined.append(QuarantinedRule(path, fault.line or line, fault))
+    return None
 
 
 def _resource_rules(top: Section) -> ResourceRules | None:

@@ -13,9 +13,9 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from metrics_apiserver.base.diagnostics import Diagnostic
+from metrics_apiserver.base.diagnostics import Diagnostic, Kind
 from metrics_apiserver.core import diagnostics
-from metrics_apiserver.core.diagnostics import Kind
+from metrics_apiserver.core.rules.querycheck import Dialect
 from metrics_apiserver.core.rules.yamlload import Entry, Mapping, Node, Scalar, Sequence
 
 MAX_REPORTED: Final = 100
@@ -34,23 +34,55 @@ class Report:
         errors, warnings: the first of each, at most MAX_TOLD; a file of 1 MiB can hold more than
             anybody would read or a log should take.
         error_count, warning_count: how many there were.
+        file_errors, rule_errors: errors that spoil the whole file, and those that spoil a rule.
+        dialect: what queries are held to.
     """
 
     errors: list[Diagnostic] = field(default_factory=list)
     warnings: list[Diagnostic] = field(default_factory=list)
     error_count: int = 0
     warning_count: int = 0
+    file_errors: int = 0
+    rule_errors: int = 0
+    dialect: Dialect = "backend"
 
     def add(self, diagnostic: Diagnostic) -> None:
         """Keeps an error or a warning, by its severity."""
         if diagnostic.severity == "error":
             self.error_count += 1
+            spoils = diagnostics.CATALOGUE[diagnostic.code].spoils
+            self.file_errors += spoils == "file"
+            self.rule_errors += spoils == "rule"
             kept = self.errors
         else:
             self.warning_count += 1
             kept = self.warnings
         if len(kept) < MAX_REPORTED:
             kept.append(_shortened(diagnostic))
+
+
+class Before:
+    """How many errors there were before a rule was read.
+
+    Args:
+        report: takes the errors of the rule.
+    """
+
+    def __init__(self, report: Report) -> None:
+        self._report = report
+        self._rule_errors = report.rule_errors
+        self._kept = len(report.errors)
+
+    def fault(self, path: str, line: int) -> Diagnostic | None:
+        """The first error since then that spoils the rule at this place; None without any."""
+        report = self._report
+        if report.rule_errors == self._rule_errors:
+            return None
+        for error in report.errors[self._kept :]:
+            if diagnostics.CATALOGUE[error.code].spoils == "rule":
+                return error
+        message = f"has an error; only the first {MAX_REPORTED} of the file are listed"
+        return diagnostics.MORE_ERRORS.at(message, path, line)
 
 
 def _shortened(diagnostic: Diagnostic) -> Diagnostic:

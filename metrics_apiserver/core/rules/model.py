@@ -69,14 +69,41 @@ class ResourceRules:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class QuarantinedRule:
+    """A rule with a fault, set aside so that the others can be used.
+
+    Attributes:
+        path, line: where it stands; `resourceRules` for both halves of these.
+        fault: the first one.
+        metric: the only name that it can give; empty where that is not known without its series.
+        mapping: None for resource rules.
+    """
+
+    path: str
+    line: int
+    fault: Diagnostic
+    metric: str = ""
+    mapping: ResourceMapping | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class RuleFile:
     """A whole file that can be used.
 
     Attributes:
         warnings: what is odd in it, by line.
+        quarantined: rules that cannot be used, in file order.
+        blank: whether no list of rules is written, not even an empty one.
     """
 
     rules: tuple[Rule, ...]
     external_rules: tuple[Rule, ...]
     resource_rules: ResourceRules | None
     warnings: tuple[Diagnostic, ...]
+    quarantined: tuple[QuarantinedRule, ...] = ()
+    blank: bool = False
+
+    @property
+    def empty(self) -> bool:
+        """Whether it has no rule at all, sound or not."""
+        return not (self.rules or self.external_rules or self.resource_rules or self.quarantined)

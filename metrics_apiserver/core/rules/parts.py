@@ -20,6 +20,7 @@ from metrics_apiserver.core.model import GroupResource
 from metrics_apiserver.core.naming import MetricNamer, NameFilter, Pattern
 from metrics_apiserver.core.rules import fields, querycheck
 from metrics_apiserver.core.rules.fields import Report, Section
+from metrics_apiserver.core.rules.model import QuarantinedRule
 from metrics_apiserver.core.rules.yamlload import Entry, Scalar
 
 Sample = Mapping[str, object]
@@ -68,6 +69,14 @@ def read_namer(given: Section) -> MetricNamer | None:
     if given.report.error_count > before or None in filters:
         return None
     return MetricNamer(tuple(kept for kept in filters if kept), matches, template)
+
+
+def set_aside(given: Section, fault: Diagnostic) -> QuarantinedRule:
+    """What is known of a rule that cannot be used."""
+    namer, mapping = read_namer(given), read_mapping(open_resources(given))
+    query = given.text("seriesQuery").value
+    metric = naming.known_metric(namer, query) if namer else ""
+    return QuarantinedRule(given.path, given.line, fault, metric, mapping)
 
 
 def _filter(given: Section) -> NameFilter | None:
@@ -119,7 +128,10 @@ def _override(entry: Entry, path: str, report: Report) -> Override | None:
         message = "needs a label and a resource, such as `pod: {resource: pods}`"
         report.add(diagnostics.INVALID_OVERRIDE.at(message, path, entry.line))
         return None
-    return Override(entry.key, GroupResource(group, resource), entry.line)
+    named = GroupResource(group, resource)
+    if why := converter.why_impossible(named):
+        report.add(diagnostics.IMPOSSIBLE_OVERRIDE.at(why, path, entry.line))
+    return Override(entry.key, named, entry.line)
 
 
 def read_query(given: Section, key: str, samples: Sequence[Sample]) -> gotemplate.Template | None:
@@ -133,7 +145,8 @@ def read_query(given: Section, key: str, samples: Sequence[Sample]) -> gotemplat
         template = gotemplate.compile(written.value, QUERY_FIELDS)
     except TemplateError as error:
         line = written.line_at(error.offset)
-        given.add(diagnostics.INVALID_QUERY, key, error.message, line)
+        kind = diagnostics.INVALID_TEMPLATE if error.syntax else diagnostics.INVALID_QUERY
+        given.add(kind, key, error.message, line)
         return None
     _report(given, key, querycheck.check_query(template, samples), written)
     return template

@@ -11,14 +11,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import promql_parser
 
-from metrics_apiserver.base.diagnostics import Diagnostic
+from metrics_apiserver.base.diagnostics import Diagnostic, Kind
 from metrics_apiserver.base.errors import TemplateError
 from metrics_apiserver.core import diagnostics, gotemplate, naming, promql
-from metrics_apiserver.core.diagnostics import Kind
+
+# What queries are held to; "backend" leaves it to the one that is asked.
+Dialect = Literal["promql", "metricsql", "backend"]
 
 _SELECTORS: Final = 'a series selector such as \'{__name__=~"^http_.*",pod!=""}\''
 _REGEX_REFUSED: Final = "illegal regex for "

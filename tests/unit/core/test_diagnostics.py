@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from metrics_apiserver.base.diagnostics import Diagnostic
+from metrics_apiserver.base.diagnostics import Diagnostic, Kind
 from metrics_apiserver.core import diagnostics
-from metrics_apiserver.core.diagnostics import CATALOGUE, Kind
+from metrics_apiserver.core.diagnostics import CATALOGUE
 
 CORE = Path(diagnostics.__file__).parent
 # A code that was given away once stays: logs, dashboards and pages refer to it.

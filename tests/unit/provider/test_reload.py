@@ -243,3 +243,53 @@ async def test_a_signal_asks_for_a_look_at_once(watched: Watched) -> None:
         async with asyncio.timeout(reload.SETTLE_SECONDS + 0.05):
             await watched.taken.wait()
         running.cancel()
+
+
+FAULTY = "- seriesQuery: broken\n  resources: {overrides: {pod: {resource: pod}}}\n"
+
+
+def test_a_faulty_rule_is_set_aside_at_start(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(rules("a") + FAULTY)
+    watched = Watched(path)
+    taken = watched.reloader.load_first()
+    assert watched.used == [["a"]]
+    assert [rule.metric for rule in taken.quarantined] == ["broken"]
+    (record,) = [one for one in caplog.records if one.message.startswith("rule quarantined")]
+    assert vars(record)["code"] == "MA106"
+    assert vars(record)["rule"] == "rules[1]"
+    assert vars(record)["line"] == 5
+
+
+async def test_a_change_to_a_faulty_rule_is_refused(watched: Watched) -> None:
+    watched.path.write_text(rules("a") + FAULTY)
+    assert not await watched.look_twice()
+    assert watched.used == [["a"]]
+    assert watched.reports == [True, False]
+
+
+@pytest.mark.parametrize(
+    "left", ["", "# nothing\n", "rules:\n", "\n\n", "---\n", "externalRules: ~"]
+)
+async def test_a_file_emptied_of_its_rules_is_refused(watched: Watched, left: str) -> None:
+    watched.path.write_text(left)
+    assert not await watched.look_twice()
+    assert watched.used == [["a"]]
+    assert watched.reports == [True, False]
+
+
+@pytest.mark.parametrize("left", ["rules: []\n", "externalRules: []\n"])
+async def test_an_empty_list_that_is_written_out_is_taken(watched: Watched, left: str) -> None:
+    watched.path.write_text(left)
+    assert await watched.look_twice()
+    assert watched.used == [["a"], []]
+    watched.path.write_text("# still nothing\n")
+    assert await watched.look_twice()
+
+
+def test_an_empty_file_is_taken_at_start(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text("")
+    assert Watched(path).reloader.load_first().empty

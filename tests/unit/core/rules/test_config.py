@@ -430,3 +430,97 @@ def test_matchers_that_an_external_request_may_lack() -> None:
 
     mapped = EXTERNAL.replace("namespaced: false", "overrides: {ns: {resource: namespace}}")
     assert warnings(mapped.replace("<<.LabelMatchers>>", query)) == []
+
+
+def quarantined(text: str) -> list[tuple[str, str, str]]:
+    """Path, code of the fault and metric of the rules that are set aside."""
+    parsed = config.parse(text.encode(), "rules.yaml", quarantine=True)
+    return [(one.path, one.fault.code, one.metric) for one in parsed.quarantined]
+
+
+BROKEN = """
+- seriesQuery: %s
+  resources: {template: <<.Resource>>}
+  metricsQuery: %s
+"""
+
+
+@pytest.mark.parametrize(
+    ("more", "found"),
+    [
+        (BROKEN % ("doors", "''"), ("MA106", "doors")),
+        (BROKEN % ("doors[5m]", "<<.Series>>"), ("MA110", "doors")),
+        (BROKEN % ("'doors{pod='", "<<.Series>>"), ("MA110", "doors")),
+        (BROKEN % ("sum(doors)", "<<.Series>>"), ("MA110", "")),
+        (BROKEN % ('\'{__name__="doors",a="b"}\'', "''"), ("MA106", "doors")),
+        (BROKEN % ("'{__name__=~\"doors\"}'", "''"), ("MA106", "")),
+        (BROKEN % ("doors", "<<.Serie>>"), ("MA111", "doors")),
+        (BROKEN % ("doors", "<<define `a`>><<end>>"), ("MA111", "doors")),
+        (BROKEN % ("doors", "<<index .GroupBySlice 7>>"), ("MA111", "doors")),
+        (BROKEN % ("doors", "<<.Series>>") + "  onNaN: zeros\n", ("MA105", "doors")),
+        (BROKEN % ("doors", "") + "  name: {matches: ^do(.*)$}\n", ("MA106", "ors")),
+        (BROKEN % ("'{a=\"b\"}'", "") + "  name: {as: fixed}\n", ("MA106", "fixed")),
+    ],
+)
+def test_a_fault_of_one_rule_sets_it_aside(more: str, found: tuple[str, str]) -> None:
+    assert quarantined(PLAIN + more) == [("rules[1]", *found)]
+    with pytest.raises(ConfigError):
+        parse(PLAIN + more)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        "- other: 1\n",
+        "- seriesQuery: a\n  seriesQuery: b\n",
+        "- seriesQuery: [a]\n",
+        BROKEN % ("doors", "<<if>>"),
+        BROKEN % ("doors", "<<nothing .Series>>"),
+        BROKEN % ("doors", "<<.Series"),
+        BROKEN % ("doors", "<<.Series>>") + "  name: {matches: (}\n",
+        BROKEN % ("doors", "<<.Series>>") + "  name: {matches: (a)(b)}\n",
+        BROKEN % ("doors", "<<.Series>>") + "  seriesFilters: [{}]\n",
+        BROKEN.replace("<<.Resource>>", "<<.Group>>") % ("doors", "<<.Series>>"),
+    ],
+)
+def test_what_the_predecessor_refuses_as_a_whole_is_refused(more: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        quarantined(PLAIN + "- seriesQuery: up\n" + more)
+    # All that is wrong is told at once.
+    assert "rules[1].metricsQuery: is required" in str(refused.value)
+
+
+def test_more_faulty_rules_than_are_listed_are_set_aside_each() -> None:
+    found = quarantined(PLAIN + "- seriesQuery: a\n" * 150)
+    assert len(found) == 150
+    assert found[99][1] == "MA106"
+    assert found[149] == ("rules[150]", "MA109", "a")
+
+
+@pytest.mark.parametrize(
+    ("override", "why"),
+    [
+        ("{group: apps/v1, resource: deployment}", "write `group: apps`"),
+        ("{group: /v1, resource: pod}", "leave `group` out"),
+        ("{group: v1, resource: pod}", "is a version and not a group: leave `group` out"),
+        ("{group: v2beta1, resource: hpa}", "is a version and not a group"),
+        ("{group: core, resource: Pods}", "the core group has no name"),
+        ("{resource: deployments.apps}", "the group has a key of its own"),
+        ("{resource: pods/log}", "cannot be the name of a resource"),
+        ("{resource: a b}", "cannot be the name of a resource"),
+    ],
+)
+def test_overrides_that_no_cluster_can_resolve(override: str, why: str) -> None:
+    text = PLAIN.replace("{template: <<.Resource>>}", f"{{overrides: {{a: {override}}}}}")
+    ((line, path, message),) = diagnostics(text)
+    assert (line, path) == (4, "rules[0].resources.overrides.a")
+    assert why in message
+    # A server starts: the other labels of the rule work.
+    parsed = config.parse(text.encode(), "rules.yaml", quarantine=True)
+    assert [one.code for one in parsed.warnings] == ["MA119"]
+    assert len(parsed.rules) == 1
+
+
+def test_groups_that_may_be_somebodys() -> None:
+    for override in ("{group: core, resource: strimzipodset}", "{group: apps, resource: x}"):
+        rule(text=PLAIN.replace("{template: <<.Resource>>}", f"{{overrides: {{a: {override}}}}}"))
