@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from rich.table import Table
 from rich.text import Text
@@ -24,7 +24,8 @@ from metrics_apiserver.core.bulk import report
 from metrics_apiserver.core.bulk.report import QueryEvaluation
 from metrics_apiserver.core.rules import config, yamlload
 from metrics_apiserver.core.rules.model import RuleFile
-from metrics_apiserver.options.commands import OutputSettings
+from metrics_apiserver.core.rules.querycheck import Dialect
+from metrics_apiserver.options.commands import CheckSettings
 from metrics_apiserver.provider import reload
 
 _HELP = """\
@@ -59,8 +60,9 @@ def run(parsed: Parsed) -> int:
     """
     if not parsed.positional:
         parsed.diagnostics.append(Diagnostic("name one rule file or more", path="arguments"))
-    settings = declared.build(OutputSettings, parsed, takes_arguments=True)
-    checked = [check(file) for file in parsed.positional]
+    settings = declared.build(CheckSettings, parsed, takes_arguments=True)
+    dialect = cast("Dialect", settings.dialect)
+    checked = [check(file, dialect) for file in parsed.positional]
     if settings.output == "json":
         output.write_json({"files": [_as_json(one) for one in checked]})
     else:
@@ -69,17 +71,17 @@ def run(parsed: Parsed) -> int:
     return 0 if all(one.rules is not None for one in checked) else 2
 
 
-def check(file: str) -> Checked:
+def check(file: str, dialect: Dialect = "promql") -> Checked:
     """Validates one file."""
     try:
-        rules = _load(file)
+        rules = _load(file, dialect)
     except errors.ConfigError as error:
         return Checked(file, error.diagnostics)
     warnings = rules.warnings
     return Checked(file, warnings, rules, tuple(report.build(rules)))
 
 
-def _load(file: str) -> RuleFile:
+def _load(file: str, dialect: Dialect) -> RuleFile:
     """The rules of a file, a pipe (`<(kubectl get …)`) or, as `-`, of standard input.
 
     Raises:
@@ -87,9 +89,9 @@ def _load(file: str) -> RuleFile:
     """
     path = Path("/dev/stdin" if file == "-" else file)
     if not path.is_fifo():
-        return reload.load(path)[1]
+        return reload.load(path, dialect=dialect)[1]
     with path.open("rb") as pipe:
-        return config.parse(pipe.read(yamlload.MAX_BYTES + 1), file)
+        return config.parse(pipe.read(yamlload.MAX_BYTES + 1), file, dialect=dialect)
 
 
 def _as_json(checked: Checked) -> dict[str, Any]:
@@ -143,5 +145,5 @@ def _evaluation(one: QueryEvaluation) -> str:
 
 
 command = FlagCommand(
-    "check", declared.table(OutputSettings), run, description=_HELP, arguments="FILE..."
+    "check", declared.table(CheckSettings), run, description=_HELP, arguments="FILE..."
 )

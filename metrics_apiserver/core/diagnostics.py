@@ -194,8 +194,8 @@ OTHER_DIALECT: Final = Kind(
     "MA154",
     "other-dialect",
     "warning",
-    "A query is not PromQL, but may be valid for the backend",
-    "Correct the query, unless the backend's own language allows it.",
+    "A query is not PromQL as known here, but may be valid for the backend",
+    "Correct the query, unless the backend's own language allows it, such as MetricsQL.",
 )
 FAILS_SOMETIMES: Final = Kind(
     "MA155",

@@ -126,7 +126,23 @@ def parse(query: str) -> promql_parser.Expr:
         raise ValueError(f"the query is longer than {_MAX_QUERY} characters")
     if len(_NESTING.findall(_OPAQUE.sub(" ", query))) > _MAX_NESTING:
         raise ValueError(f"the query has more than {_MAX_NESTING} operators and brackets")
-    return promql_parser.parse(query)
+    return promql_parser.parse(_quoted(query))
+
+
+def _quoted(query: str) -> str:
+    """The query with its backtick strings in double quotes.
+
+    Nothing is escaped between backticks, which the parser does not know.
+    """
+    if "`" not in query:
+        return query
+    return _OPAQUE.sub(_quote_backticks, query)
+
+
+def _quote_backticks(found: re.Match[str]) -> str:
+    text = found[0]
+    whole = text.startswith("`") and text.endswith("`") and len(text) > 1
+    return quote(text[1:-1]) if whole else text
 
 
 def validate(query: str) -> None:

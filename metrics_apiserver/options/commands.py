@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from metrics_apiserver.base.flags import Flag
-from metrics_apiserver.base.settings import SettingsGroup, filled_by
+from metrics_apiserver.base.settings import SettingsGroup, filled_by, flag
 
 FORMAT = Flag(
     "output",
@@ -26,6 +26,20 @@ class OutputSettings(SettingsGroup):
     """Of a command that only chooses how it prints."""
 
     output: str = filled_by(FORMAT)
+
+
+@dataclass(frozen=True, slots=True)
+class CheckSettings(OutputSettings):
+    """Of `check`."""
+
+    dialect: str = flag(
+        "dialect",
+        "promql",
+        "language that queries are held to: promql, where a query that does not parse is an error, "
+        "or metricsql, where it is a warning",
+        group="Rules",
+        choices=("promql", "metricsql"),
+    )
 
 
 @dataclass(frozen=True, slots=True)

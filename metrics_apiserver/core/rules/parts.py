@@ -148,7 +148,7 @@ def read_query(given: Section, key: str, samples: Sequence[Sample]) -> gotemplat
         kind = diagnostics.INVALID_TEMPLATE if error.syntax else diagnostics.INVALID_QUERY
         given.add(kind, key, error.message, line)
         return None
-    _report(given, key, querycheck.check_query(template, samples), written)
+    _report(given, key, querycheck.check_query(template, samples, given.report.dialect), written)
     return template
 
 

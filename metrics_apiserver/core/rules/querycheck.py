@@ -1,21 +1,20 @@
 """Whether a rule's queries can work, found out offline by parsing them.
 
-What is found is an error only where every backend and every request would fail; the rest is a
-warning, since the predecessor starts with such a rule and other backends than Prometheus know more
-functions. Diagnostics have no place here: the reader of the file adds it. Regular expressions that
-the parser's own engine refuses are compiled by RE2, which is Prometheus' engine, and so are those
-of a series selector that it accepts. Bounds are those of `core/promql`.
+What is found is an error only where every backend and every request would fail, or where the query
+is held to PromQL; the rest is a warning, since the predecessor starts with such a rule and other
+backends than Prometheus know more. Diagnostics have no place here: the reader of the file adds it.
+Regular expressions that the parser's own engine refuses are compiled by RE2, which is Prometheus'
+engine, and so are those of a series selector that it accepts. Bounds are those of `core/promql`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Final, Literal
 
 import promql_parser
 
-from metrics_apiserver.base.diagnostics import Diagnostic, Kind
+from metrics_apiserver.base.diagnostics import Diagnostic
 from metrics_apiserver.base.errors import TemplateError
 from metrics_apiserver.core import diagnostics, gotemplate, naming, promql
 
@@ -24,8 +23,6 @@ Dialect = Literal["promql", "metricsql", "backend"]
 
 _SELECTORS: Final = 'a series selector such as \'{__name__=~"^http_.*",pod!=""}\''
 _REGEX_REFUSED: Final = "illegal regex for "
-# MetricsQL, for one, has more functions than Prometheus and lets `rate` take an instant vector.
-_DIALECT: Final = ("unknown function with name ", " in call to ")
 
 
 def check_selector(text: str) -> Diagnostic | None:
@@ -35,7 +32,7 @@ def check_selector(text: str) -> Diagnostic | None:
     try:
         expression = promql.parse(text)
     except ValueError as error:
-        return _explain(str(error), diagnostics.INVALID_SELECTOR)
+        return _explain(str(error))
     if not _is_selector(expression):
         return diagnostics.INVALID_SELECTOR.at(f"must be {_SELECTORS}, not another expression")
     for pattern in _patterns(expression):
@@ -43,7 +40,7 @@ def check_selector(text: str) -> Diagnostic | None:
             naming.compile_regex(pattern)
         except ValueError as error:
             message = f"the expression {pattern} is refused: {error}"
-            return diagnostics.INVALID_REGEX.at(message)
+            return diagnostics.INVALID_SELECTOR.at(message)
     return None
 
 
@@ -64,15 +61,18 @@ def _patterns(selector: Any) -> Iterator[str]:
 
 
 def check_query(
-    template: gotemplate.Template, samples: Sequence[Mapping[str, object]]
+    template: gotemplate.Template,
+    samples: Sequence[Mapping[str, object]],
+    dialect: Dialect = "backend",
 ) -> Diagnostic | None:
     """Renders a query template with each sample of a request's data and parses the result.
 
     Args:
         template: the compiled template.
         samples: at least one; the first is the usual request.
+        dialect: what the result is held to.
     """
-    found = [_render_and_parse(template, sample) for sample in samples]
+    found = [_render_and_parse(template, sample, dialect) for sample in samples]
     failed = [one for one in found if one is not None]
     if not failed:
         return None
@@ -86,7 +86,7 @@ def check_query(
 
 
 def _render_and_parse(
-    template: gotemplate.Template, sample: Mapping[str, object]
+    template: gotemplate.Template, sample: Mapping[str, object], dialect: Dialect
 ) -> Diagnostic | None:
     try:
         query = template.render(sample)
@@ -97,26 +97,41 @@ def _render_and_parse(
     try:
         promql.validate(query)
     except ValueError as error:
-        found = _explain(str(error), diagnostics.INVALID_QUERY)
-        if found is not None:
-            return replace(found, message=f"{found.message} (rendered: {query[:200]})")
+        return _unparsed(str(error), query[:200], dialect)
     return None
 
 
-def _explain(reason: str, kind: Kind) -> Diagnostic | None:
-    """What the parser's reason means; None where RE2 accepts what the parser does not.
+def _unparsed(reason: str, query: str, dialect: Dialect) -> Diagnostic | None:
+    """What it means that a query does not parse: a fault of PromQL, or the backend's to decide.
 
-    Args:
-        reason: the parser's message.
-        kind: of the diagnostic where every backend would refuse the text.
+    None where RE2 accepts what the parser does not.
     """
-    if reason.startswith(_REGEX_REFUSED):
-        try:
-            naming.compile_regex(reason.removeprefix(_REGEX_REFUSED))
-        except ValueError as error:
-            return diagnostics.INVALID_REGEX.at(f"{reason}: {error}")
+    fault = _fault(reason)
+    if not fault:
         return None
-    if any(part in reason for part in _DIALECT):
-        message = f"is not valid PromQL, if the backend asks for that: {reason}"
-        return diagnostics.OTHER_DIALECT.at(message)
-    return kind.at(f"is not valid PromQL: {reason}")
+    rendered = f"{fault} (rendered: {query})"
+    if dialect == "promql":
+        return diagnostics.INVALID_QUERY.at(
+            f"is not PromQL: {rendered}; for VictoriaMetrics, check with --dialect metricsql"
+        )
+    return diagnostics.OTHER_DIALECT.at(
+        "is not PromQL as known here; it is sent as it is, once for each read, and the backend "
+        f"decides: {rendered}"
+    )
+
+
+def _explain(reason: str) -> Diagnostic | None:
+    """Why a series query does not parse; None where RE2 accepts what the parser does not."""
+    fault = _fault(reason)
+    return diagnostics.INVALID_SELECTOR.at(f"is not PromQL: {fault}") if fault else None
+
+
+def _fault(reason: str) -> str:
+    """The parser's reason; empty where RE2, which is Prometheus' engine, takes the expression."""
+    if not reason.startswith(_REGEX_REFUSED):
+        return reason
+    try:
+        naming.compile_regex(reason.removeprefix(_REGEX_REFUSED))
+    except ValueError as error:
+        return f"{reason}: {error}"
+    return ""

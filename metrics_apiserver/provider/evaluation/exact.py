@@ -1,13 +1,15 @@
 """Exact evaluations: the query that the predecessor sends, for named objects of one namespace.
 
 Reads with the same query text within the freshness window share one query; 0 means only reads at
-the same time. A long list of names is queried in parts where that is proved to change nothing; a
+the same time. A query that Prometheus cannot parse is the rule's fault, so the caller is told what
+it says. A long list of names is queried in parts where that is proved to change nothing; a
 list that needs more than 4 MiB and cannot be split is refused.
 """
 
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, TypeVar
@@ -27,6 +29,8 @@ Done = TypeVar("Done")
 NAMES_PER_QUERY = 500
 QUERIES_AT_ONCE = 8  # of one read
 MAX_CACHED_RESULTS = 256
+MAX_REASON = 200  # characters of the backend's words about a query that it cannot parse
+_PARSING = re.compile(r"\bpars(e|ing)\b")
 MAX_CACHED_SAMPLES = 1000  # of one result
 
 
@@ -63,7 +67,10 @@ class ExactEvaluator:
     async def _ask(self, text: str) -> QueryResult:
         self._observe("exact")
         started = self._clock()
-        result = await self._backend.query(text, timeout=self._settings.timeout_seconds)
+        try:
+            result = await self._backend.query(text, timeout=self._settings.timeout_seconds)
+        except errors.UpstreamError as error:
+            raise _with_reason(error) from error
         rest = self._settings.freshness_seconds - (self._clock() - started)
         if rest > 0 and len(result.samples) <= MAX_CACHED_SAMPLES:
             self._results.put(text, result, rest)
@@ -90,6 +97,16 @@ class ExactEvaluator:
         else:
             await side_by_side(*(ask(*part) for part in parts))
         return found
+
+
+def _with_reason(error: errors.UpstreamError) -> errors.UpstreamError:
+    """A refusal of the query's text with the backend's words, which are about nothing else."""
+    words = " ".join(error.detail.split())[:MAX_REASON]
+    if error.kind != "api" or error.status not in (400, 422) or not _PARSING.search(words):
+        return error
+    return errors.UpstreamError(
+        f"{error.message}: {words}", kind=error.kind, status=error.status, detail=error.detail
+    )
 
 
 async def side_by_side(*work: Coroutine[Any, Any, Done]) -> list[Done]:

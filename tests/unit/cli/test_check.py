@@ -136,3 +136,40 @@ def test_on_a_terminal(
     table = out.splitlines()[1:]
     assert all(len(line) <= 80 for line in table)
     assert any("each read" in line for line in table)
+
+
+METRICSQL = """\
+rules:
+- seriesQuery: orders
+  resources: {overrides: {namespace: {resource: namespace}, pod: {resource: pod}}}
+  metricsQuery: sum(<<.Series>>{<<.LabelMatchers>>}) by (<<.GroupBy>>) default 0
+"""
+
+
+def test_a_query_in_another_dialect(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    file = tmp_path / "rules.yaml"
+    file.write_text(METRICSQL)
+    for words in ((), ("--dialect=promql",)):
+        code, out, err = run(capsys, str(file), *words)
+        assert (code, out) == (2, "")
+        assert f"{file}:4: rules[0].metricsQuery: is not PromQL: " in err
+        assert "--dialect metricsql" in err
+    code, out, err = run(capsys, "--dialect", "metricsql", str(file))
+    assert code == 0
+    assert f"{file}: valid: 1 rules" in out
+    assert "rules[0]: a query for each read: the query does not parse" in out
+    assert err.startswith(f"warning: {file}:4: rules[0].metricsQuery: is not PromQL as known here")
+
+
+def test_an_unknown_dialect(capsys: pytest.CaptureFixture[str]) -> None:
+    code, _, err = run(capsys, VALID, "--dialect=sql")
+    assert code == 2
+    assert "--dialect" in err
+
+
+def test_a_faulty_rule_is_an_error(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    file = tmp_path / "rules.yaml"
+    file.write_text(METRICSQL.replace("default 0", "") + "- seriesQuery: doors\n")
+    code, out, err = run(capsys, str(file))
+    assert (code, out) == (2, "")
+    assert f"{file}:5: rules[1].metricsQuery: is required" in err

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from metrics_apiserver.base.errors import BadRequest
@@ -111,3 +113,29 @@ def test_queries(query: str) -> None:
 def test_what_is_no_query(query: str, why: str) -> None:
     with pytest.raises(ValueError, match=why):
         promql.validate(query)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        (r"`/lane/\d+/.*`", r"/lane/\d+/.*"),
+        ('`it\'s "so"`', 'it\'s "so"'),
+        ('"`"', "`"),
+        ("'`\\\\d`'", r"`\d`"),
+        ("`two\nlines\t\u00e9`", "two\nlines\té"),
+        ("`#no comment`", "#no comment"),
+        ("``", ""),
+        (r"`\`", "\\"),
+    ],
+)
+def test_nothing_is_escaped_between_backticks(text: str, value: str) -> None:
+    for query in (f"up{{a={text}}}", f"up{{b=`\\z`,a={text}}} # `\\d", f"# `\nup{{a={text}}}"):
+        parsed: Any = promql.parse(query)
+        assert [one.value for one in parsed.matchers.matchers if one.name == "a"] == [value]
+    call: Any = promql.parse(f"label_replace(up, `a`, {text}, `b`, `(.*)`)")
+    assert call.args[2].val == value
+
+
+def test_a_backtick_that_is_never_closed() -> None:
+    with pytest.raises(ValueError, match=r"."):
+        promql.parse("up{a=`b}")

@@ -60,7 +60,7 @@ def rule(more: str = "", text: str = PLAIN) -> Rule:
 
 def diagnostics(text: str) -> list[tuple[int, str, str]]:
     with pytest.raises(ConfigError) as caught:
-        parse(text)
+        config.parse(text.encode(), "rules.yaml", dialect="promql")
     return [
         (diagnostic.line, diagnostic.path, diagnostic.message)
         for diagnostic in caught.value.diagnostics

@@ -29,10 +29,10 @@ def test_selectors(text: str) -> None:
     [
         ("", "is required"),
         (" \n", "is required"),
-        ("up{", "is not valid PromQL"),
+        ("up{", "is not PromQL"),
         ("{}", "at least one non-empty matcher"),
         ('{a=""}', "at least one non-empty matcher"),
-        ('{,a="b"}', "is not valid PromQL"),
+        ('{,a="b"}', "is not PromQL"),
         ("rate(up[5m])", "not another expression"),
         ("up[5m]", "not another expression"),
         ("up offset 5m", "not another expression"),
@@ -69,7 +69,8 @@ def sample(matchers: str = 'pod="a"', value: str = "a") -> dict[str, object]:
 
 def check(text: str, *samples: dict[str, object]) -> Diagnostic | None:
     template = gotemplate.compile(text, QUERY_FIELDS)
-    return querycheck.check_query(template, samples or (sample(), sample('pod=~"a|b"', "a|b")))
+    both = samples or (sample(), sample('pod=~"a|b"', "a|b"))
+    return querycheck.check_query(template, both, "promql")
 
 
 @pytest.mark.parametrize(
@@ -91,10 +92,10 @@ def test_queries(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("sum(<<.Series>>{<<.LabelMatchers>>}", "is not valid PromQL"),
+        ("sum(<<.Series>>{<<.LabelMatchers>>}", "is not PromQL"),
         ("<<.Series>>{<<.LabelMatchers>>} by (<<.GroupBy>>)", "rendered: up{"),
-        ("<<.Series>>{<<.LabelMatchers>>", "is not valid PromQL"),
-        ("<<.Series>>[5m", "is not valid PromQL"),
+        ("<<.Series>>{<<.LabelMatchers>>", "is not PromQL"),
+        ("<<.Series>>[5m", "is not PromQL"),
         ('<<.Series>>{<<.LabelMatchers>>,a=~"("}', "illegal regex"),
         ("<</* nothing */>> ", "gives an empty query"),
         ("<<index .GroupBySlice 7>>", "the template fails"),
@@ -113,16 +114,14 @@ def test_queries_that_can_never_work(text: str, message: str) -> None:
 def test_a_long_query_is_cut_in_the_message() -> None:
     found = check("sum(" + "a" * 300)
     assert found is not None
-    assert found.message.endswith(f"(rendered: sum({'a' * 196})")
+    assert f"(rendered: sum({'a' * 196}); for VictoriaMetrics, check with" in found.message
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("median(<<.Series>>{<<.LabelMatchers>>})", "unknown function with name 'median'"),
-        ("rate(<<.Series>>{<<.LabelMatchers>>})", "expected type matrix in call to function"),
-        ('topk(<<index .LabelValuesByName "k">>, <<.Series>>)', "is not valid PromQL"),
-        ("<<if .Series>>(<<else>>up<<end>>", "is not valid PromQL"),
+        ('topk(<<index .LabelValuesByName "k">>, <<.Series>>)', "is not PromQL"),
+        ("<<if .Series>>(<<else>>up<<end>>", "is not PromQL"),
         ('<<.Series>>{<<if eq .LabelMatchers "pod=\\"a\\"">>x<<end>>}', "for some requests"),
     ],
 )
@@ -136,6 +135,36 @@ def test_queries_that_may_be_meant(text: str, message: str) -> None:
 def test_matchers_that_may_be_absent_belong_first() -> None:
     found = check('sum(<<.Series>>{<<.LabelMatchers>>,a="b"})', sample(), sample(""))
     assert found is not None
-    assert found.message.startswith("fails for some requests: is not valid PromQL")
+    assert found.message.startswith("fails for some requests: is not PromQL")
     assert found.severity == "warning"
     assert check('sum(<<.Series>>{a="b",<<.LabelMatchers>>})', sample(), sample("")) is None
+
+
+OTHER_DIALECT = [
+    "median(<<.Series>>{<<.LabelMatchers>>})",
+    "rate(<<.Series>>{<<.LabelMatchers>>})",
+    "sum(<<.Series>>{<<.LabelMatchers>>}) default 0",
+    "sum(rate(<<.Series>>{<<.LabelMatchers>>}[2m]) keep_metric_names) by (<<.GroupBy>>)",
+    "rate(<<.Series>>{<<.LabelMatchers>>}[5m]) by (<<.GroupBy>>)",
+    "sum(<<.Series>>{<<.LabelMatchers>>}",
+    "x" + "+x" * 1001,
+]
+
+
+@pytest.mark.parametrize("dialect", ["metricsql", "backend"])
+@pytest.mark.parametrize("text", OTHER_DIALECT, ids=lambda text: text[:40])
+def test_what_the_parser_does_not_know_is_the_backends_to_judge(
+    text: str, dialect: querycheck.Dialect
+) -> None:
+    found = querycheck.check_query(gotemplate.compile(text, QUERY_FIELDS), [sample()], dialect)
+    assert found is not None
+    assert (found.code, found.severity) == ("MA154", "warning")
+    assert found.message.startswith("is not PromQL as known here; it is sent as it is")
+
+
+@pytest.mark.parametrize("text", OTHER_DIALECT, ids=lambda text: text[:40])
+def test_held_to_promql_it_is_a_fault_that_names_the_other_dialect(text: str) -> None:
+    found = check(text)
+    assert found is not None
+    assert (found.code, found.severity) == ("MA111", "error")
+    assert "--dialect metricsql" in found.message

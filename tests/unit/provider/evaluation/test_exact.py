@@ -235,3 +235,50 @@ async def test_the_first_error_ends_the_others() -> None:
     with pytest.raises(errors.BadRequest, match="no"):
         await side_by_side(wait(), fail())
     assert ended == ["wait"]
+
+
+def refused(detail: str, status: int = 400, kind: str = "api") -> ExactEvaluator:
+    """An evaluator whose backend refuses every query so."""
+
+    def refuse(_text: str) -> list[Sample]:
+        raise errors.UpstreamError("unable: refused", kind=kind, status=status, detail=detail)
+
+    return Exact(FakeBackend(refuse)).evaluator
+
+
+@pytest.mark.parametrize(
+    ("status", "detail"),
+    [
+        (400, 'invalid parameter "query": 1:5: parse error:\n unexpected <by>'),
+        (422, "cannot parse the query"),
+        (400, "error when parsing: x"),
+    ],
+)
+async def test_what_prometheus_cannot_parse_is_told_in_its_words(status: int, detail: str) -> None:
+    with pytest.raises(errors.UpstreamError) as told:
+        await refused(detail, status).query("m by (x)")
+    assert told.value.message == f"unable: refused: {' '.join(detail.split())}"
+    assert (told.value.status, told.value.detail) == (status, detail)
+
+
+@pytest.mark.parametrize(
+    ("status", "detail", "kind"),
+    [
+        (400, "token=secret", "api"),
+        (422, "found duplicate series for the match group", "api"),
+        (500, "parse error", "api"),
+        (400, "parse error", "http"),
+        (400, "sparse", "api"),
+    ],
+)
+async def test_other_words_are_for_the_log(status: int, detail: str, kind: str) -> None:
+    with pytest.raises(errors.UpstreamError) as told:
+        await refused(detail, status, kind).query("m")
+    assert told.value.message == "unable: refused"
+    assert told.value.detail == detail
+
+
+async def test_long_words_are_cut() -> None:
+    with pytest.raises(errors.UpstreamError) as told:
+        await refused("parse error: " + "x" * 1000).query("m")
+    assert len(told.value.message) == len("unable: refused: ") + exact.MAX_REASON
