@@ -17,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from metrics_apiserver.base import errors, files
+from metrics_apiserver.base.diagnostics import Diagnostic
 from metrics_apiserver.core import diagnostics
 from metrics_apiserver.core.rules import config, yamlload
 from metrics_apiserver.core.rules.config import RuleFile
@@ -130,14 +131,18 @@ class Reloader:
     def _take(self, rules: RuleFile) -> None:
         self._had_rules = not rules.empty
         for rule in rules.quarantined:
-            fault = rule.fault
-            log.warning(
-                "rule quarantined: its metrics are unavailable, the other rules are used",
-                extra={"path": str(self._path), "rule": rule.path, "line": fault.line or rule.line}
-                | {"code": fault.code, "field": fault.path, "problem": fault.message},
-            )
+            self._warn("rule quarantined: its metrics are unavailable, others are used", rule.fault)
+        for warning in rules.warnings:
+            self._warn("rule file warning", warning)
         self._use(rules)
         self._report(True)
+
+    def _warn(self, text: str, found: Diagnostic) -> None:
+        place = {"path": str(self._path), "line": found.line, "field": found.path}
+        kind = diagnostics.CATALOGUE[found.code].name
+        log.warning(
+            text, extra=place | {"code": found.code, "kind": kind, "problem": found.message}
+        )
 
     def _refuse(self, reason: str) -> bool:
         self._report(False)

@@ -259,7 +259,7 @@ def test_a_faulty_rule_is_set_aside_at_start(
     assert [rule.metric for rule in taken.quarantined] == ["broken"]
     (record,) = [one for one in caplog.records if one.message.startswith("rule quarantined")]
     assert vars(record)["code"] == "MA106"
-    assert vars(record)["rule"] == "rules[1]"
+    assert vars(record)["field"] == "rules[1].metricsQuery"
     assert vars(record)["line"] == 5
 
 
@@ -293,3 +293,18 @@ def test_an_empty_file_is_taken_at_start(tmp_path: Path) -> None:
     path = tmp_path / "config.yaml"
     path.write_text("")
     assert Watched(path).reloader.load_first().empty
+
+
+async def test_warnings_are_logged_with_their_place_at_each_load(
+    watched: Watched, caplog: pytest.LogCaptureFixture
+) -> None:
+    odd = rules("a") + RULE.format(name="b").replace("<<.LabelMatchers>>", "")
+    for number in (1, 2):
+        watched.path.write_text(odd + "#" * number)
+        assert await watched.look_twice()
+        found = [vars(one) for one in caplog.records if one.message == "rule file warning"]
+        assert [(one["code"], one["kind"], one["line"], one["field"]) for one in found] == [
+            ("MA153", "same-for-all", 7, "rules[1].metricsQuery")
+        ] * number
+    assert not await watched.look_twice()
+    assert len(caplog.records) == 2
