@@ -60,7 +60,7 @@ def resolve(snapshot: Snapshot, request: CustomRequest) -> Target:
 
     Raises:
         errors.MetricNotFound: unknown resource or metric, a namespaced resource without a
-            namespace, or a namespace by way of another one.
+            namespace, or a namespace by way of another one; or the rule maps no label to them.
         errors.Unavailable: the rule that gives the metric is set aside.
     """
     mapped = snapshot.mapper.resource_for(request.resource)
@@ -90,7 +90,7 @@ def resolve(snapshot: Snapshot, request: CustomRequest) -> Target:
         source=source,
         mapped=mapped,
         namespace=namespace,
-        plan=_build_plan(source, mapped, request.metric_selector),
+        plan=_build_plan(source, mapped, request),
     )
 
 
@@ -99,24 +99,26 @@ def _not_found(request: CustomRequest, why: str) -> errors.MetricNotFound:
     return errors.MetricNotFound(request.metric, str(request.resource), name=name, why=why)
 
 
-def _build_plan(
-    source: MetricSource, mapped: MappedResource, metric_selector: Selector
-) -> QueryPlan:
+def _build_plan(source: MetricSource, mapped: MappedResource, request: CustomRequest) -> QueryPlan:
+    label_for = source.converter.label_for
+    unmapped, example = mapped.group_resource, mapped.singular
     try:
-        resource_label = source.converter.label_for(mapped.group_resource)
-        namespace_label = source.converter.label_for(NAMESPACES) if mapped.namespaced else ""
+        resource_label = label_for(unmapped)
+        unmapped, example = NAMESPACES, "namespace"
+        namespace_label = label_for(unmapped) if mapped.namespaced else ""
     except LookupError as error:
-        raise errors.Internal(
-            f"unable to build the query of {source.rule.path}: no label is mapped to "
-            f"{mapped.group_resource} and its namespace",
-            detail=str(error),
+        of = "the namespace" if unmapped == NAMESPACES else str(unmapped)
+        raise _not_found(
+            request,
+            f"{source.rule.path} maps no label to {of}, which each query needs: add the label "
+            f"to resources.overrides, such as `{example}: {{resource: {example}}}`",
         ) from error
     return QueryPlan(
         template=source.rule.template,
         series=source.series_name,
         resource_label=resource_label,
         namespace_label=namespace_label,
-        selector=metric_selector,
+        selector=request.metric_selector,
     )
 
 

@@ -30,7 +30,7 @@ def resolve(snapshot: Snapshot, metric: str, namespace: str, selector: Selector)
     """Finds the rule and renders its query.
 
     Raises:
-        errors.MetricNotFound: no rule gives the metric.
+        errors.MetricNotFound: no rule gives the metric, or it maps no label to the namespace.
         errors.Unavailable: the rule that gives the metric is set aside.
         errors.BadRequest: the selector has an operator that PromQL cannot express.
         errors.Internal: the rule cannot be rendered for this request.
@@ -40,11 +40,9 @@ def resolve(snapshot: Snapshot, metric: str, namespace: str, selector: Selector)
         rule = None if name is None else snapshot.external[name].rule
         quarantine.check(snapshot.set_aside, metric, None, rule)
     if name is None:
-        # The predecessor names `namespaces` for the default namespace only; so clients see it.
-        where = "namespaces" if namespace == "default" else f"namespace {namespace}"
         raise errors.MetricNotFound(
             metric,
-            where,
+            _where(namespace),
             why="no external rule gives it; "
             "`kubectl get --raw /apis/external.metrics.k8s.io/v1beta1` lists those there are"
             f"{quarantine.remark(snapshot.set_aside, metric, external=True)}",
@@ -55,10 +53,11 @@ def resolve(snapshot: Snapshot, metric: str, namespace: str, selector: Selector)
         try:
             namespace_label = source.converter.label_for(NAMESPACES)
         except LookupError as error:
-            raise errors.Internal(
-                f"unable to build the query of {source.rule.path}: no label is mapped to the "
-                "namespace; map one in resources or set resources.namespaced: false",
-                detail=str(error),
+            raise errors.MetricNotFound(
+                metric,
+                _where(namespace),
+                why=f"{source.rule.path} maps no label to the namespace, which each query needs: "
+                "add it to resources.overrides, or set resources.namespaced: false",
             ) from error
     plan = queryplan.QueryPlan(
         template=source.rule.template,
@@ -74,6 +73,11 @@ def resolve(snapshot: Snapshot, metric: str, namespace: str, selector: Selector)
             f"unable to build the query of {source.rule.path}", detail=str(error)
         ) from error
     return ExternalTarget(metric=name, source=source, query=query)
+
+
+def _where(namespace: str) -> str:
+    """As the predecessor says it: `namespaces` for the default namespace only."""
+    return "namespaces" if namespace == "default" else f"namespace {namespace}"
 
 
 def assemble(

@@ -109,9 +109,13 @@ def test_what_there_is_not_begins_as_the_predecessor_says_it(
 
 
 def test_a_rule_without_a_namespace_label_says_so() -> None:
-    with pytest.raises(errors.Internal, match=r"rules\[1\]: no label is mapped") as refused:
+    with pytest.raises(errors.MetricNotFound) as refused:
         custom.resolve(environment(), request(metric="homeless"))
-    assert refused.value.detail
+    assert refused.value.message == (
+        "the server could not find the metric homeless for pods: rules[1] maps no label to the "
+        "namespace, which each query needs: add the label to resources.overrides, such as "
+        "`namespace: {resource: namespace}`"
+    )
 
 
 # --- samples -------------------------------------------------------------------------------

@@ -96,10 +96,11 @@ def test_operators_that_promql_lacks_are_the_caller_s_error() -> None:
 
 
 def test_a_rule_without_a_namespace_label_says_what_to_do() -> None:
-    with pytest.raises(errors.Internal, match=r"externalRules\[2\]: no label is mapped") as refused:
+    with pytest.raises(errors.MetricNotFound) as refused:
         resolve("unmapped")
+    assert refused.value.message.startswith("the server could not find the metric unmapped for ")
+    assert "externalRules[2] maps no label to the namespace" in refused.value.message
     assert "resources.namespaced: false" in refused.value.message
-    assert refused.value.detail
 
 
 def test_a_template_that_fails_on_the_request_names_the_rule() -> None:
