@@ -28,7 +28,7 @@ NOT_YAML: Final = Kind(
     "not-yaml",
     "error",
     "The file is not YAML, or uses a part of YAML that rule files may not use",
-    "Correct the syntax at this line; write aliases, merge keys and tags out.",
+    "Correct the syntax at this line; write tags out.",
 )
 REPEATED_KEY: Final = Kind(
     "MA102",

@@ -1,17 +1,18 @@
 """YAML text into nodes that remember their lines; strict and bounded.
 
 Rule files are half-trusted: a person who may edit a ConfigMap must not be able to exhaust or
-confuse the server. Refused: more than 1 MiB, text that is not UTF-8, nesting deeper than 50,
-aliases and merge keys (an alias bomb is 2 ms to load and an explosion to walk), repeated keys, keys
-that are not scalars, a second document, tags that ask for another type. Scalars are not turned into
-numbers here: the reader of a field decides by the field's type, as yaml.v2 does for the predecessor
-(`pkg/config/loader.go`). libyaml's events are composed here, because PyYAML's own composer recurses
-without a bound.
+confuse the server. Refused: more than 1 MiB, text that is not UTF-8, nesting deeper than 50, more
+than 100 000 values repeated by aliases (an alias bomb is 2 ms to load and an explosion to walk),
+repeated keys, keys that are not scalars, a second document, tags that ask for another type. Merge
+keys (`<<`) mean what they mean to yaml.v2. Scalars are not turned into numbers here: the reader of
+a field decides by the field's type, as yaml.v2 does for the predecessor (`pkg/config/loader.go`).
+libyaml's events are composed here, because PyYAML's own composer recurses without a bound.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -24,6 +25,9 @@ from metrics_apiserver.core import diagnostics
 MAX_BYTES: Final = 1 << 20
 MAX_DEPTH: Final = 50
 MAX_KEY: Final = 200
+MAX_NODES: Final = 100_000  # that aliases may repeat
+# Keys whose values are mappings that a merge key and a later key fill together.
+_JOINED: Final = frozenset(("resources", "overrides", "name", "resourceRules", "cpu", "memory"))
 MAX_REPEATED: Final = 100  # repeated keys that are reported
 _TAGS: Final = frozenset(
     (None, "!", *(f"tag:yaml.org,2002:{kind}" for kind in ("str", "map", "seq")))
@@ -138,11 +142,37 @@ def _decode(text: bytes) -> str:
     return decoded
 
 
+@dataclass(slots=True)
+class _Anchored:
+    """A value that aliases may repeat; its nodes and levels are counted for the first of them."""
+
+    node: Node
+    size: int = 0
+    height: int = 0
+
+
+def _measure(node: Node) -> tuple[int, int]:
+    """How many nodes and levels there are, aliases written out."""
+    inner: Iterable[Node] = ()
+    if isinstance(node, Mapping):
+        inner = (entry.value for entry in node.entries)
+    elif isinstance(node, Sequence):
+        inner = node.items
+    size, height = 1, 0
+    for one in inner:
+        more, levels = _measure(one)
+        size += more
+        height = max(height, levels + 1)
+    return size, height
+
+
 class _Composer:
     """Events to nodes; depth is counted before it is descended into."""
 
     def __init__(self, text: str) -> None:
         self._loader = _LOADER(text)
+        self._anchors: dict[str, _Anchored | None] = {}  # None while the value is being read
+        self._repeated_nodes = 0
         self.repeated: list[Diagnostic] = []
 
     def document(self) -> Node:
@@ -174,8 +204,33 @@ class _Composer:
 
     def _node(self, event: Any, depth: int) -> Node:
         line = event.start_mark.line + 1
-        if isinstance(event, yaml.AliasEvent):
-            raise _Refused("aliases are not allowed: write the value out", line)
+        if isinstance(event, yaml.AliasEvent) and event.anchor:
+            return self._aliased(event.anchor, line, depth)
+        if event.anchor is None:
+            return self._value(event, line, depth)
+        self._anchors[event.anchor] = None
+        node = self._value(event, line, depth)
+        self._anchors[event.anchor] = _Anchored(node)
+        return node
+
+    def _aliased(self, name: str, line: int, depth: int) -> Node:
+        """The value that an alias repeats, within the budget."""
+        shown = name[:MAX_KEY]
+        if name not in self._anchors:
+            raise _Refused(f"the alias *{shown} has no anchor before it", line)
+        anchored = self._anchors[name]
+        if anchored is None:
+            raise _Refused(f"the alias *{shown} stands inside its own value", line)
+        if not anchored.size:
+            anchored.size, anchored.height = _measure(anchored.node)
+        if depth + anchored.height > MAX_DEPTH:
+            raise _Refused(f"is nested deeper than {MAX_DEPTH}", line)
+        self._repeated_nodes += anchored.size
+        if self._repeated_nodes > MAX_NODES:
+            raise _Refused(f"repeats more than {MAX_NODES} values by its aliases", line)
+        return anchored.node
+
+    def _value(self, event: Any, line: int, depth: int) -> Node:
         if event.tag not in _TAGS:
             raise _Refused(f"the tag {event.tag[:MAX_KEY]} is not allowed", line)
         if isinstance(event, yaml.ScalarEvent):
@@ -195,17 +250,48 @@ class _Composer:
 
     def _entries(self, depth: int) -> tuple[Entry, ...]:
         entries: dict[str, Entry] = {}
+        own: dict[str, int] = {}  # keys that are not merged in, with their lines
         while not isinstance(event := self._next(), yaml.MappingEndEvent):
             key = self._node(event, depth)
             if not isinstance(key, Scalar):
                 raise _Refused("a key must be a word, not a list or a mapping", key.line)
             if len(key.value) > MAX_KEY:
                 raise _Refused(f"a key is longer than {MAX_KEY} characters", key.line)
-            if key.plain and key.value == "<<":
-                raise _Refused("merge keys (<<) are not allowed: write the keys out", key.line)
             value = self._node(self._next(), depth)
-            first = entries.setdefault(key.value, Entry(key.value, key.line, value))
-            if first.value is not value and len(self.repeated) < MAX_REPEATED:
-                message = f"the key {key.value} is there already, in line {first.line}"
-                self.repeated.append(diagnostics.REPEATED_KEY.at(message, line=key.line))
+            if key.plain and key.value == "<<":
+                self._merge(entries, value, key.line)
+                continue
+            if key.value in own:
+                message = f"the key {key.value} is there already, in line {own[key.value]}"
+                self._report_repeated(message, key.line)
+                continue
+            own[key.value] = key.line
+            self._put(entries, Entry(key.value, key.line, value))
         return tuple(entries.values())
+
+    def _merge(self, entries: dict[str, Entry], value: Node, line: int) -> None:
+        """What a merge key names: a mapping, or a list of them of which the first counts most."""
+        for mapping in reversed(value.items) if isinstance(value, Sequence) else (value,):
+            if not isinstance(mapping, Mapping):
+                raise _Refused("a merge key (<<) needs a mapping, or a list of them", line)
+            for entry in mapping.entries:
+                self._put(entries, entry)
+
+    def _put(self, entries: dict[str, Entry], entry: Entry) -> None:
+        """The later entry counts, as in yaml.v2, and mappings that are Go structs are joined."""
+        earlier = entries.get(entry.key)
+        value = entry.value
+        before = earlier.value if earlier and entry.key in _JOINED else None
+        if isinstance(before, Mapping) and isinstance(value, Mapping):
+            inner = {one.key: one for one in before.entries}
+            for one in value.entries:
+                if entry.key == "overrides" and one.key in inner:
+                    message = f"the key {one.key} is there already, by a merge key (<<)"
+                    self._report_repeated(message, one.line)
+                self._put(inner, one)
+            value = Mapping(tuple(inner.values()), value.line)
+        entries[entry.key] = Entry(entry.key, entry.line, value)
+
+    def _report_repeated(self, message: str, line: int) -> None:
+        if len(self.repeated) < MAX_REPEATED:
+            self.repeated.append(diagnostics.REPEATED_KEY.at(message, line=line))

@@ -1,3 +1,5 @@
+import itertools
+
 import pytest
 
 from metrics_apiserver.base.errors import ConfigError
@@ -93,9 +95,11 @@ def test_a_closing_separator_is_no_second_document() -> None:
     [
         ("a: 1\n---\nb: 1\n", 3, "more than one document"),
         ("a: 1\n---\nb\n", 3, "more than one document"),
-        ("a: &x 1\nb: *x\n", 2, "aliases are not allowed"),
-        ("a: &x {b: *x}\n", 1, "aliases are not allowed"),
-        ("a:\n  <<: {b: 1}\n", 2, "merge keys"),
+        ("a: 1\nb: *x\n", 2, "the alias *x has no anchor before it"),
+        ("a: &x {b: *x}\n", 1, "the alias *x stands inside its own value"),
+        ("a:\n  <<: 1\n", 2, "a merge key (<<) needs a mapping"),
+        ("a:\n  <<: [{b: 1}, c]\n", 2, "a merge key (<<) needs a mapping"),
+        ("a: &x " + "[" * 30 + "]" * 30 + "\nb: " + "[" * 30 + "*x", 2, "deeper than 50"),
         ("? [a]\n: 1\n", 1, "a key must be a word"),
         ("? {a: 1}\n: 1\n", 1, "a key must be a word"),
         ("? " + "a" * 201 + "\n: 1\n", 1, "a key is longer than 200"),
@@ -137,12 +141,67 @@ def test_bounds_are_inclusive() -> None:
 
 
 def test_an_alias_bomb_is_refused_at_once() -> None:
-    bomb = "a: &a [x,x]\n" + "".join(
-        f"{name}: &{name} [*{before},*{before}]\n"
-        for before, name in zip("abcdefgh", "bcdefghi", strict=True)
-    )
-    with pytest.raises(ConfigError, match=r"f\.yaml:2: aliases"):
-        load(bomb)
+    names = [f"n{number}" for number in range(200)]
+    for copies in (2, 9):
+        bomb = "n0: &n0 [x,x]\n" + "".join(
+            f"{name}: &{name} [{','.join([f'*{before}'] * copies)}]\n"
+            for before, name in itertools.pairwise(names)
+        )
+        with pytest.raises(ConfigError, match=r"repeats more than 100000 values by its aliases"):
+            load(bomb)
+
+
+def plain(text: str) -> object:
+    """A document as Python values."""
+
+    def value(node: Node) -> object:
+        if isinstance(node, Mapping):
+            return {entry.key: value(entry.value) for entry in node.entries}
+        if isinstance(node, Sequence):
+            return [value(item) for item in node.items]
+        return node.value
+
+    document = yamlload.load(text.encode(), "f")
+    assert document.diagnostics == ()
+    return value(document.root)
+
+
+@pytest.mark.parametrize(
+    ("text", "same"),
+    [
+        ("a: &x 1\nb: *x\nc: [*x, *x]", "a: 1\nb: 1\nc: [1, 1]"),
+        ("a: &x {y: &y [1]}\nb: *x\nc: *y", "a: {y: [1]}\nb: {y: [1]}\nc: [1]"),
+        ("a: &x 1\nb: &x 2\nc: *x", "a: 1\nb: 2\nc: 2"),
+        ("a: &x {b: 1, c: 2}\nd: {<<: *x, c: 3}", "a: {b: 1, c: 2}\nd: {b: 1, c: 3}"),
+        # As the predecessor's yaml.v2 does, and not as YAML 1.1 says.
+        ("a: {c: 3, <<: {b: 1, c: 2}}", "a: {c: 2, b: 1}"),
+        ("a: {<<: [{b: 1}, {b: 2, c: 3}]}", "a: {b: 1, c: 3}"),
+        ("a: {<<: {b: 1}, <<: {b: 2}}", "a: {b: 2}"),
+        (
+            "a: {<<: {resources: {template: t, overrides: {p: {resource: pod}}}, name: {as: x}}, "
+            "name: {matches: y}, resources: {overrides: {n: {resource: node}}}}",
+            "a: {resources: {template: t, overrides: {p: {resource: pod}, n: {resource: node}}}, "
+            "name: {as: x, matches: y}}",
+        ),
+        ("a: {<<: {f: [1]}, f: [2]}", "a: {f: [2]}"),
+        ("a: {<<: {name: {as: x}}, name: y}", "a: {name: y}"),
+        ("a: {'<<': {b: 1}}", "a: {'<<': {b: 1}}"),
+    ],
+)
+def test_aliases_and_merge_keys(text: str, same: str) -> None:
+    assert plain(text) == plain(same)
+
+
+def test_a_key_that_is_repeated_by_an_alias_or_a_merge_key() -> None:
+    (found,) = yamlload.load(b"a: &x 1\nb: *x\nb: *x\n", "f").diagnostics
+    assert (found.line, found.message) == (3, "the key b is there already, in line 2")
+    merged = b"a:\n  <<: {overrides: {p: {resource: pod}}}\n  overrides: {p: {resource: node}}\n"
+    (found,) = yamlload.load(merged, "f").diagnostics
+    assert (found.line, found.message) == (3, "the key p is there already, by a merge key (<<)")
+
+
+def test_a_large_file_without_aliases_is_within_the_budget() -> None:
+    load("a: &x [" + "1," * 300_000 + "]\n")
 
 
 def test_every_repeated_key_is_reported_and_the_first_is_kept() -> None:
