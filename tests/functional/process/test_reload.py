@@ -93,7 +93,8 @@ async def test_a_rule_file_that_cannot_be_used_leaves_the_old_one(
         await server.agrees(LOAD, lambda reply: reply.status == 200, certified=[ADMIN])
         broken = {
             "unknown key": "rules: []\nsurprise: 1\n",
-            "not PromQL": version(0).replace("+ 0", "+ ("),
+            "unknown field .Serie;": version(0).replace("<<.Series>>", "<<.Serie>>"),
+            "no rules any more": "# nothing\n",
             "larger than": "# " + "x" * (10 << 20),
         }
         for reason, text in broken.items():
