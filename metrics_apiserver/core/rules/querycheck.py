@@ -112,7 +112,7 @@ def _unparsed(reason: str, query: str, dialect: Dialect) -> Diagnostic | None:
     rendered = f"{fault} (rendered: {query})"
     if dialect == "promql":
         return diagnostics.INVALID_QUERY.at(
-            f"is not PromQL: {rendered}; for VictoriaMetrics, check with --dialect metricsql"
+            f"is not valid PromQL: {rendered}; for VictoriaMetrics, check with --dialect metricsql"
         )
     return diagnostics.OTHER_DIALECT.at(
         "is not PromQL as known here; it is sent as it is, once for each read, and the backend "
@@ -123,7 +123,7 @@ def _unparsed(reason: str, query: str, dialect: Dialect) -> Diagnostic | None:
 def _explain(reason: str) -> Diagnostic | None:
     """Why a series query does not parse; None where RE2 accepts what the parser does not."""
     fault = _fault(reason)
-    return diagnostics.INVALID_SELECTOR.at(f"is not PromQL: {fault}") if fault else None
+    return diagnostics.INVALID_SELECTOR.at(f"is not valid PromQL: {fault}") if fault else None
 
 
 def _fault(reason: str) -> str:

@@ -152,7 +152,7 @@ def test_a_query_in_another_dialect(capsys: pytest.CaptureFixture[str], tmp_path
     for words in ((), ("--dialect=promql",)):
         code, out, err = run(capsys, str(file), *words)
         assert (code, out) == (2, "")
-        assert f"{file}:4: rules[0].metricsQuery: is not PromQL: " in err
+        assert f"{file}:4: rules[0].metricsQuery: is not valid PromQL: " in err
         assert "--dialect metricsql" in err
     code, out, err = run(capsys, "--dialect", "metricsql", str(file))
     assert code == 0

@@ -29,10 +29,10 @@ def test_selectors(text: str) -> None:
     [
         ("", "is required"),
         (" \n", "is required"),
-        ("up{", "is not PromQL"),
+        ("up{", "is not valid PromQL"),
         ("{}", "at least one non-empty matcher"),
         ('{a=""}', "at least one non-empty matcher"),
-        ('{,a="b"}', "is not PromQL"),
+        ('{,a="b"}', "is not valid PromQL"),
         ("rate(up[5m])", "not another expression"),
         ("up[5m]", "not another expression"),
         ("up offset 5m", "not another expression"),
@@ -92,10 +92,10 @@ def test_queries(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("sum(<<.Series>>{<<.LabelMatchers>>}", "is not PromQL"),
+        ("sum(<<.Series>>{<<.LabelMatchers>>}", "is not valid PromQL"),
         ("<<.Series>>{<<.LabelMatchers>>} by (<<.GroupBy>>)", "rendered: up{"),
-        ("<<.Series>>{<<.LabelMatchers>>", "is not PromQL"),
-        ("<<.Series>>[5m", "is not PromQL"),
+        ("<<.Series>>{<<.LabelMatchers>>", "is not valid PromQL"),
+        ("<<.Series>>[5m", "is not valid PromQL"),
         ('<<.Series>>{<<.LabelMatchers>>,a=~"("}', "illegal regex"),
         ("<</* nothing */>> ", "gives an empty query"),
         ("<<index .GroupBySlice 7>>", "the template fails"),
@@ -120,8 +120,8 @@ def test_a_long_query_is_cut_in_the_message() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('topk(<<index .LabelValuesByName "k">>, <<.Series>>)', "is not PromQL"),
-        ("<<if .Series>>(<<else>>up<<end>>", "is not PromQL"),
+        ('topk(<<index .LabelValuesByName "k">>, <<.Series>>)', "is not valid PromQL"),
+        ("<<if .Series>>(<<else>>up<<end>>", "is not valid PromQL"),
         ('<<.Series>>{<<if eq .LabelMatchers "pod=\\"a\\"">>x<<end>>}', "for some requests"),
     ],
 )
@@ -135,7 +135,7 @@ def test_queries_that_may_be_meant(text: str, message: str) -> None:
 def test_matchers_that_may_be_absent_belong_first() -> None:
     found = check('sum(<<.Series>>{<<.LabelMatchers>>,a="b"})', sample(), sample(""))
     assert found is not None
-    assert found.message.startswith("fails for some requests: is not PromQL")
+    assert found.message.startswith("fails for some requests: is not valid PromQL")
     assert found.severity == "warning"
     assert check('sum(<<.Series>>{a="b",<<.LabelMatchers>>})', sample(), sample("")) is None
 
