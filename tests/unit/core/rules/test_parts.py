@@ -54,12 +54,20 @@ def test_namers(text: str, name: str, metric: str) -> None:
 @pytest.mark.parametrize(
     ("text", "path", "message"),
     [
-        ("name: {matches: '('}", "rule.name.matches", "is not a valid Go regular expression: missing"),
+        (
+            "name: {matches: '('}",
+            "rule.name.matches",
+            "is not a valid Go regular expression: missing",
+        ),
         ("name: {matches: '(a)(b)'}", "rule.name.as", "the expression has 2 groups"),
         ("name: {matches: [a]}", "rule.name.matches", "must be text"),
         ("seriesFilters: [{}]", "rule.seriesFilters[0]", "must have either"),
         ("seriesFilters: [{is: a, isNot: a}]", "rule.seriesFilters[0]", "must have either"),
-        ("seriesFilters: [{is: a}, {is: '('}]", "rule.seriesFilters[1].is", "is not a valid Go regular"),
+        (
+            "seriesFilters: [{is: a}, {is: '('}]",
+            "rule.seriesFilters[1].is",
+            "is not a valid Go regular",
+        ),
     ],
 )
 def test_no_namers(text: str, path: str, message: str) -> None:
