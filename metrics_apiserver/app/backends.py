@@ -16,6 +16,7 @@ from metrics_apiserver.prometheus import credentials
 from metrics_apiserver.prometheus.client import PrometheusClient
 from metrics_apiserver.prometheus.counters import PrometheusMetrics
 from metrics_apiserver.prometheus.credentials import PrometheusCredentials
+from metrics_apiserver.prometheus.refusals import Refusals
 from metrics_apiserver.provider import reload
 from metrics_apiserver.provider.counters import ProviderMetrics
 from metrics_apiserver.provider.custom import CustomProvider
@@ -36,10 +37,12 @@ def make_prometheus(
     Raises:
         errors.ConfigError: a file that a flag names cannot be used.
     """
+    metrics = PrometheusMetrics(telemetry, settings.prometheus.url)
     return PrometheusClient(
         settings.prometheus,
         credentials.from_settings(settings.prometheus, kubeconfig),
-        observe=PrometheusMetrics(telemetry, settings.prometheus.url).observe,
+        observe=metrics.observe,
+        refusals=Refusals(metrics.refused),
     )
 
 

@@ -76,6 +76,11 @@ class Telemetry:
         self.prometheus_warnings = self._counter(
             "prometheus_warnings_total", "Answers of Prometheus that carried warnings."
         )
+        self.prometheus_refused = self._gauge(
+            "prometheus_refused",
+            "1 while Prometheus refuses this and something else is asked instead.",
+            "capability",
+        )
         self.evaluations = self._counter(
             "evaluations_total", "Uses of an evaluation: bulk, exact, shared, fallback.", "kind"
         )

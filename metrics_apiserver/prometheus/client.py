@@ -25,6 +25,7 @@ from metrics_apiserver.core.model import QueryResult, Series
 from metrics_apiserver.options.prometheus import PrometheusSettings
 from metrics_apiserver.prometheus import decode, failures
 from metrics_apiserver.prometheus.credentials import PrometheusCredentials
+from metrics_apiserver.prometheus.refusals import Refusals
 from metrics_apiserver.prometheus.transport import ApiRequest, Transport
 
 _log = logging.getLogger(__name__)
@@ -64,6 +65,7 @@ class PrometheusClient:
             `series`, `label_values`, `label_names`; outcomes are `ok`, `partial` (with warnings),
             `timeout`, `cancelled`, or the kind of the UpstreamError.
         clock: seconds that never go back.
+        refusals: what this Prometheus refuses, shared with whoever asks for labels.
     """
 
     def __init__(
@@ -73,9 +75,11 @@ class PrometheusClient:
         *,
         observe: Observe = _unobserved,
         clock: Callable[[], float] = time.monotonic,
+        refusals: Refusals | None = None,
     ) -> None:
+        self.refusals = refusals or Refusals(clock=clock)
         self._settings = settings
-        self._transport = Transport(settings, credentials, clock)
+        self._transport = Transport(settings, credentials, clock, self.refusals)
         self._observe = observe
         self._clock = clock
         self._warned: TTLCache[str, bool] = TTLCache(_MAX_WARNINGS, clock)
@@ -138,6 +142,16 @@ class PrometheusClient:
             self._log_partial(request, reader.warnings)
         return found
 
+    async def series_values(self, label: str, selector: str, *, start: float) -> list[str]:
+        """As `label_values` for one selector, for backends that refuse that: by /api/v1/series."""
+        request = ApiRequest(
+            "/api/v1/series",
+            _matching([selector], start, None),
+            self._settings.timeout_seconds,
+            self._settings.max_series_body_bytes,
+        )
+        return await self._names("series", request, decode.SeriesValuesReader(label))
+
     async def label_values(
         self, label: str, match: Sequence[str], *, start: float, timeout: float | None = None
     ) -> list[str]:
@@ -186,8 +200,10 @@ class PrometheusClient:
         """Closes all connections; the client may not be used afterwards."""
         await self._transport.close()
 
-    async def _names(self, endpoint: str, request: ApiRequest) -> list[str]:
-        reader = decode.NamesReader()
+    async def _names(
+        self, endpoint: str, request: ApiRequest, reader: _ResponseReader[list[str]] | None = None
+    ) -> list[str]:
+        reader = reader or decode.NamesReader()
         names = await self._ask(endpoint, request, reader)
         if reader.warnings:
             self._log_partial(request, reader.warnings)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import get_args
 
 from metrics_apiserver.base.telemetry import Telemetry
+from metrics_apiserver.prometheus.refusals import Capability
 
 _PATHS = {
     "query": "/api/v1/query",
@@ -27,6 +29,8 @@ class PrometheusMetrics:
         self._url = url
         self._counters: dict[tuple[str, str], Callable[[], None]] = {}
         self._timers: dict[str, Callable[[float], None]] = {}
+        for capability in get_args(Capability):
+            telemetry.prometheus_refused.labels(capability).set(0)
 
     def observe(self, endpoint: str, outcome: str, seconds: float) -> None:
         """Counts one request; arguments as the client's `observe`."""
@@ -43,3 +47,7 @@ class PrometheusMetrics:
         timer(seconds)
         if outcome == "partial":
             telemetry.prometheus_warnings.inc()
+
+    def refused(self, capability: str, refused: bool) -> None:
+        """Says whether Prometheus refuses this; arguments as the report of Refusals."""
+        self._telemetry.prometheus_refused.labels(capability).set(refused)

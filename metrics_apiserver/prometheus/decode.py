@@ -126,6 +126,45 @@ class SeriesReader:
             self._series.add(Series(name, frozenset(element) - {"__name__"}))
 
 
+class SeriesValuesReader:
+    """Reads the answer of /api/v1/series down to the values of one label."""
+
+    def __init__(self, label: str) -> None:
+        self.warnings: tuple[str, ...] = ()
+        self._label = label
+        self._stream = JsonArrayStream()
+        self._values: set[str] = set()
+
+    def feed(self, chunk: bytes) -> None:
+        self._add(self._stream.feed(chunk))
+
+    def finish(self) -> list[str]:
+        """Distinct values, sorted.
+
+        Raises:
+            UpstreamError, UpstreamTimeout: as SeriesReader.finish.
+        """
+        data, self.warnings = _open_envelope(_finish(self._stream))
+        if not isinstance(data, list):
+            raise failures.protocol("the list of series is not a list")
+        self._add(_remaining(self._stream, data))
+        return sorted(self._values)
+
+    def _add(self, elements: list[Any]) -> None:
+        for element in elements:
+            if type(element) is not dict:
+                raise failures.protocol("a series is not an object")
+            value = element.get(self._label)
+            if value is None:
+                continue
+            if type(value) is not str:
+                raise failures.protocol("the value of a label is not a string")
+            self._values.add(value)
+            if len(self._values) > _SERIES_LIMIT:
+                why = f"the series query gives more than {_SERIES_LIMIT} different values"
+                raise failures.upstream(why, kind="too_large")
+
+
 class NamesReader:
     """Reads a list of strings: /api/v1/labels and /api/v1/label/NAME/values."""
 

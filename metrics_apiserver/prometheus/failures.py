@@ -111,6 +111,24 @@ def from_response(status: int, body: bytes) -> PrometheusError:
     return upstream(f"Prometheus {failed} ({status})", kind="http", status=status, detail=text)
 
 
+def post_refused(refused: errors.UpstreamError) -> errors.UpstreamError:
+    """A refusal where `--prometheus-verb=POST` allows nothing but POST."""
+    why = (
+        f"Prometheus refuses the query by POST ({refused.status}); check our credentials, or set "
+        "--prometheus-verb=auto if it takes GET only"
+    )
+    return upstream(why, kind=refused.kind, status=refused.status, detail=refused.detail)
+
+
+def too_long_without_post(refused: errors.UpstreamError) -> errors.UpstreamError:
+    """A long URL was refused by a backend that takes GET only."""
+    why = (
+        f"the query is too long for GET ({refused.status}), and Prometheus, or a proxy before it, "
+        "takes no POST: allow POST there, or shorten the query"
+    )
+    return upstream(why, kind=refused.kind, status=refused.status, detail=refused.detail)
+
+
 def from_exception(error: Exception) -> errors.UpstreamError:
     """What a failed connection or a broken answer means; the cause is chained by the caller."""
     why, kind = next((why, kind) for cls, why, kind in _BREAKS if isinstance(error, cls))

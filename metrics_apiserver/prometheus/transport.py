@@ -3,8 +3,8 @@
 The budget covers everything: waiting for a slot, connecting (2 s at most), sending and reading.
 Redirects are answers that failed, because a redirect would carry our credentials away; no proxy is
 taken from the environment; no cookie is kept. A connection that breaks before an answer began is
-tried once more (aiohttp itself does so for GET), a 401 once more if fresh credentials differ, and
-nothing else.
+tried once more (aiohttp itself does so for GET), a 401 once more if fresh credentials differ, a
+POST of our own choice once more as GET (`verb`), and nothing else.
 """
 
 from __future__ import annotations
@@ -25,10 +25,11 @@ from metrics_apiserver.options.prometheus import PrometheusSettings
 from metrics_apiserver.prometheus import body, failures
 from metrics_apiserver.prometheus.admission import Admission
 from metrics_apiserver.prometheus.credentials import PrometheusCredentials
+from metrics_apiserver.prometheus.refusals import Refusals
+from metrics_apiserver.prometheus.verb import Verb
 
 CONNECT_SECONDS = 2.0
 _DNS_CACHE_SECONDS = 5
-_LONG_QUERY_CHARACTERS = 2048
 _ERROR_BODY_BYTES = 16 * 1024
 _SHORTEST_SECRET = 6  # shorter header values are tenants and switches
 # What Prometheus gets of our time is less by what its answer needs to reach us.
@@ -63,6 +64,7 @@ class Transport:
         settings: URL, limits.
         credentials: of this server; read for each request.
         clock: seconds that never go back.
+        refusals: what this Prometheus is known to refuse.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class Transport:
         settings: PrometheusSettings,
         credentials: PrometheusCredentials,
         clock: Callable[[], float] = time.monotonic,
+        refusals: Refusals | None = None,
     ) -> None:
         self._settings = settings
         self._credentials = credentials
@@ -79,6 +82,7 @@ class Transport:
         self._headers = CIMultiDict({"Accept": "application/json", "Accept-Encoding": "gzip"})
         self._headers.extend(settings.header_pairs)
         self._admission = Admission(settings.max_concurrent, settings.max_waiting, clock)
+        self._verb = Verb(settings.verb, refusals or Refusals(clock=clock))
         self._sent_secret = ""
         self._session: aiohttp.ClientSession | None = None
 
@@ -117,27 +121,36 @@ class Transport:
     async def _ask_again_if_refused(
         self, request: ApiRequest, deadline: float, feed: Callable[[bytes], None]
     ) -> None:
-        authorization = await self._authorization(renew=False)
-        refused = await self._ask_once(request, deadline, authorization, feed)
-        if refused is None:
-            return
-        if getattr(refused, "status", 0) == 401:
-            fresh = await self._authorization(renew=True)
-            if fresh != authorization:
-                refused = await self._ask_once(request, deadline, fresh, feed)
+        parameters = request.parameters
+        if request.evaluates:
+            parameters = (*parameters, ("timeout", _evaluation_time(deadline - self._clock())))
+        form = urlencode(parameters)
+
+        async def send(method: str) -> failures.PrometheusError | None:
+            authorization = await self._authorization(renew=False)
+            refused = await self._ask_once(method, request, form, authorization, feed)
+            if getattr(refused, "status", 0) == 401:
+                fresh = await self._authorization(renew=True)
+                if fresh != authorization:
+                    refused = await self._ask_once(method, request, form, fresh, feed)
+            return refused
+
+        method = self._verb.choose(form, may_post=request.may_post)
+        refused = await self._verb.settle(method, await send(method), lambda: send("GET"))
         if refused is not None:
             raise refused
 
     async def _ask_once(
         self,
+        method: str,
         request: ApiRequest,
-        deadline: float,
+        form: str,
         authorization: str,
         feed: Callable[[bytes], None],
     ) -> failures.PrometheusError | None:
         """Feeds the body, or returns what an answer other than 200 means."""
         try:
-            async with await self._send(request, deadline, authorization) as response:
+            async with await self._send(method, request, form, authorization) as response:
                 if response.status == 200:
                     await body.read(response, request.max_bytes, feed)
                     return None
@@ -152,14 +165,9 @@ class Transport:
             raise failures.from_exception(error) from error
 
     async def _send(
-        self, request: ApiRequest, deadline: float, authorization: str
+        self, method: str, request: ApiRequest, form: str, authorization: str
     ) -> aiohttp.ClientResponse:
         self._admission.check_pause()
-        parameters = request.parameters
-        if request.evaluates:
-            parameters = (*parameters, ("timeout", _evaluation_time(deadline - self._clock())))
-        form = urlencode(parameters)
-        method = self._method(request, form)
         headers = self._headers.copy()
         if authorization:
             # A header given by flag wins, as in the predecessor.
@@ -192,13 +200,6 @@ class Transport:
             allow_redirects=False,
             ssl=self._context() if self._secure else True,
         )
-
-    def _method(self, request: ApiRequest, form: str) -> str:
-        if not request.may_post or self._settings.verb == "GET":
-            return "GET"
-        if self._settings.verb == "POST" or len(form) > _LONG_QUERY_CHARACTERS:
-            return "POST"
-        return "GET"
 
     async def _authorization(self, *, renew: bool) -> str:
         try:

@@ -14,6 +14,7 @@ from metrics_apiserver.core import seriesselector
 from metrics_apiserver.core.model import MappedResource
 from metrics_apiserver.core.promql import Matcher
 from metrics_apiserver.core.selector import Selector
+from metrics_apiserver.prometheus.refusals import CapabilityRefused, Refusals
 
 
 class ObjectLister(Protocol):
@@ -30,6 +31,10 @@ class ObjectLister(Protocol):
 
 class LabelValues(Protocol):
     """What the standalone lister needs of the Prometheus client."""
+
+    refusals: Refusals
+
+    async def series_values(self, label: str, selector: str, *, start: float) -> list[str]: ...
 
     async def label_values(
         self, label: str, match: Sequence[str], *, start: float
@@ -70,7 +75,7 @@ class StandaloneLister:
             if namespace and namespace_label:
                 matchers = (*matchers, Matcher(namespace_label, "=", namespace))
             match = seriesselector.narrow(series, matchers)
-            found.update(await self._source.label_values(label, [match], start=self._start()))
+            found.update(await self._values(label, match))
         return sorted(found)
 
     async def objects(
@@ -84,9 +89,7 @@ class StandaloneLister:
                     value
                     for series, _, label in self._labels(resource)
                     if label
-                    for value in await self._source.label_values(
-                        label, [series], start=self._start()
-                    )
+                    for value in await self._values(label, series)
                 }
             )
         return [
@@ -94,3 +97,15 @@ class StandaloneLister:
             for space in spaces
             for name in await self.names(resource, space, selector)
         ]
+
+    async def _values(self, label: str, selector: str) -> list[str]:
+        """Values of the label; from whole series where the backend refuses to list values."""
+        source, start = self._source, self._start()
+        try:
+            return await source.refusals.ask(
+                "label_values", lambda: source.label_values(label, [selector], start=start)
+            )
+        except CapabilityRefused as refused:
+            values = await source.series_values(label, selector, start=start)
+            source.refusals.remember(refused)
+            return values

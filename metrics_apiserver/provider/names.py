@@ -5,7 +5,9 @@ resources occur on them. The label-values API returns that in a few kilobytes, w
 names and one for each mapped label. It keeps a vanished name for as long as the head block holds
 it (hours), so an exact count is taken now and then, and names it has not seen for `max_age` are
 dropped. A backend that ignores `match[]` there would give the names of other rules; a probe for a
-name that cannot exist detects that, and whole series are requested from such a backend.
+name that cannot exist detects that, and whole series are requested from such a backend. So they are
+where a label endpoint refuses to answer (`prometheus/refusals`); a template, which needs the names
+of labels, and overrides, which do not, are told apart.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from metrics_apiserver.core.model import QueryResult, Series
 from metrics_apiserver.core.promql import Matcher
 from metrics_apiserver.core.restmapper import RESTMapper
 from metrics_apiserver.core.rules.model import Rule, RuleFile
+from metrics_apiserver.prometheus.refusals import CapabilityRefused, Refusals
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +41,8 @@ _ANYTHING = Matcher("instance", "=~", ".*")
 
 class NamesBackend(Protocol):
     """What discovery needs of the Prometheus client."""
+
+    refusals: Refusals
 
     async def label_values(
         self, label: str, match: Sequence[str], *, start: float
@@ -138,9 +143,20 @@ class NameDiscovery:
         Raises:
             errors.MetricsError: Prometheus gave no usable answer.
         """
+        try:
+            found = await self._series_by_names(selector, start)
+        except CapabilityRefused as refused:
+            found = await self._backend.series(selector, start=start, end=end)
+            self._backend.refusals.remember(refused)
+        if found is None:
+            found = await self._backend.series(selector, start=start, end=end)
+        return found
+
+    async def _series_by_names(self, selector: str, start: float) -> set[Series] | None:
+        """None where whole series are to be asked for."""
         narrowed = await self._plan(selector, start)
         if narrowed is None:
-            return await self._backend.series(selector, start=start, end=end)
+            return None
         found: dict[str, set[str]] = {name: set() for name in await self._names(selector, start)}
         for label, text in narrowed.items():
             for name in await self._names(text, start):
@@ -150,7 +166,7 @@ class NameDiscovery:
     async def _plan(self, selector: str, start: float) -> dict[str, str] | None:
         """Label to the selector of the series that have it; None to ask for whole series."""
         if self._by_names is None:
-            probe = await self._backend.label_values("__name__", [PROBE], start=start)
+            probe = await self._label_values(PROBE, start)
             self._by_names = not probe
             if probe:
                 log.warning(
@@ -160,7 +176,9 @@ class NameDiscovery:
             return None
         candidates = self._labels.candidates(selector)
         if candidates is None:
-            candidates = await self._backend.label_names([selector], start=start)
+            candidates = await self._backend.refusals.ask(
+                "label_names", lambda: self._backend.label_names([selector], start=start)
+            )
         mapped = self._labels.mapped(selector, candidates)
         if len(mapped) > MAX_LABELS:
             return None
@@ -174,8 +192,14 @@ class NameDiscovery:
         except ValueError:
             return None
 
+    async def _label_values(self, selector: str, start: float) -> list[str]:
+        """The names of metrics; CapabilityRefused where series are to be asked for."""
+        return await self._backend.refusals.ask(
+            "label_values", lambda: self._backend.label_values("__name__", [selector], start=start)
+        )
+
     async def _names(self, selector: str, start: float) -> list[str]:
-        names = await self._backend.label_values("__name__", [selector], start=start)
+        names = await self._label_values(selector, start)
         now = self._clock()
         seen = self._seen.setdefault(selector, _Seen(checked=now))
         self._seen.move_to_end(selector)

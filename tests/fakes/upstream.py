@@ -10,7 +10,7 @@ import asyncio
 import gzip
 import json
 import ssl
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -49,11 +49,11 @@ class Exchange:
         address = urlsplit(self.target)
         reader, writer = await asyncio.open_connection(address.hostname, address.port)
         head, _, body = self.request.raw.partition(b"\r\n\r\n")
-        writer.write(head + b"\r\nConnection: close\r\n\r\n" + body)
-        answer = await reader.read()
-        writer.close()
-        await writer.wait_closed()
-        return answer
+        try:
+            writer.write(head + b"\r\nConnection: close\r\n\r\n" + body)
+            return await reader.read()
+        finally:
+            writer.close()
 
     def abort(self) -> None:
         """Resets the connection."""
@@ -267,6 +267,18 @@ def html(status: int = 502) -> Mood:
     """A proxy's error page."""
     page = "<html><body><h1>upstream</h1></body></html>"
     return answer(page, status, {"Content-Type": "text/html"})
+
+
+def refusing(status: int, paths: Sequence[str], method: str = "", body: str = "refused") -> Mood:
+    """Refuses requests below these paths, of this method if one is given; forwards the others."""
+
+    async def mood(exchange: Exchange) -> bool:
+        request = exchange.request
+        if request.path.startswith(tuple(paths)) and method in ("", request.method):
+            return await answer(body, status, {"Content-Type": "text/html"})(exchange)
+        return await forward()(exchange)
+
+    return mood
 
 
 def redirect(location: str, status: int = 302) -> Mood:

@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.fakes import process, servers
+from tests.fakes import process, servers, upstream
 from tests.fakes.process import ServerProcess
 from tests.fakes.prometheus import Backend
+from tests.fakes.upstream import Upstream
 
 GROUP = "/apis/custom.metrics.k8s.io/v1beta1"
 
@@ -66,6 +67,22 @@ async def raw(directory: Path, path: str) -> Any:
 
 def values_of(answer: Any) -> dict[str, str]:
     return {item["describedObject"]["name"]: item["value"] for item in answer["items"]}
+
+
+async def test_a_backend_without_label_endpoints(tmp_path: Path, proxy: Upstream) -> None:
+    proxy.mood = upstream.refusing(404, ["/api/v1/label"])
+    (tmp_path / "rules.yaml").write_text(process.RULES)
+    flags = [
+        "--standalone",
+        f"--config={tmp_path / 'rules.yaml'}",
+        f"--prometheus-url={proxy.url}",
+        f"--write-kubeconfig={tmp_path / 'kubeconfig'}",
+        "--shutdown-drain=0s",
+    ]
+    async with ServerProcess(tmp_path, flags) as server:
+        await server.until(lambda: "series are requested instead" in server.log)
+        answer = await raw(tmp_path, f"{GROUP}/namespaces/ns-07/pods/*/secret")
+        assert values_of(answer) == {"pod-0": "8000", "pod-1": "8001"}
 
 
 async def test_kubectl_reads_metrics(server: ServerProcess, tmp_path: Path) -> None:

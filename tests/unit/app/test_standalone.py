@@ -14,6 +14,7 @@ from metrics_apiserver.base import errors
 from metrics_apiserver.core import selector
 from metrics_apiserver.core.model import GroupResource
 from metrics_apiserver.core.rules.config import RuleFile
+from metrics_apiserver.prometheus.refusals import Refusals
 from tests.fakes import snapshots
 from tests.fakes.command_line import serve_settings
 
@@ -41,6 +42,10 @@ class Labels:
     def __init__(self) -> None:
         self.asked: list[tuple[str, tuple[str, ...]]] = []
         self.starts: list[float] = []
+        self.refusals = Refusals()
+
+    async def series_values(self, label: str, selector: str, *, start: float) -> list[str]:
+        raise AssertionError("values are listed")
 
     async def label_values(self, label: str, match: Sequence[str], *, start: float) -> list[str]:
         self.asked.append((label, tuple(match)))

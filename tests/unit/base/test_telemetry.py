@@ -11,7 +11,7 @@ from metrics_apiserver.base.telemetry import Telemetry
 ALLOWED_LABELS = frozenset(
     {
         *("group", "code", "reason", "method", "path", "server", "endpoint", "outcome", "kind"),
-        *("rule", "api", "resource", "version"),
+        *("rule", "capability", "api", "resource", "version"),
     }
 )
 

@@ -20,3 +20,16 @@ def test_each_request_is_counted_by_endpoint_and_outcome() -> None:
     seconds = "prometheus_adapter_prometheus_client_request_duration_seconds_sum"
     labels = {"path": "/api/v1/label/:name/values", "server": "http://prometheus:9090"}
     assert value(seconds, labels) == 0.75
+
+
+def test_what_is_refused_is_known_from_the_start() -> None:
+    telemetry = Telemetry()
+    subject = PrometheusMetrics(telemetry, "http://prometheus:9090")
+    subject.refused("post", True)
+    values = {
+        capability: telemetry.registry.get_sample_value(
+            "metrics_apiserver_prometheus_refused", {"capability": capability}
+        )
+        for capability in ("label_values", "label_names", "post")
+    }
+    assert values == {"label_values": 0, "label_names": 0, "post": 1}

@@ -411,3 +411,21 @@ def test_no_other_error_leaves_a_reader(reader: Callable[[], Any], body: bytes) 
 
     with pytest.raises((errors.UpstreamError, errors.UpstreamTimeout)):
         read()
+
+
+def test_values_of_one_label_over_series() -> None:
+    reader = decode.SeriesValuesReader("pod")
+    for part in (
+        b'{"status":"success","data":[{"__name__":"a","pod":"x"},',
+        b'{"pod":"x"},{"b":"c"}]}',
+    ):
+        reader.feed(part)
+    assert reader.finish() == ["x"]
+
+
+@pytest.mark.parametrize("data", [b"{}", b"[1]", b'[{"pod":1}]'])
+def test_series_that_are_none_have_no_values(data: bytes) -> None:
+    reader = decode.SeriesValuesReader("pod")
+    reader.feed(b'{"status":"success","data":' + data + b"}")
+    with pytest.raises(errors.UpstreamError):
+        reader.finish()

@@ -7,6 +7,7 @@ import pytest
 from metrics_apiserver.base import errors
 from metrics_apiserver.core import selector
 from metrics_apiserver.core.selector import Selector
+from metrics_apiserver.prometheus.refusals import Refusals
 from metrics_apiserver.provider.listing import StandaloneLister
 from tests.fakes import snapshots
 
@@ -20,10 +21,22 @@ class FakeLabelValues:
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, str, float]] = []
+        self.refusals = Refusals()
+        self.fails: errors.UpstreamError | None = None
+        self.whole: list[str] = []
+
+    async def series_values(self, label: str, selector: str, *, start: float) -> list[str]:
+        self.whole.append(selector)
+        return self._find(label, selector)
 
     async def label_values(self, label: str, match: Sequence[str], *, start: float) -> list[str]:
         [text] = match
         self.asked.append((label, text, start))
+        if self.fails is not None:
+            raise self.fails
+        return self._find(label, text)
+
+    def _find(self, label: str, text: str) -> list[str]:
         name, _, matchers = text.partition("{")
         return sorted(
             {
@@ -92,3 +105,20 @@ async def test_labels_are_unknown_so_a_selector_is_refused_rather_than_guessed()
     with pytest.raises(errors.BadRequest, match="leave labelSelector out"):
         await make(values).names(snapshots.PODS, "a", selector.parse("app=web"))
     assert values.asked == []
+
+
+async def test_where_values_are_refused_series_are_asked_and_that_is_remembered() -> None:
+    values = FakeLabelValues()
+    values.fails = errors.UpstreamError("no such path", kind="http", status=404)
+    lister = make(values)
+    assert await lister.names(snapshots.PODS, "a", EVERYTHING) == ["x", "y", "z"]
+    assert len(values.asked) == 1
+    assert values.whole == ['m{pod!="",ns="a"}', 'n{pod!="",ns="a"}']
+
+
+async def test_trouble_is_no_refusal() -> None:
+    values = FakeLabelValues()
+    values.fails = errors.UpstreamError("not ready", kind="http", status=503)
+    with pytest.raises(errors.UpstreamError, match="not ready"):
+        await make(values).names(snapshots.PODS, "a", EVERYTHING)
+    assert values.whole == []

@@ -9,6 +9,7 @@ import pytest
 from metrics_apiserver.base import errors
 from metrics_apiserver.core.model import QueryResult, Sample, Series
 from metrics_apiserver.core.restmapper import RESTMapper
+from metrics_apiserver.prometheus.refusals import Refusals
 from metrics_apiserver.provider import names
 from metrics_apiserver.provider.names import MappedLabels, NameDiscovery
 from tests.fakes import snapshots
@@ -43,16 +44,20 @@ class Backend:
         by_selector: names by selector; anything else has none.
         ignores_match: lists all names whatever is asked for, as some backends do.
         living: names that have a sample now.
-        fails, fails_names: raised by queries, by look-ups of names.
+        fails, fails_names, fails_labels, fails_series: raised by queries and by look-ups of names,
+            labels and series.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock: FakeClock) -> None:
         self.by_selector: dict[str, list[str]] = {}
         self.ignores_match = False
         self.label_list: list[str] = []
         self.living: list[str] = []
         self.fails: Exception | None = None
         self.fails_names: Exception | None = None
+        self.fails_labels: Exception | None = None
+        self.fails_series: Exception | None = None
+        self.refusals = Refusals(clock=clock)
         self.asked: list[str] = []
         self.queries: list[str] = []
 
@@ -69,10 +74,14 @@ class Backend:
     async def label_names(self, match: Sequence[str], *, start: float) -> list[str]:
         assert start == 100.0
         self.asked.append(f"labels of {' '.join(match)}")
+        if self.fails_labels is not None:
+            raise self.fails_labels
         return self.label_list
 
     async def series(self, selector: str, *, start: float, end: float | None = None) -> set[Series]:
         self.asked.append(f"series of {selector}")
+        if self.fails_series is not None:
+            raise self.fails_series
         return {Series("whole", frozenset({"pod"}))}
 
     async def query(self, text: str, *, timeout: float) -> QueryResult:
@@ -91,8 +100,8 @@ class Environment:
         max_age_seconds: float = 60.0,
     ) -> None:
         parsed = snapshots.parse(rules)
-        self.backend = Backend()
         self.clock = FakeClock()
+        self.backend = Backend(self.clock)
         self.labels = MappedLabels(lambda: parsed, mapper)
         self.subject = NameDiscovery(self.backend, self.labels, max_age_seconds, clock=self.clock)
 
@@ -278,3 +287,47 @@ async def test_a_failure_of_the_backend_is_the_caller_s() -> None:
     environment.backend.fails_names = DOWN
     with pytest.raises(errors.UpstreamError):
         await environment.found()
+
+
+# --- label endpoints that are refused -------------------------------------------------------
+
+
+REFUSED = errors.UpstreamError("no such path", kind="http", status=404)
+
+
+async def test_where_names_are_refused_series_are_asked_and_names_again_later() -> None:
+    case = Environment()
+    case.backend.fails_names = REFUSED
+    assert await case.found() == {"whole": {"pod"}}
+    assert await case.found() == {"whole": {"pod"}}
+    assert case.backend.asked == [names.PROBE, "series of up", "series of up"]
+    case.backend.fails_names = None
+    case.backend.by_selector = {"up": ["up"]}
+    case.clock.now += 300.0
+    assert set(await case.found()) == {"up"}
+
+
+async def test_where_label_names_are_refused_only_templates_need_series() -> None:
+    case = Environment(TEMPLATE)
+    case.backend.fails_labels = REFUSED
+    assert await case.found() == {"whole": {"pod"}}
+    assert await case.found() == {"whole": {"pod"}}
+    assert case.backend.asked == [names.PROBE, "labels of up", "series of up", "series of up"]
+    assert not case.backend.refusals.is_known("label_values")
+
+
+async def test_nothing_is_remembered_where_series_are_refused_too() -> None:
+    case = Environment()
+    case.backend.fails_names = REFUSED
+    case.backend.fails_series = errors.UpstreamError("forbidden", kind="http", status=403)
+    with pytest.raises(errors.UpstreamError, match="forbidden"):
+        await case.found()
+    assert not case.backend.refusals.is_known("label_values")
+
+
+async def test_trouble_with_names_asks_for_no_series() -> None:
+    case = Environment()
+    case.backend.fails_names = errors.UpstreamError("not ready", kind="http", status=503)
+    with pytest.raises(errors.UpstreamError, match="not ready"):
+        await case.found()
+    assert case.backend.asked == [names.PROBE]
