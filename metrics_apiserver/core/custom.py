@@ -59,6 +59,7 @@ def resolve(snapshot: Snapshot, request: CustomRequest) -> Target:
     """Finds the rule that gives the metric.
 
     Raises:
+        errors.UpstreamError: Prometheus has not answered since the start.
         errors.MetricNotFound: unknown resource or metric, a namespaced resource without a
             namespace, or a namespace by way of another one; or the rule maps no label to them.
         errors.Unavailable: the rule that gives the metric is set aside.
@@ -71,6 +72,7 @@ def resolve(snapshot: Snapshot, request: CustomRequest) -> Target:
         rule = None if source is None else source.rule
         quarantine.check(snapshot.set_aside, request.metric, mapped.group_resource, rule)
     if source is None:
+        snapshot.check_reached()
         remark = quarantine.remark(snapshot.set_aside, request.metric, external=False)
         raise _not_found(
             request,

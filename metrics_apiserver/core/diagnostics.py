@@ -267,6 +267,13 @@ AMBIGUOUS: Final = Kind(
     "Names of external metrics differ only in case",
     "Give them names that differ in more than case (name.as).",
 )
+UNREACHABLE: Final = Kind(
+    "MA220",
+    "unreachable",
+    "warning",
+    "Prometheus has not answered since the start",
+    "Check --prometheus-url, the network between, and the credentials.",
+)
 
 QUARANTINED: Final = Kind(
     "MA209",

@@ -30,6 +30,7 @@ def resolve(snapshot: Snapshot, metric: str, namespace: str, selector: Selector)
     """Finds the rule and renders its query.
 
     Raises:
+        errors.UpstreamError: Prometheus has not answered since the start.
         errors.MetricNotFound: no rule gives the metric, or it maps no label to the namespace.
         errors.Unavailable: the rule that gives the metric is set aside.
         errors.BadRequest: the selector has an operator that PromQL cannot express.
@@ -40,6 +41,7 @@ def resolve(snapshot: Snapshot, metric: str, namespace: str, selector: Selector)
         rule = None if name is None else snapshot.external[name].rule
         quarantine.check(snapshot.set_aside, metric, None, rule)
     if name is None:
+        snapshot.check_reached()
         raise errors.MetricNotFound(
             metric,
             _where(namespace),

@@ -3,7 +3,8 @@
 Each distinct series query is sent once and fails alone: its last good result stays, so one broken
 rule or a Prometheus that is down empties nothing. A query that suddenly finds nothing is believed
 when a turn an interval later finds nothing either (a Prometheus that has just restarted answers
-with an empty database, and a failing neighbour makes turns follow each other quickly). One
+with an empty database, and a failing neighbour makes turns follow each other quickly). Until
+Prometheus has answered once, nobody knows which metrics there are, and the Snapshot says so. One
 turn is `relist_once`; `run` only decides when the next is due: at the interval, soon after a
 failure, and at once when the rules or the cluster's resources change.
 """
@@ -19,7 +20,7 @@ from typing import Protocol
 
 from metrics_apiserver.base import errors, threads
 from metrics_apiserver.base.backoff import Backoff, no_jitter
-from metrics_apiserver.core import diagnostics, registry
+from metrics_apiserver.core import diagnostics, objects, registry
 from metrics_apiserver.core.model import Series
 from metrics_apiserver.core.registry import Snapshot
 from metrics_apiserver.core.restmapper import RESTMapper
@@ -30,6 +31,7 @@ log = logging.getLogger(__name__)
 
 FIRST_RETRY_SECONDS = 0.5
 MAX_RETRY_SECONDS = 2.0
+_ANSWERS = frozenset({"api", "too_large", "warnings"})  # kinds of errors that Prometheus answered
 EMPTY_SECONDS = 30.0  # or the interval, if that is shorter, until nothing found is believed
 
 
@@ -103,6 +105,8 @@ class Relister:
         self._generation = 0
         self._seen_diagnostics: frozenset[tuple[str, str]] = frozenset()
         self._turn_began = 0.0
+        self._silent_since: float | None = wall()  # None once Prometheus has answered
+        self._silent_why = ""
         self.snapshot: Snapshot | None = None
         self.turns = 0
         self.last_turn = 0.0
@@ -163,6 +167,7 @@ class Relister:
         try:
             found = await self._source.series(text, start=start, end=None)
         except errors.MetricsError as error:
+            self._note_failure(error)
             reason = error.detail or error.message
             if state.error != reason:
                 log.warning(
@@ -172,6 +177,7 @@ class Relister:
             state.error = reason
             report.failed[text] = reason
             return
+        self._silent_since = None
         if state.error:
             log.info("relist of a series query works again", extra={"series_query": text})
         state.error = ""
@@ -179,6 +185,20 @@ class Relister:
             return
         state.empty_since = None
         state.series = found
+
+    def _note_failure(self, error: errors.MetricsError) -> None:
+        """Remembers why Prometheus has not answered yet; a refusal of one query is an answer."""
+        if isinstance(error, errors.UpstreamError) and error.kind in _ANSWERS:
+            self._silent_since = None
+        else:
+            self._silent_why = error.message.removeprefix("unable to fetch metrics: ")
+
+    def _unreachable(self) -> str:
+        """Since when and why Prometheus has not answered; empty once it has, or if nobody asked."""
+        if self._silent_since is None or not self._silent_why:
+            return ""
+        since = objects.format_time(self._silent_since)
+        return f"Prometheus has not answered since {since}: {self._silent_why}"
 
     def _is_believed(self, state: QueryState) -> bool:
         """Whether nothing has been found for long enough."""
@@ -198,7 +218,9 @@ class Relister:
         }
         generation = self._generation + 1
         size = sum(map(len, known.values()))
-        snapshot = await threads.run(size, registry.build, rules, mapper, known, generation)
+        snapshot = await threads.run(
+            size, registry.build, rules, mapper, known, generation, self._unreachable()
+        )
         self._generation = generation
         self.snapshot = snapshot
         self._log_diagnostics(snapshot)

@@ -38,7 +38,13 @@ from metrics_apiserver.core.rules.model import (
 SeriesByQuery = Mapping[str, Collection[Series]]
 
 
-def build(rules: RuleFile, mapper: RESTMapper, series: SeriesByQuery, generation: int) -> Snapshot:
+def build(
+    rules: RuleFile,
+    mapper: RESTMapper,
+    series: SeriesByQuery,
+    generation: int,
+    unreachable: str = "",
+) -> Snapshot:
     """Applies every rule to its series.
 
     Args:
@@ -46,6 +52,7 @@ def build(rules: RuleFile, mapper: RESTMapper, series: SeriesByQuery, generation
         mapper: the cluster's resources.
         series: by the text of the series query; a rule whose query is absent gives no metrics.
         generation: number of the snapshot to be.
+        unreachable: since when and why Prometheus has not answered, if it never has.
     """
     builder = _Builder(mapper, series)
     for rule in rules.rules:
@@ -54,6 +61,8 @@ def build(rules: RuleFile, mapper: RESTMapper, series: SeriesByQuery, generation
         builder.add_external(rule)
     for quarantined in rules.quarantined:
         builder.set_aside(quarantined)
+    if unreachable:
+        builder.diagnostics.append(diagnostics.UNREACHABLE.at(unreachable))
     sources = builder.sources
     external = {metric: source for (group, metric), source in sources.items() if group is None}
     return Snapshot(
@@ -71,6 +80,7 @@ def build(rules: RuleFile, mapper: RESTMapper, series: SeriesByQuery, generation
         statuses=builder.statuses(),
         set_aside=tuple(builder.unusable),
         resource_fault=builder.resource_fault,
+        unreachable=unreachable,
     )
 
 

@@ -1,7 +1,7 @@
 """What requests read: the metrics there are, by which rule and series, at one moment.
 
-A Snapshot is immutable and replaced whole; a request keeps the one that it began with. It holds no
-behaviour: `core/registry/builder` makes it.
+A Snapshot is immutable and replaced whole; a request keeps the one that it began with.
+`core/registry/builder` makes it.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from metrics_apiserver.base import errors
 from metrics_apiserver.base.diagnostics import Diagnostic
 from metrics_apiserver.core.converter import ResourceConverter
 from metrics_apiserver.core.model import GroupResource
@@ -84,6 +85,7 @@ class Snapshot:
         set_aside: rules that cannot be used, or lack a label.
         resource_fault: why the resource rules cannot be used; empty where they can, or where
             there are none.
+        unreachable: why no metric is known, where Prometheus has never answered; else empty.
     """
 
     generation: int
@@ -96,6 +98,18 @@ class Snapshot:
     statuses: tuple[RuleStatus, ...]
     set_aside: tuple[SetAside, ...] = ()
     resource_fault: str = ""
+    unreachable: str = ""
+
+    def check_reached(self) -> None:
+        """Lets pass once Prometheus has answered: before that, nobody knows which metrics exist.
+
+        Raises:
+            errors.UpstreamError: `unreachable`, with the cause.
+        """
+        if self.unreachable:
+            raise errors.UpstreamError(
+                f"unable to fetch metrics: {self.unreachable}", kind="unreachable"
+            )
 
 
 class SnapshotSource(Protocol):

@@ -47,7 +47,12 @@ async def test_prometheus_away_from_the_start_and_later(
     async with ServerProcess(tmp_path, [*flags, "--query-freshness=0"]) as server:
         await server.ready()
         assert metrics(await server.ask(DISCOVERY)) == []
-        assert (await server.ask(LOAD)).status == 404
+        silent = await server.ask(LOAD)
+        assert silent.status == 503
+        assert b"Prometheus has not answered since 20" in silent.body
+        assert b"no connection to Prometheus" in silent.body
+        counted = await server.metrics()
+        assert counted['metrics_apiserver_rule_problems{kind="unreachable"}'] == 1
         with own_prometheus:
             started = time.monotonic()
             await server.agrees(DISCOVERY, metrics, certified=[ADMIN])

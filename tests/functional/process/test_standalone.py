@@ -82,7 +82,7 @@ async def test_a_backend_without_label_endpoints(tmp_path: Path, proxy: Upstream
     async with ServerProcess(tmp_path, flags) as server:
         await server.until(lambda: "series are requested instead" in server.log)
         answer = await raw(tmp_path, f"{GROUP}/namespaces/ns-07/pods/*/secret")
-        assert values_of(answer) == {"pod-0": "8000", "pod-1": "8001"}
+        assert values_of(answer) == {"pod-0": "8k", "pod-1": "8001"}
 
 
 async def test_kubectl_reads_metrics(server: ServerProcess, tmp_path: Path) -> None:

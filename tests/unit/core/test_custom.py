@@ -266,3 +266,13 @@ def test_a_cluster_scoped_object_has_no_namespace() -> None:
 
 def test_an_empty_list_has_items() -> None:
     assert custom.build_list("v1beta2", target(request()), [])["items"] == []
+
+
+def test_while_prometheus_has_never_answered_a_read_is_503_with_the_cause() -> None:
+    rules = snapshots.parse(RULES.replace("NAN", "zero").replace("DUPLICATE", "max"))
+    silent = registry.build(rules, snapshots.mapper(), {}, 1, "Prometheus has not answered")
+    with pytest.raises(
+        errors.UpstreamError, match="metrics: Prometheus has not answered"
+    ) as caught:
+        custom.resolve(silent, request())
+    assert caught.value.kind == "unreachable"

@@ -25,6 +25,7 @@ STABLE = {
     "MA206": "shadowed",
     "MA207": "unmapped",
     "MA208": "ambiguous",
+    "MA220": "unreachable",
 }
 
 

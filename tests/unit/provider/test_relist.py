@@ -6,6 +6,7 @@ import logging
 import pytest
 
 from metrics_apiserver.base import errors, threads
+from metrics_apiserver.core import diagnostics
 from metrics_apiserver.core.model import Series
 from metrics_apiserver.core.registry import Snapshot
 from metrics_apiserver.core.restmapper import RESTMapper
@@ -232,7 +233,11 @@ async def test_a_failure_is_logged_when_it_begins_changes_and_ends(
     environment.source.answers = {"a": found("a")}
     await environment.turn()
     await environment.turn()
-    seen = [(record.levelname, getattr(record, "error", "")) for record in caplog.records]
+    seen = [
+        (record.levelname, getattr(record, "error", ""))
+        for record in caplog.records
+        if "series query" in record.getMessage()
+    ]
     assert seen == [("WARNING", "refused"), ("WARNING", "slow"), ("INFO", "")]
 
 
@@ -337,3 +342,52 @@ async def test_a_wake_during_a_turn_leads_to_one_more_at_once() -> None:
         await asyncio.sleep(30.0)
         assert environment.source.times == [0.0, 2.0]
         running.cancel()
+
+
+# --- Prometheus that has never answered ----------------------------------------------------
+
+
+def unreachable(environment: Environment) -> str:
+    snapshot = environment.relister.snapshot
+    assert snapshot is not None
+    kinds = [diagnostics.CATALOGUE[item.code].name for item in snapshot.diagnostics]
+    assert ("unreachable" in kinds) is bool(snapshot.unreachable)
+    return snapshot.unreachable
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        DOWN,
+        errors.UpstreamError("unable to fetch metrics: down", kind="http", status=404),
+        errors.UpstreamError("unable to fetch metrics: down", kind="protocol"),
+        errors.UpstreamTimeout("unable to fetch metrics: down"),
+    ],
+)
+async def test_until_prometheus_has_answered_once_the_snapshot_says_why(
+    error: errors.MetricsError,
+) -> None:
+    environment = Environment(rules("a", "b"), {"a": error, "b": error})
+    await environment.turn()
+    said = "Prometheus has not answered since 1970-01-01T01:23:20Z: down"
+    assert unreachable(environment) == said
+    environment.source.answers["b"] = found("b")
+    await environment.turn()
+    assert unreachable(environment) == ""
+    environment.source.answers["b"] = error
+    assert await environment.turn() == {"b"}
+    assert unreachable(environment) == ""
+
+
+@pytest.mark.parametrize("kind", ["api", "too_large", "warnings"])
+async def test_a_refusal_of_one_query_is_an_answer(kind: str) -> None:
+    refused = errors.UpstreamError("unable to fetch metrics: no", kind=kind, status=400)
+    environment = Environment(rules("a"), {"a": refused})
+    await environment.turn()
+    assert unreachable(environment) == ""
+
+
+async def test_where_nobody_asked_nothing_is_unreachable() -> None:
+    environment = Environment("rules: []\n", {})
+    await environment.turn()
+    assert unreachable(environment) == ""
