@@ -8,7 +8,7 @@ without a namespace is not found. An unknown name is an error, never an empty an
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -134,6 +134,39 @@ def group_samples(samples: Iterable[Sample], label: str) -> dict[str, list[Sampl
     return grouped
 
 
+def drop_namesakes(
+    samples: Sequence[Sample],
+    plan: QueryPlan,
+    namespace: str,
+    names: Collection[str],
+    counts: values.ValueCounts | None,
+) -> Sequence[Sample]:
+    """Leaves out samples that say themselves that they are of another namespace.
+
+    They come where a query ignores LabelMatchers. A sample that names no namespace stays: there is
+    nothing to compare.
+
+    Args:
+        samples: the answer to the plan's exact query.
+        plan: without a namespace label, everything stays.
+        namespace: that the query was for.
+        names: of the objects that were asked for; only their namesakes are counted.
+        counts: counted into.
+    """
+    label = plan.namespace_label
+    if not label:
+        return samples
+    own = [sample for sample in samples if sample.labels.get(label, namespace) == namespace]
+    if counts is not None and len(own) < len(samples):
+        wanted = frozenset(names)
+        counts.namesake += sum(
+            sample.labels.get(label, namespace) != namespace
+            and sample.labels.get(plan.resource_label) in wanted
+            for sample in samples
+        )
+    return own
+
+
 def assemble(
     target: Target,
     names: Sequence[str],
@@ -177,6 +210,8 @@ def _why_absent(counts: values.ValueCounts) -> str:
         return "its value is infinite"
     if counts.nan:
         return "its value is NaN (onNaN: drop)"
+    if counts.namesake:
+        return "no series of this namespace came back; use <<.LabelMatchers>> in metricsQuery"
     return "Prometheus has no series for it, or the rule's metricsQuery drops the label naming it"
 
 

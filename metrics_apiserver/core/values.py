@@ -22,12 +22,16 @@ SATURATION = 9_223_372_036_854_775.807
 
 @dataclass(slots=True)
 class ValueCounts:
-    """How many values a response left out or changed, by reason."""
+    """How many values a response left out or changed, by reason.
+
+    A namesake is an object of the same name in another namespace.
+    """
 
     nan: int = 0
     infinite: int = 0
     duplicate: int = 0
     saturated: int = 0
+    namesake: int = 0
 
 
 def _without_nan(

@@ -9,7 +9,7 @@ from metrics_apiserver.core.rules.config import RuleFile
 from metrics_apiserver.provider.relist import RelistReport
 
 EVALUATIONS = ("bulk", "exact", "shared", "fallback")
-_REASONS = ("nan", "infinite", "duplicate", "saturated")
+_REASONS = ("nan", "infinite", "duplicate", "saturated", "namesake")
 
 
 class ProviderMetrics:

@@ -55,8 +55,8 @@ class CustomProvider:
             raise errors.Unavailable("the cluster's resources are not known yet: try again")
         target = custom.resolve(snapshot, request)
         names = await self._names(target)
-        samples = await self._evaluator.samples(target.plan, target.namespace, names)
         counts = values.ValueCounts()
+        samples = await self._evaluator.samples(target.plan, target.namespace, names, counts)
         try:
             items = await threads.run(len(names), custom.assemble, target, names, samples, counts)
         finally:

@@ -52,9 +52,9 @@ class ResourceProvider:
         if not found:
             return []
         wanted = {"": [item.name for item in found]}
-        cpu, memory = await self._both(rules, resource.node_plan, wanted)
-        frame = Frame(durations.format_go(rules.window_seconds), self._wall())
         counts = values.ValueCounts()
+        cpu, memory = await self._both(rules, resource.node_plan, wanted, counts)
+        frame = Frame(durations.format_go(rules.window_seconds), self._wall())
         items = [
             resource.node_metrics(
                 item, cpu[""].get(item.name, ()), memory[""].get(item.name, ()), frame, counts
@@ -85,14 +85,14 @@ class ResourceProvider:
         wanted: dict[str, list[str]] = {}
         for item in found:
             wanted.setdefault(item.namespace, []).append(item.name)
-        cpu, memory = await self._both(rules, resource.pod_plan, wanted)
+        counts = values.ValueCounts()
+        cpu, memory = await self._both(rules, resource.pod_plan, wanted, counts)
         frame = Frame(
             durations.format_go(rules.window_seconds),
             self._wall(),
             rules.cpu.rule.container_label,
             rules.memory.rule.container_label,
         )
-        counts = values.ValueCounts()
 
         def assemble() -> list[objects.PodMetrics]:
             items = (
@@ -140,10 +140,11 @@ class ResourceProvider:
         rules: CompiledResourceRules,
         plan: Callable[[CompiledResourceRule], QueryPlan],
         wanted: Mapping[str, Sequence[str]],
+        counts: values.ValueCounts,
     ) -> tuple[Mapping[str, SamplesByName], Mapping[str, SamplesByName]]:
         """Asks for cpu and memory at the same time; the first error is the caller's."""
         cpu, memory = await side_by_side(
-            self._evaluator.by_namespace(plan(rules.cpu), wanted),
-            self._evaluator.by_namespace(plan(rules.memory), wanted),
+            self._evaluator.by_namespace(plan(rules.cpu), wanted, counts),
+            self._evaluator.by_namespace(plan(rules.memory), wanted, counts),
         )
         return cpu, memory

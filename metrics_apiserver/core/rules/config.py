@@ -189,6 +189,11 @@ def _warn_of_template(
             "uses neither .LabelMatchers nor .LabelValuesByName: "
             "every request gets the same answer, whatever it asks for"
         )
+        if kind == "custom":
+            message += (
+                "; series that name another namespace are left out of it, and series that name "
+                "none are the object's in every namespace"
+            )
         given.add(
             diagnostics.SAME_FOR_ALL, "metricsQuery", message, given.text("metricsQuery").line
         )

@@ -21,6 +21,7 @@ from metrics_apiserver.base import errors
 from metrics_apiserver.base.caching import SingleFlight
 from metrics_apiserver.core.bulk.queryplan import BulkQuery, QueryPlan
 from metrics_apiserver.core.model import QueryResult
+from metrics_apiserver.core.values import ValueCounts
 from metrics_apiserver.options.prometheus import EvaluationSettings
 from metrics_apiserver.provider.evaluation import bulk
 from metrics_apiserver.provider.evaluation.bulk import (
@@ -96,24 +97,33 @@ class Evaluator:
         """
         return await self._exact.query(text)
 
-    async def samples(self, plan: QueryPlan, namespace: str, names: Sequence[str]) -> SamplesByName:
+    async def samples(
+        self,
+        plan: QueryPlan,
+        namespace: str,
+        names: Sequence[str],
+        counts: ValueCounts | None = None,
+    ) -> SamplesByName:
         """Samples by object name; objects without any are absent, others may be present.
 
         Args:
             plan: the query without its objects.
             namespace: empty for cluster-scoped resources.
             names: the objects that the caller will look up, at least one.
+            counts: counted into, for namesakes.
 
         Raises:
             errors.UpstreamError, errors.UpstreamTimeout: Prometheus gave no usable answer.
             errors.BadRequest: the metric selector has an operator that PromQL cannot express.
             errors.Internal: the rule's template fails on this request.
         """
-        found = await self.by_namespace(plan, {namespace: names})
-        return found[namespace]
+        return (await self.by_namespace(plan, {namespace: names}, counts))[namespace]
 
     async def by_namespace(
-        self, plan: QueryPlan, wanted: Mapping[str, Sequence[str]]
+        self,
+        plan: QueryPlan,
+        wanted: Mapping[str, Sequence[str]],
+        counts: ValueCounts | None = None,
     ) -> Mapping[str, SamplesByName]:
         """As `samples`, for several namespaces in one evaluation where that is proved equal."""
         if self._settings.freshness_seconds > 0:
@@ -122,7 +132,7 @@ class Evaluator:
                 found = await self._bulk(state, wanted)
                 if found is not None:
                     return found
-        return await self._exact.by_namespace(plan, wanted)
+        return await self._exact.by_namespace(plan, wanted, counts)
 
     def _state_of(self, plan: QueryPlan) -> BulkState:
         state = self._states.get(plan)

@@ -2,8 +2,9 @@
 
 Reads with the same query text within the freshness window share one query; 0 means only reads at
 the same time. A query that Prometheus cannot parse is the rule's fault, so the caller is told what
-it says. A long list of names is queried in parts where that is proved to change nothing; a
-list that needs more than 4 MiB and cannot be split is refused.
+it says. A long list of names is queried in parts where that is proved to change nothing; a list
+that needs more than 4 MiB and cannot be split is refused. Samples that name another namespace are
+left out, as bulk evaluation leaves them out by itself.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from metrics_apiserver.core import custom
 from metrics_apiserver.core.bulk import queryplan
 from metrics_apiserver.core.bulk.queryplan import QueryPlan
 from metrics_apiserver.core.model import QueryResult, Sample
+from metrics_apiserver.core.values import ValueCounts
 from metrics_apiserver.options.prometheus import EvaluationSettings
 from metrics_apiserver.provider.evaluation import bulk
 from metrics_apiserver.provider.evaluation.bulk import QUERY_BYTES, Backend, SamplesByName
@@ -77,7 +79,10 @@ class ExactEvaluator:
         return result
 
     async def by_namespace(
-        self, plan: QueryPlan, wanted: Mapping[str, Sequence[str]]
+        self,
+        plan: QueryPlan,
+        wanted: Mapping[str, Sequence[str]],
+        counts: ValueCounts | None = None,
     ) -> Mapping[str, SamplesByName]:
         """Samples by object name, by namespace; arguments and errors as Evaluator's."""
         found: dict[str, dict[str, list[Sample]]] = {namespace: {} for namespace in wanted}
@@ -86,7 +91,8 @@ class ExactEvaluator:
         async def ask(namespace: str, names: Sequence[str]) -> None:
             async with slots:
                 result = await self.query(_render(plan, namespace, names))
-            grouped = custom.group_samples(bulk.vector(result), plan.resource_label)
+            samples = custom.drop_namesakes(bulk.vector(result), plan, namespace, names, counts)
+            grouped = custom.group_samples(samples, plan.resource_label)
             found[namespace].update(grouped)
 
         parts = [

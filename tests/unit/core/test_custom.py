@@ -268,6 +268,12 @@ def test_an_empty_list_has_items() -> None:
     assert custom.build_list("v1beta2", target(request()), [])["items"] == []
 
 
+def test_a_value_only_of_another_namespace_says_what_to_do() -> None:
+    target = custom.resolve(environment(), request(name="x"))
+    with pytest.raises(errors.MetricNotFound, match=r"use <<\.LabelMatchers>> in"):
+        custom.assemble(target, ["x"], {}, ValueCounts(namesake=1))
+
+
 def test_while_prometheus_has_never_answered_a_read_is_503_with_the_cause() -> None:
     rules = snapshots.parse(RULES.replace("NAN", "zero").replace("DUPLICATE", "max"))
     silent = registry.build(rules, snapshots.mapper(), {}, 1, "Prometheus has not answered")

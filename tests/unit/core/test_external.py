@@ -160,3 +160,11 @@ def test_the_list() -> None:
     assert made["kind"] == "ExternalMetricValueList"
     assert made["apiVersion"] == "external.metrics.k8s.io/v1beta1"
     assert (made["metadata"], made["items"]) == ({}, [])
+
+
+def test_while_prometheus_has_never_answered_a_read_is_503_with_the_cause() -> None:
+    rules = snapshots.parse(RULES.replace("POLICY", "drop"))
+    silent = registry.build(rules, snapshots.mapper(), {}, 1, "Prometheus has not answered")
+    with pytest.raises(errors.UpstreamError, match="Prometheus has not answered") as caught:
+        external.resolve(silent, "queue_depth", "prod", selector.parse(""))
+    assert caught.value.kind == "unreachable"

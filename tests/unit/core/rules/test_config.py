@@ -401,6 +401,7 @@ def test_a_query_that_ignores_the_request() -> None:
     ((line, path, message),) = warnings(PLAIN.replace(query, "sum(<<.Series>>)"))
     assert (line, path) == (5, "rules[0].metricsQuery")
     assert "every request gets the same answer" in message
+    assert "series that name another namespace are left out" in message
 
     whole = EXTERNAL.replace(query, "sum(a) / sum(b)")
     assert warnings(whole) == []

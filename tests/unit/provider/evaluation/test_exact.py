@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -9,6 +10,7 @@ from metrics_apiserver.base import errors
 from metrics_apiserver.core import gotemplate, selector
 from metrics_apiserver.core.bulk.queryplan import QueryPlan
 from metrics_apiserver.core.model import Sample
+from metrics_apiserver.core.values import ValueCounts
 from metrics_apiserver.options.prometheus import EvaluationSettings
 from metrics_apiserver.provider.evaluation import bulk, exact
 from metrics_apiserver.provider.evaluation.exact import ExactEvaluator, side_by_side
@@ -44,6 +46,33 @@ class Exact:
             observe=self.uses.append,
             clock=self.clock,
         )
+
+
+async def test_series_of_another_namespace_are_no_answer_and_namesakes_are_counted() -> None:
+    samples = [
+        Sample({"ns": "a", "pod": "x"}, 1.0, 0.0),
+        Sample({"ns": "b", "pod": "x"}, 2.0, 0.0),
+        Sample({"ns": "b", "pod": "stranger"}, 3.0, 0.0),
+        Sample({"pod": "y"}, 4.0, 0.0),
+    ]
+    environment = Exact(FakeBackend(lambda _text: samples))
+    counts = ValueCounts()
+    plan = ask("m")
+    found = await environment.evaluator.by_namespace(plan, {"a": ["x", "y"], "c": ["x"]}, counts)
+    assert {name: [s.value for s in part] for name, part in found["a"].items()} == {
+        "x": [1.0],
+        "y": [4.0],
+    }
+    assert set(found["c"]) == {"y"}
+    assert counts.namesake == 3
+
+
+async def test_without_a_namespace_label_every_series_stays() -> None:
+    samples = [Sample({"ns": "b", "pod": "x"}, 2.0, 0.0)]
+    environment = Exact(FakeBackend(lambda _text: samples))
+    plan = replace(ask("m"), namespace_label="")
+    found = await environment.evaluator.by_namespace(plan, {"": ["x"]}, ValueCounts())
+    assert found[""] == {"x": samples}
 
 
 async def test_equal_texts_are_asked_once_within_the_window() -> None:
