@@ -144,12 +144,8 @@ class PrometheusClient:
 
     async def series_values(self, label: str, selector: str, *, start: float) -> list[str]:
         """As `label_values` for one selector, for backends that refuse that: by /api/v1/series."""
-        request = ApiRequest(
-            "/api/v1/series",
-            _matching([selector], start, None),
-            self._settings.timeout_seconds,
-            self._settings.max_series_body_bytes,
-        )
+        limits = self._settings.timeout_seconds, self._settings.max_series_body_bytes
+        request = ApiRequest("/api/v1/series", _matching([selector], start, None), *limits)
         return await self._names("series", request, decode.SeriesValuesReader(label))
 
     async def label_values(
