@@ -6,8 +6,7 @@ Prometheus depends on the number of rules, not of HPAs. Every other plan sends t
 predecessor sends, shared by reads with the same text. An evaluation is served for at most the
 freshness window, 0 meaning never; a read that finds it near its end, or used often, starts the next
 one without waiting for it. Where Prometheus refuses the bulk query, exact queries are sent and bulk
-is tried again after a pause, in the background. On an error no older value is served: the HPA does
-nothing on an error, but acts on a stale number.
+is tried again after a pause, in the background. On an error no older value is served.
 """
 
 from __future__ import annotations
@@ -110,7 +109,7 @@ class Evaluator:
             plan: the query without its objects.
             namespace: empty for cluster-scoped resources.
             names: the objects that the caller will look up, at least one.
-            counts: counted into, for namesakes.
+            counts: namesakes in other namespaces are counted into it.
 
         Raises:
             errors.UpstreamError, errors.UpstreamTimeout: Prometheus gave no usable answer.
