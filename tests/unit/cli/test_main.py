@@ -95,11 +95,21 @@ def test_a_closed_pipe_ends_it_quietly(words: str) -> None:
     assert both.returncode == 1
 
 
+# A shell lets what it runs in the background ignore SIGINT, and children inherit that.
+HEED_INTERRUPTS = """
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
 def test_an_interrupt_ends_it_quietly() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         place = f"127.0.0.1:{silent.getsockname()[1]}"
         command = [*PROGRAM, "certs", "inspect", f"--connect={place}"]
-        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        process = subprocess.Popen(
+            [sys.executable, "-c", HEED_INTERRUPTS, *command], stderr=subprocess.PIPE, text=True
+        )
         connection, _ = silent.accept()
         with connection:
             process.send_signal(signal.SIGINT)
