@@ -50,18 +50,28 @@ class Environment:
         self.control_plane = ControlPlane(self.directory, self.processes, controller_manager)
         self.cluster = self.control_plane.cluster
         self.shipped: list[Object] = []
-        self.server = self._make_server()
+        self.server = self._make_server(self.directory)
         self._nudges = 0
 
-    def _make_server(self) -> Server:
+    def beside(self, name: str, command: Sequence[str]) -> Server:
+        """A second server with the same identity, which no APIService leads to."""
+        directory = self.directory / name
+        directory.mkdir()
+        return self._make_server(directory, name, command)
+
+    def _make_server(
+        self, directory: Path, name: str = "server", command: Sequence[str] = ()
+    ) -> Server:
         authority = trustme.CA(organization_unit_name="serving-ca")
-        ca_file = pki.write_authority(authority, self.directory / "serving-ca.crt")
-        serving = pki.issue(authority, self.directory, f"{SERVICE}.{NAMESPACE}.svc")
+        ca_file = pki.write_authority(authority, directory / "serving-ca.crt")
+        serving = pki.issue(authority, directory, f"{SERVICE}.{NAMESPACE}.svc")
         url, cluster_ca = self.control_plane.url, self.control_plane.ca_file
         kubeconfig = pki.write_kubeconfig(
-            self.directory / "server.kubeconfig", url, cluster_ca, token_file=self._token_file
+            directory / "server.kubeconfig", url, cluster_ca, token_file=self._token_file
         )
-        return Server(self.directory, self.processes, kubeconfig, serving, ca_file)
+        return Server(
+            directory, self.processes, kubeconfig, serving, ca_file, name=name, command=command
+        )
 
     @property
     def _token_file(self) -> Path:

@@ -27,7 +27,17 @@ def subject_command() -> list[str]:
 
 
 class Server:
-    """One server process at a time, over one rule file and one Prometheus."""
+    """One server process at a time, over one rule file and one Prometheus.
+
+    Args:
+        directory: for the rule file.
+        processes: takes the process.
+        kubeconfig: of the identity that it runs as.
+        serving: its certificate.
+        authority: who issued that.
+        name: of the process.
+        command: what is run; by default the command under test, chosen at each `configure`.
+    """
 
     def __init__(
         self,
@@ -36,9 +46,14 @@ class Server:
         kubeconfig: Path,
         serving: pki.Pair,
         authority: Path,
+        *,
+        name: str = "server",
+        command: Sequence[str] = (),
     ) -> None:
         self.port = free_port()
         self.authority = authority
+        self.name = name
+        self._command = command
         self._directory = directory
         self._processes = processes
         self._kubeconfig = kubeconfig
@@ -47,7 +62,7 @@ class Server:
 
     @property
     def process(self) -> Process:
-        return self._processes["server"]
+        return self._processes[self.name]
 
     def client(self, pair: pki.Pair | None = None, headers: Headers = ()) -> ApiClient:
         """A client that speaks to the server itself, past kube-apiserver."""
@@ -60,7 +75,7 @@ class Server:
         config.write_text(rules)
         kubeconfig = self._kubeconfig
         command = [
-            *subject_command(),
+            *(self._command or subject_command()),
             f"--secure-port={self.port}",
             "--bind-address=127.0.0.1",
             f"--tls-cert-file={self._serving.certificate}",
@@ -74,7 +89,7 @@ class Server:
             *flags,
         ]
         environment = {**os.environ, "PYTHONPATH": str(builds.ROOT)}
-        self._processes.add("server", command, environment)
+        self._processes.add(self.name, command, environment)
 
     def start(self, ready: str = "/readyz") -> None:
         """Starts the process and waits until a health path answers 200."""
