@@ -57,6 +57,11 @@ e2e: $(STAMP) ## End-to-end tests on a real etcd, kube-apiserver and kube-contro
 	@mkdir -p $(REPORTS)
 	$(PYTEST) -q tests/e2e -o timeout=240 --junitxml=$(REPORTS)/e2e.xml
 
+.PHONY: differential
+differential: $(STAMP) ## Compare with PEER=<command> on drawn rules and series (SEED=, ROUNDS=, SECONDS=, ROUND=)
+	@$(PY) -m tests.programs >/dev/null
+	@$(PY) -m tests.differential
+
 .PHONY: bench
 bench: $(STAMP) ## Reads of a fleet of HPAs; PEER=<command> measures another server beside this one
 	@$(PY) -m tests.programs >/dev/null

@@ -82,7 +82,8 @@ def _row_of_statuses(request: Request, ours: Answer, peers: Answer) -> Row | Non
         if codes in known:
             return row
     if codes == (404, 200) and (values := _values(peers.body)):
-        return Row.INFINITE if all(one == WRAPPED for one in values) else None
+        left_out = _may_be_infinite(request) or all(one == WRAPPED for one in values)
+        return Row.INFINITE if left_out else None
     if codes == (503, 500) and "unable to fetch metrics" in _short(peers.body):
         return Row.FAILED
     return None
@@ -161,8 +162,16 @@ def _items(
                 yield _explained(request, found)
         elif not left and all(one.get("value") == WRAPPED for one in right):
             yield Difference(place, "left out", WRAPPED, _row_of_wrapped(request))
+        elif not left and len(right) == 1 and _may_be_infinite(request):
+            yield Difference(place, "left out", _short(right[0]["value"]), Row.INFINITE)
         elif left != right:
             yield Difference(place, _short(left), _short(right))
+
+
+def _may_be_infinite(request: Request) -> bool:
+    """Whether an infinite value can be the largest of one object's, and the peer have another."""
+    rule = request.rule
+    return bool(rule and rule.repeats and rule.family and rule.family.is_odd)
 
 
 def _row_of_wrapped(request: Request) -> Row:
@@ -181,7 +190,7 @@ def _row_of_values(request: Request, found: Difference) -> Row | None:
     if mine is None or theirs is None:
         return None
     repeats = request.rule is not None and request.rule.repeats
-    if found.peers == WRAPPED:
+    if found.peers == f'"{WRAPPED}"':
         if abs(mine) == quantity.MAX_INT64:
             return Row.MAGNITUDE
         return Row.REPEATED if repeats else None

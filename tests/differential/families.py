@@ -160,6 +160,11 @@ class Family:
     lines: tuple[str, ...]
 
     @property
+    def is_odd(self) -> bool:
+        """Whether some of its values are no ordinary numbers."""
+        return any(line.endswith(_ODD_VALUES) for line in self.lines)
+
+    @property
     def names(self) -> tuple[str, str]:
         """The main series and its companion: a limit, the failures, or the count."""
         return {

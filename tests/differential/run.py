@@ -142,7 +142,7 @@ class Differential:
                     server.process.end(grace=5.0)
 
     def _serve(self, number: int, made: Round, prometheus_url: str) -> bool:
-        """Starts both; a rule file that only one of them accepts is a difference."""
+        """Starts both; whoever does not start is a difference, since every rule file is good."""
         for server, more in zip(self._servers, (self._flags, ()), strict=True):
             server.configure(made.rule_file, prometheus_url, (*FLAGS, *more))
             server.process.start()
@@ -152,8 +152,8 @@ class Differential:
         request = Request(f"(start with round-{number}/rules.yaml)")
         answers = Pair(*(Answer(500 if one else 200, {}, one) for one in refusals))
         mine, theirs = (one or "ready" for one in refusals)
-        found = [] if all(refusals) else [Difference("start", mine, theirs)]
-        self._report.add(f"round {number}", request, answers, found)
+        found = Difference("start", mine, theirs)
+        self._report.add(f"round {number}", request, answers, [found])
         return False
 
     def _ask(self, number: int, made: Round) -> None:
