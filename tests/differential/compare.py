@@ -15,7 +15,7 @@ from typing import Any
 
 from metrics_apiserver.base import errors
 from metrics_apiserver.core import quantity
-from tests.differential.generate import Request
+from tests.differential.reads import Request
 from tests.e2e.harness.apiclient import Answer
 
 WRAPPED = "-9223372036854775808m"
@@ -37,6 +37,7 @@ class Row(enum.Enum):
     LABEL_NAME = "Label names with characters that Prometheus does not allow (`sls.project`)"
     CAPITALS = "External metric names with capitals"
     FAILED = "Prometheus fails"
+    NAMESAKE = "A query that ignores `LabelMatchers`, and two namespaces with an object of one name"
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,8 @@ def _row_of_statuses(request: Request, ours: Answer, peers: Answer) -> Row | Non
         if codes in known:
             return row
     if codes == (404, 200) and (values := _values(peers.body)):
+        if request.rule and request.rule.ignores_namespace:
+            return Row.NAMESAKE
         left_out = _may_be_infinite(request) or all(one == WRAPPED for one in values)
         return Row.INFINITE if left_out else None
     if codes == (503, 500) and "unable to fetch metrics" in _short(peers.body):
@@ -162,6 +165,8 @@ def _items(
                 yield _explained(request, found)
         elif not left and all(one.get("value") == WRAPPED for one in right):
             yield Difference(place, "left out", WRAPPED, _row_of_wrapped(request))
+        elif not left and len(right) == 1 and request.rule and request.rule.ignores_namespace:
+            yield Difference(place, "left out", _short(right[0]["value"]), Row.NAMESAKE)
         elif not left and len(right) == 1 and _may_be_infinite(request):
             yield Difference(place, "left out", _short(right[0]["value"]), Row.INFINITE)
         elif left != right:
@@ -189,13 +194,16 @@ def _row_of_values(request: Request, found: Difference) -> Row | None:
     mine, theirs = _milli(found.ours), _milli(found.peers)
     if mine is None or theirs is None:
         return None
-    repeats = request.rule is not None and request.rule.repeats
+    rule = request.rule
+    repeats = rule is not None and rule.repeats
     if found.peers == f'"{WRAPPED}"':
         if abs(mine) == quantity.MAX_INT64:
             return Row.MAGNITUDE
         return Row.REPEATED if repeats else None
     if abs(mine) - abs(theirs) == 1 and mine * theirs >= 0:
         return Row.ROUNDING
+    if rule and rule.ignores_namespace:
+        return Row.NAMESAKE
     return Row.REPEATED if repeats and mine > theirs else None
 
 

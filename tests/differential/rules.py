@@ -59,7 +59,8 @@ HISTOGRAM = (
     f"histogram_quantile(0.5, sum by ({G}, le) (rate({S}[2m])))",
     f'sum(rate(<<.Series>>{{{M},le="0.5"}}[1m])) by ({G}) / sum(rate(OTHER{{{M}}}[1m])) by ({G})',
 )
-RAW_GAUGE = (S, f"max_over_time({S}[1m])", f"sum({S}) by ({G}, EXTRA)")
+UNMATCHED = "<<.Series>>"
+RAW_GAUGE = (S, f"max_over_time({S}[1m])", f"sum({S}) by ({G}, EXTRA)", UNMATCHED)
 RAW_COUNTER = (f"rate({S}[1m])", f"sum(rate({S}[1m])) by ({G}, EXTRA)")
 EXTERNAL_GAUGE = (
     S,
@@ -90,6 +91,7 @@ class Rule:
         metrics: the names that it makes.
         family: what it reads; None for resource rules.
         repeats: whether its query may give several series for one object.
+        ignores_namespace: whether its query gives the series of all namespaces.
     """
 
     section: str
@@ -97,6 +99,7 @@ class Rule:
     metrics: tuple[str, ...]
     family: Family | None = None
     repeats: bool = False
+    ignores_namespace: bool = False
 
 
 def custom(rng: random.Random, family: Family) -> Rule:
@@ -106,7 +109,8 @@ def custom(rng: random.Random, family: Family) -> Rule:
     body, metrics = _discovered(rng, family)
     body["resources"] = dict(rng.choice(family.style.mappings))
     body["metricsQuery"] = _filled(form, family)
-    return Rule("rules", body, metrics, family, raw or "without" in form)
+    repeats = raw or "without" in form
+    return Rule("rules", body, metrics, family, repeats, form == UNMATCHED)
 
 
 def external(rng: random.Random, family: Family) -> Rule:

@@ -13,9 +13,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.differential import compare, generate
+from tests.differential import compare, generate, reads
 from tests.differential.compare import Difference
-from tests.differential.generate import CUSTOM, EXTERNAL, Request, Round
+from tests.differential.generate import Round
+from tests.differential.reads import CUSTOM, EXTERNAL, Request
 from tests.e2e.harness import polling
 from tests.e2e.harness.apiclient import Answer, ApiClient, Object
 from tests.e2e.harness.environment import NAMESPACE, SERVICE, Environment
@@ -164,7 +165,7 @@ class Differential:
             polling.hold(0.5)
             listed, other = self._listed(0), self._listed(1)
         asked = [Request(path) for path in LISTS]
-        asked += generate.requests(self._seed, number, made, listed | other)
+        asked += reads.draw(self._seed, number, made, listed | other)
         for request in asked:
             answers, found = self._compared(request)
             self._report.add(f"round {number}", request, answers, found)

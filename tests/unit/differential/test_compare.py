@@ -9,9 +9,10 @@ import pytest
 from tests import builds
 from tests.differential import compare
 from tests.differential.compare import WRAPPED, Row
-from tests.differential.families import STYLES, Family
-from tests.differential.generate import Request
+from tests.differential.families import Family
+from tests.differential.reads import Request
 from tests.differential.rules import Rule
+from tests.differential.styles import STYLES
 from tests.e2e.harness.apiclient import Answer
 
 RULE = Rule("rules", {}, ("depth",))
@@ -96,6 +97,14 @@ def test_an_infinite_value_may_be_the_largest_of_several() -> None:
     assert rows(status(404, ""), peers, repeating("+Inf")) == [Row.INFINITE]
     assert rows(ours, peers, repeating("5")) == [None]
     assert rows(status(404, ""), peers, repeating("5")) == [None]
+
+
+def test_only_a_query_for_all_namespaces_meets_namesakes() -> None:
+    ignoring = Rule("rules", {}, ("depth",), repeats=True, ignores_namespace=True)
+    ours, peers = values(item("a", "1")), values(item("a", "3"))
+    assert rows(ours, peers, ignoring) == rows(values(), peers, ignoring) == [Row.NAMESAKE]
+    assert rows(status(404, ""), peers, ignoring) == [Row.NAMESAKE]
+    assert rows(peers, values(), ignoring) == [None]
 
 
 def test_an_item_that_one_of_them_lacks_is_a_difference() -> None:

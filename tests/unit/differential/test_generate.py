@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from metrics_apiserver.core.rules import config
-from tests.differential import families, generate
+from tests.differential import generate, reads
 from tests.differential.rules import RESOURCE
 from tests.fakes.exposition import render_fixture
 
@@ -28,9 +28,7 @@ def test_the_same_seed_gives_the_same_round_and_another_seed_another() -> None:
     first, again, other = (generate.generate(seed, 3) for seed in ("1", "1", "2"))
     assert (first.rule_file, first.series) == (again.rule_file, again.series)
     assert first.rule_file != other.rule_file
-    assert generate.requests("1", 3, first, listed(first)) == generate.requests(
-        "1", 3, again, listed(again)
-    )
+    assert reads.draw("1", 3, first, listed(first)) == reads.draw("1", 3, again, listed(again))
     assert generate.objects("1") == generate.objects("1") != generate.objects("2")
 
 
@@ -56,8 +54,8 @@ def test_each_series_is_exposed_once(number: int) -> None:
 def test_the_rounds_hold_every_section_and_every_style() -> None:
     rules = [rule for number in ROUNDS for rule in generate.generate("1", number).rules]
     assert {rule.section for rule in rules} == {"rules", "externalRules", "resourceRules"}
-    styles = {id(rule.family.style) for rule in rules if rule.family}
-    assert styles == {id(style) for style in families.STYLES.values()}
+    used = {id(rule.family.style) for rule in rules if rule.family}
+    assert used == {id(style) for style in styles.STYLES.values()}
     assert {rule.repeats for rule in rules} == {True, False}
 
 
@@ -74,9 +72,9 @@ def test_no_placeholder_is_left_in_a_query() -> None:
 @pytest.mark.parametrize("number", ROUNDS)
 def test_every_request_is_asked_once_and_knows_its_rule(number: int) -> None:
     made = generate.generate("1", number)
-    asked = generate.requests("1", number, made, listed(made))
+    asked = reads.draw("1", number, made, listed(made))
     assert len({one.path for one in asked}) == len(asked)
-    assert len(asked) <= generate.REQUESTS_OF_ONE_METRIC * len(listed(made)) + 7
+    assert len(asked) <= reads.REQUESTS_OF_ONE_METRIC * len(listed(made)) + 7
     assert all(one.rule is not None and " " not in one.path for one in asked)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests import builds
 from tests.differential.compare import Difference, Row
-from tests.differential.generate import Request
+from tests.differential.reads import Request
 from tests.differential.rules import Rule
 from tests.differential.run import Pair, Report
 from tests.e2e.harness.apiclient import Answer
@@ -19,7 +19,8 @@ REQUEST = Request("/apis/asked", Rule("rules", {"seriesQuery": "depth"}, ("depth
 
 
 def test_each_request_is_counted_once_by_its_worst_difference() -> None:
-    report = Report([].append)
+    lines: list[str] = []
+    report = Report(lines.append)
     explained = Difference("value", "11", "10999m", Row.ROUNDING)
     for found in ([], [], [explained, explained], [explained, Difference("value", "7", "5")]):
         report.add("round 1", REQUEST, ANSWERS, found)
