@@ -35,14 +35,20 @@ Say = Callable[[str], None]
 
 @dataclass
 class Report:
-    """What was asked, and how it was answered."""
+    """What was asked, and how it was answered.
+
+    Attributes:
+        lists_with_items: how many answers held a value; a run without any has compared nothing.
+    """
 
     say: Say
     counts: Counter[str] = field(default_factory=Counter)
+    lists_with_items: int = 0
 
     def add(self, title: str, request: Request, answers: Pair, found: list[Difference]) -> None:
         """Counts one request; a difference is shown with its rule and both answers."""
         undocumented = [one for one in found if one.row is None]
+        self.lists_with_items += bool(answers.ours.items)
         self.counts["different" if undocumented else "documented" if found else "equal"] += 1
         if not found:
             return

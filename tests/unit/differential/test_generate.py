@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from metrics_apiserver.core.rules import config
-from tests.differential import generate, reads
+from tests.differential import generate, reads, styles
 from tests.differential.rules import RESOURCE
 from tests.fakes.exposition import render_fixture
 

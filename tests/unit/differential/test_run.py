@@ -27,6 +27,16 @@ def test_each_request_is_counted_once_by_its_worst_difference() -> None:
     assert str(report) == "2 equal, 1 documented, 1 different"
 
 
+def test_answers_with_values_are_counted() -> None:
+    lines: list[str] = []
+    report = Report(lines.append)
+    report.add("round 1", REQUEST, ANSWERS, [])
+    assert report.lists_with_items == 0
+    listed = Answer(200, {}, {"items": [{"value": "7"}]})
+    report.add("round 1", REQUEST, Pair(listed, listed), [])
+    assert report.lists_with_items == 1
+
+
 def test_a_difference_is_printed_with_request_rule_and_both_answers() -> None:
     lines: list[str] = []
     Report(lines.append).add("round 1", REQUEST, ANSWERS, [Difference("value", "7", "5")])
