@@ -88,10 +88,21 @@ def _load(file: str, dialect: Dialect) -> RuleFile:
         errors.ConfigError: they cannot be read or used.
     """
     path = Path("/dev/stdin" if file == "-" else file)
-    if not path.is_fifo():
+    try:
+        text = _read_pipe(path)
+    except OSError:  # which reading it as a file says in the words of `serve`
+        text = None
+    if text is None:
         return reload.load(path, dialect=dialect)[1]
+    return config.parse(text, file, dialect=dialect)
+
+
+def _read_pipe(path: Path) -> bytes | None:
+    """What comes out of a pipe; None of anything else."""
+    if not path.is_fifo():
+        return None
     with path.open("rb") as pipe:
-        return config.parse(pipe.read(yamlload.MAX_BYTES + 1), file, dialect=dialect)
+        return pipe.read(yamlload.MAX_BYTES + 1)
 
 
 def _as_json(checked: Checked) -> dict[str, Any]:

@@ -6,6 +6,7 @@ and honours NO_COLOR; its markup and highlighting stay off, since the text may c
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -38,8 +39,12 @@ def remark(line: str) -> None:
 
 
 def write_json(value: dict[str, Any]) -> None:
-    """One indented JSON object."""
-    click.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2))
+    """One indented JSON object; bytes of a file's name that are not UTF-8 are escaped."""
+    try:
+        text = orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
+    except orjson.JSONEncodeError:
+        text = json.dumps(value, indent=2)
+    click.echo(text)
 
 
 def write_manifests(documents: Iterable[dict[str, Any]]) -> None:

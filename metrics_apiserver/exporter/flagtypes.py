@@ -42,7 +42,7 @@ def address(text: str) -> tuple[str, int]:
         ValueError: it is none.
     """
     host, colon, port = text.rpartition(":")
-    if not colon or not port.isdecimal() or int(port) > 65535:
+    if not colon or not port.isdecimal() or len(port) > 5 or int(port) > 65535:
         raise ValueError(f"{text!r} is no address such as :9445 or 127.0.0.1:9445")
     return host.removeprefix("[").removesuffix("]"), int(port)
 

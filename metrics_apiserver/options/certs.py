@@ -112,7 +112,7 @@ class PublishSettings(SettingsGroup):
 
 def _connect(place: str) -> Iterator[str]:
     host, _, port = place.rpartition(":")
-    if place and not (host and port.isdecimal() and int(port) < 65536):
+    if place and not (host and port.isdecimal() and len(port) <= 5 and int(port) < 65536):
         yield "must be HOST:PORT"
 
 

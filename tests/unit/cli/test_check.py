@@ -173,3 +173,18 @@ def test_a_faulty_rule_is_an_error(capsys: pytest.CaptureFixture[str], tmp_path:
     code, out, err = run(capsys, str(file))
     assert (code, out) == (2, "")
     assert f"{file}:5: rules[1].metricsQuery: is required" in err
+
+
+def test_a_name_too_long_does_not_hide_the_other_files(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = run(capsys, "a" * 300, VALID)
+    assert code == 2
+    assert err == f"{'a' * 300}: cannot read the rule file: File name too long\n"
+    assert f"{VALID}: valid: " in out
+
+
+def test_a_name_that_is_not_utf8(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    file = tmp_path / "\udcff.yaml"
+    file.write_text("rules: []")
+    code, out, _ = run(capsys, "-o", "json", str(file))
+    assert code == 0
+    assert json.loads(out)["files"][0]["file"] == str(file)
