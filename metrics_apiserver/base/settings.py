@@ -192,9 +192,13 @@ def _contradictions(
             yield from _contradictions(getattr(made, one.name), names, f"{path}{one.name}.")
 
 
+def shorten(word: str) -> str:
+    """The beginning of a word that may be a secret."""
+    return word if len(word) <= _SHOWN_CHARACTERS else f"{word[:_SHOWN_CHARACTERS]}…"
+
+
 def _unexpected(parsed: Parsed) -> Iterator[Diagnostic]:
     """A word that is no flag may be a secret that lost its flag: its beginning is shown only."""
     for index, word in enumerate(parsed.positional):
-        start = word if len(word) <= _SHOWN_CHARACTERS else f"{word[:_SHOWN_CHARACTERS]}…"
         place = f" (word {parsed.positions[index]})" if parsed.positions else ""
-        yield Diagnostic(f"unexpected argument {start!r}{place}", path="arguments")
+        yield Diagnostic(f"unexpected argument {shorten(word)!r}{place}", path="arguments")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import click
 
 from metrics_apiserver import __version__
-from metrics_apiserver.base import errors
+from metrics_apiserver.base import errors, streams
 from metrics_apiserver.cli import main
 from metrics_apiserver.cli.flag_command import CONTEXT, LazyGroup, declare
 from metrics_apiserver.options import serve
@@ -64,12 +64,12 @@ def run(words: list[str]) -> int:
         return error.exit_code
     except click.Abort:
         click.echo("stopped", err=True)
-    except BrokenPipeError:
-        raise
     except errors.KubeError as error:
         detail = f" ({error.detail})" if error.detail else ""
         click.echo(f"{error.message}{detail}", err=True)
     except OSError as error:
+        if streams.is_refused_output(error):
+            raise
         click.echo(f"{error.filename or 'connection'}: {error.strerror or error}", err=True)
     else:
         return code or 0

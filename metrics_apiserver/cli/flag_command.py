@@ -7,6 +7,7 @@ underscores), and every wrong flag is named at once, where click stops at the fi
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -16,6 +17,7 @@ from typing import Any
 import click
 
 from metrics_apiserver.base import flaghelp, flags
+from metrics_apiserver.base import settings as declared
 from metrics_apiserver.base.flags import Flag, Parsed
 
 HELP_WORDS = ("-h", "--help")
@@ -152,12 +154,15 @@ class LazyGroup(click.Group):
         """
         names = self.list_commands(ctx)
         if args[0] not in names and not ctx.resilient_parsing:
-            raise click.NoSuchCommand(args[0], possibilities=names, ctx=ctx)
+            # A word far from every name may be a secret that lost its flag.
+            near = difflib.get_close_matches(args[0], names)
+            word = args[0] if near else declared.shorten(args[0])
+            raise click.NoSuchCommand(word, possibilities=near, ctx=ctx)
         return super().resolve_command(ctx, args)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Reads the words before the command's name; without any word, shows the help."""
-        if not args and not ctx.resilient_parsing:
+        """Reads the words before the command's name; shows help on request, or without a word."""
+        if (not args or args[0] in HELP_WORDS) and not ctx.resilient_parsing:
             click.echo(ctx.get_help())
             ctx.exit()
         return super().parse_args(ctx, args)

@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from metrics_apiserver.base import errors
+from metrics_apiserver.base import errors, streams
 from metrics_apiserver.cli import serve
 
 COMPLETION_VARIABLE = "_METRICS_APISERVER_COMPLETE"
@@ -23,15 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     if words[:1] == ["/adapter"]:
         del words[0]
-    try:
-        code = _run_reporting(words)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        _discard_output()
-        return 1
-    except KeyboardInterrupt:
-        return 1
-    return code
+    return streams.run(lambda: _run_reporting(words))
 
 
 def _run_reporting(words: list[str]) -> int:
@@ -60,10 +52,3 @@ def _is_serve(words: list[str]) -> bool:
     if not words or words[0] == "serve":
         return True
     return words[0].startswith("-") and words not in _OF_THE_PROGRAM
-
-
-def _discard_output() -> None:
-    """The reader has closed the pipe: what is still buffered must not fail again at exit."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    for stream in (sys.stdout, sys.stderr):
-        os.dup2(nowhere, stream.fileno())

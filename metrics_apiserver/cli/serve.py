@@ -8,10 +8,9 @@ they name, so that one attempt shows everything there is to correct.
 from __future__ import annotations
 
 import sys
-from itertools import pairwise
 from pathlib import Path
 
-from metrics_apiserver.base import errors, flaghelp, logs
+from metrics_apiserver.base import errors, flaghelp, flags, logs
 from metrics_apiserver.options import serve
 from metrics_apiserver.options.settings import ServeSettings
 
@@ -57,11 +56,10 @@ def _rule_file_errors(words: list[str]) -> list[errors.ConfigError]:
     """Errors of the rule file, so that they need no further start to be seen."""
     from metrics_apiserver.provider import reload
 
-    named = [word.partition("=")[2] for word in words if word.startswith("--config=")]
-    named += [value for flag, value in pairwise(words) if flag == "--config"]
+    parsed = flags.parse(serve.TABLE, words)
     try:
-        for path in named[-1:]:
-            reload.load(Path(path), quarantine=True)
+        if "config" in parsed.given and parsed.values["config"]:
+            reload.load(Path(parsed.values["config"]), quarantine=True)
     except errors.ConfigError as error:
         return [error]
     return []

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from metrics_apiserver import __version__
-from metrics_apiserver.base import flaghelp
+from metrics_apiserver.base import flaghelp, streams
 from metrics_apiserver.base.errors import ConfigError
 from metrics_apiserver.exporter import flags
 
@@ -21,6 +21,10 @@ GPU use per pod for Prometheus, read from NVML.
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the exporter and gives its exit code: 0 stopped, 1 failed, 2 wrong flags."""
     words = sys.argv[1:] if arguments is None else arguments
+    return streams.run(lambda: _run(words))
+
+
+def _run(words: Sequence[str]) -> int:
     try:
         settings = flags.parse(words, os.environ)
     except ConfigError as error:

@@ -27,7 +27,7 @@ def test_the_flags_of_a_command(name: str) -> None:
 def test_an_unknown_command() -> None:
     ran = Terminal().run("renew")
     assert (ran.code, ran.out) == (2, "")
-    assert "No such command 'renew'" in ran.err
+    assert "No such command 'ren…'" in ran.err
 
 
 def test_a_file_that_cannot_be_written(tmp_path: Path) -> None:

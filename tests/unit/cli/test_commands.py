@@ -49,7 +49,7 @@ def test_every_command_has_its_help(
         (["serv"], "No such command 'serv'. Did you mean 'serve'?"),
         (["chekc", "f"], "No such command 'chekc'. Did you mean 'check'?"),
         (["certs", "isue"], "No such command 'isue'. Did you mean 'issue'?"),
-        (["xyzzy"], "No such command 'xyzzy'."),
+        (["xyzzy"], "No such command 'xyz…'."),
     ],
 )
 def test_an_unknown_command(

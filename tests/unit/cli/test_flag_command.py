@@ -106,3 +106,17 @@ def test_commands_are_imported_when_they_are_named() -> None:
         0,
         group.get_help(click.Context(group, info_name="g")) + "\n",
     )
+
+
+def test_a_word_that_may_be_a_secret_is_not_repeated() -> None:
+    group = LazyGroup("program", {"check": "check"})
+    with pytest.raises(click.NoSuchCommand) as raised:
+        group.main(["hunter2-is-my-password"], standalone_mode=False)
+    assert "hunter2" not in raised.value.format_message()
+    assert "hun" in raised.value.format_message()
+
+
+def test_help_of_a_group_whatever_follows(capsys: pytest.CaptureFixture[str]) -> None:
+    group = LazyGroup("program", {"check": "check"}, context_settings=flag_command.CONTEXT)
+    assert group.main(["-h", "--wrong"], standalone_mode=False) == 0
+    assert "Usage: " in capsys.readouterr().out

@@ -42,7 +42,9 @@ def test_flags_that_contradict_each_other(capsys: pytest.CaptureFixture[str]) ->
     assert "command line: --config: no rule file: give --config=FILE" in err
 
 
-@pytest.mark.parametrize("form", ["--config={}", "--config {}", "--config=other --config={}"])
+@pytest.mark.parametrize(
+    "form", ["--config={}", "--config {}", "-config={}", "--config=other --config={}"]
+)
 @pytest.mark.parametrize("wrong", ["--konfig=x", "--metrics-relist-interval=1ms"])
 def test_the_rule_file_of_wrong_flags_is_validated_too(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, form: str, wrong: str

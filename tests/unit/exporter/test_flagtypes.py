@@ -24,7 +24,7 @@ def test_addresses(text: str, expected: tuple[str, int]) -> None:
     assert flagtypes.address(text) == expected
 
 
-@pytest.mark.parametrize("text", ["9445", "host:", "host:x", "host:65536"])
+@pytest.mark.parametrize("text", ["9445", "host:", "host:x", "host:65536", "host:" + "9" * 5000])
 def test_no_addresses(text: str) -> None:
     with pytest.raises(ValueError, match=REFUSED):
         flagtypes.address(text)
