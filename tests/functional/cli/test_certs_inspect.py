@@ -125,12 +125,6 @@ async def test_what_a_server_shows(tmp_path: Path) -> None:
     assert (await run(f"--connect={place}")).code == 1
 
 
-@pytest.fixture
-async def kubeapi() -> AsyncIterator[FakeKubeAPI]:
-    async with certificates.kubeapi() as fake:
-        yield fake
-
-
 async def test_whether_api_services_trust_what_is_served(
     kubeapi: FakeKubeAPI, tmp_path: Path
 ) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -16,12 +15,6 @@ from tests.fakes.kubeapi import FakeKubeAPI
 from tests.fakes.kubewire import status
 
 FAST = ("--overlap=400ms", "--interval=50ms")
-
-
-@pytest.fixture
-async def kubeapi() -> AsyncIterator[FakeKubeAPI]:
-    async with certificates.kubeapi() as fake:
-        yield fake
 
 
 class Publisher:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import AsyncIterator
 
 import pytest
 
@@ -18,18 +17,6 @@ from tests.fakes.kubeapi import FakeKubeAPI
 from tests.fakes.kubewire import Fault, status
 
 MATERIAL = Material(authorities=b"CA", authority_key=b"CAK")
-
-
-@pytest.fixture
-async def kubeapi() -> AsyncIterator[FakeKubeAPI]:
-    async with certificates.kubeapi() as fake:
-        yield fake
-
-
-@pytest.fixture
-async def client(kubeapi: FakeKubeAPI) -> AsyncIterator[KubeClient]:
-    async with KubeClient(kubeapi.config()) as client:
-        yield client
 
 
 @pytest.fixture

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import AsyncIterator
-
-import pytest
 
 from metrics_apiserver.base.telemetry import Telemetry
 from metrics_apiserver.certs import pair
@@ -22,18 +19,6 @@ from tests.fakes.kubewire import status
 SETTINGS = CertificateSettings(
     f"{SECRET.namespace}/{SECRET.name}", f"{SERVICE.name}.{SERVICE.namespace}", NAMES, ""
 )
-
-
-@pytest.fixture
-async def kubeapi() -> AsyncIterator[FakeKubeAPI]:
-    async with certificates.kubeapi() as fake:
-        yield fake
-
-
-@pytest.fixture
-async def client(kubeapi: FakeKubeAPI) -> AsyncIterator[KubeClient]:
-    async with KubeClient(kubeapi.config()) as client:
-        yield client
 
 
 async def test_a_throw_away_pair_is_shown_until_the_secret_s_is_there(
